@@ -1,0 +1,1 @@
+"""Published systems behind one interface. Knows nothing of metrics and tables."""

@@ -1,0 +1,1 @@
+"""Extractors, metrics, protocols, tables: everything that judges a motion."""

@@ -1,0 +1,1 @@
+"""Networks that embed motions and texts in a metric space."""

@@ -1,0 +1,1 @@
+"""Protocols: draw conditions, ask for motions, embed, score, repeat."""

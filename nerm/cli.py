@@ -1,0 +1,108 @@
+"""Commands read `key=value` arguments into a dataclass, and answer wrong use with one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nerm.errors import InputError
+
+C = TypeVar("C")
+
+
+def parse(schema: type[C], arguments: Sequence[str], usage: str = "") -> C:
+    """The settings dataclass filled from `key=value` words; nested keys have dots. Unknown keys are answered with the nearest ones."""
+    config = OmegaConf.structured(schema)
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise InputError(f"'{argument}' is not of the form key=value; the keys are {', '.join(_keys(schema))}. {usage}".strip())
+        if key not in _keys(schema):
+            raise InputError(f"unknown key '{key}'; {suggest(key, _keys(schema))}")
+        try:
+            # Free text may hold ':' or '{'; only values of other types are read as YAML.
+            if OmegaConf.get_type(config, key) is str or _field_is_text(schema, key):
+                OmegaConf.update(config, key, value)
+            else:
+                config = OmegaConf.merge(config, OmegaConf.from_dotlist([argument]))
+        except (OmegaConfBaseException, ValueError) as error:
+            raise InputError(f"{argument}: {str(error).splitlines()[0]}") from None
+    missing = [key for key in _keys(schema) if OmegaConf.is_missing(_parent(config, key), key.rpartition(".")[2])]
+    if missing:
+        raise InputError(f"missing {', '.join(f'{key}=...' for key in missing)}. {usage}".strip())
+    return OmegaConf.to_object(config)  # type: ignore[return-value]
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """'did you mean ...' for a mistyped name, or the list of what exists."""
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"it can be {', '.join(known)}"
+
+
+def choose(name: str, value: str, known: Sequence[str]) -> str:
+    """value if it is one of known, else an error with suggestions."""
+    if value not in known:
+        raise InputError(f"{name}={value} does not exist; {suggest(value, known)}")
+    return value
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> None:
+    """Run a command's main with sys.argv and turn the outcome into an exit code: 0 ok, 1 a check failed, 2 wrong use."""
+    try:
+        code = main(sys.argv[1:])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or 'no file named'}; nothing was completed", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to resume", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code or 0)
+
+
+def data_home() -> Path:
+    """Where prepared corpora live: NERM_DATA, else the user's cache directory."""
+    home = os.environ.get("NERM_DATA")
+    return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nerm"
+
+
+def progress(text: str) -> None:
+    """One line of progress on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _keys(schema: type, prefix: str = "") -> list[str]:
+    keys = []
+    for item in dataclasses.fields(schema):
+        default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
+        nested = dataclasses.is_dataclass(default) and not isinstance(default, type)
+        keys += _keys(type(default), f"{prefix}{item.name}.") if nested else [prefix + item.name]
+    return keys
+
+
+def _parent(config: object, key: str) -> object:
+    parent, _, _ = key.rpartition(".")
+    return OmegaConf.select(config, parent) if parent else config  # type: ignore[arg-type]
+
+
+def _field_is_text(schema: type, key: str) -> bool:
+    head, _, rest = key.partition(".")
+    item = next(f for f in dataclasses.fields(schema) if f.name == head)
+    if rest:
+        return _field_is_text(type(item.default_factory()), rest)  # type: ignore[misc]
+    return str(item.type).replace(" ", "") in ("str", "str|None", "Optional[str]")
+
+
+__all__ = ["MISSING", "InputError", "choose", "data_home", "parse", "progress", "run", "suggest"]

@@ -1,0 +1,1 @@
+"""Native-rate corpora of recorded motion. Knows motions and files, no model."""

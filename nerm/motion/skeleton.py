@@ -1,0 +1,148 @@
+"""Skeletons: joint names, parents and rest offsets, and the geometry that needs nothing else.
+
+A skeleton knows no frame rate and no file format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nerm.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Skeleton:
+    """A tree of joints, parents before children.
+
+    names: one per joint.  parents: index of the parent, -1 for the root (joint 0).
+    offsets: [J, 3] metres, rest vector from the parent to the joint (y up, facing +z, left at +x).
+    """
+
+    name: str
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    offsets: NDArray[np.float64] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        offsets = np.array(self.offsets, dtype=np.float64)
+        offsets.setflags(write=False)
+        object.__setattr__(self, "offsets", offsets)
+        if not len(self.names) == len(self.parents) == len(offsets):
+            raise InputError(
+                f"skeleton '{self.name}': {len(self.names)} names, {len(self.parents)} parents and {len(offsets)} offsets; they must agree"
+            )
+        if self.parents[0] != -1 or any(not 0 <= p < j for j, p in enumerate(self.parents) if j > 0):
+            raise InputError(f"skeleton '{self.name}': joint 0 must be the only root and every parent must precede its child")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Skeleton)
+            and self.names == other.names
+            and self.parents == other.parents
+            and np.allclose(self.offsets, other.offsets, atol=1e-6)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.names, self.parents))
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float64]:
+        """[J] metres; 0 for the root."""
+        return np.linalg.norm(self.offsets, axis=-1)
+
+    @cached_property
+    def children(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(c for c, p in enumerate(self.parents) if p == j) for j in range(len(self)))
+
+    def index(self, name: str) -> int:
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise InputError(f"skeleton '{self.name}' has no joint '{name}'; it has {', '.join(self.names)}") from None
+
+    def with_lengths(self, lengths: ArrayLike, name: str | None = None) -> Skeleton:
+        """The same directions at other bone lengths [J] in metres (the root's entry is ignored)."""
+        unit = self.offsets / np.where(self.lengths > 0, self.lengths, 1.0)[:, None]
+        return Skeleton(name or self.name, self.names, self.parents, unit * np.asarray(lengths)[:, None])
+
+
+def bone_directions(joints: NDArray, skeleton: Skeleton) -> NDArray:
+    """Unit vectors from parent to child. joints: [..., J, 3] -> [..., J-1, 3]; a bone of zero length keeps its rest direction."""
+    bones = joints[..., 1:, :] - joints[..., skeleton.parents[1:], :]
+    lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
+    rest = skeleton.offsets[1:] / np.maximum(skeleton.lengths[1:, None], 1e-9)
+    return np.where(lengths > 1e-8, bones / np.maximum(lengths, 1e-8), rest)
+
+
+def joints_from_directions(root: NDArray, directions: NDArray, skeleton: Skeleton, lengths: ArrayLike | None = None) -> NDArray:
+    """Inverse of `bone_directions`. root: [..., 3], directions: [..., J-1, 3] unit -> joints [..., J, 3].
+
+    lengths: [J] or [..., J] metres, default those of the skeleton.
+    """
+    bone_lengths = np.asarray(skeleton.lengths if lengths is None else lengths)
+    bones = directions * bone_lengths[..., 1:, None]
+    joints = [root]
+    for joint in range(1, len(skeleton)):
+        joints.append(joints[skeleton.parents[joint]] + bones[..., joint - 1, :])
+    return np.stack(joints, axis=-2)
+
+
+def forward_kinematics(rotations: NDArray, root: NDArray, skeleton: Skeleton) -> NDArray:
+    """Joint positions from local rotations.
+
+    rotations: [..., J, 3, 3] local rotation matrices (parent frame <- joint frame), root: [..., 3] metres -> [..., J, 3].
+    """
+    world = [rotations[..., 0, :, :]]
+    joints = [root]
+    for joint in range(1, len(skeleton)):
+        parent = skeleton.parents[joint]
+        joints.append(joints[parent] + world[parent] @ skeleton.offsets[joint])
+        world.append(world[parent] @ rotations[..., joint, :, :])
+    return np.stack(joints, axis=-2)
+
+
+def heading(joints: NDArray, skeleton: Skeleton | None = None) -> NDArray:
+    """Yaw in radians of the direction that hips and shoulders face: 0 at +z, positive towards +x. joints: [..., J, 3] -> [...]."""
+    left_hip, right_hip, left_shoulder, right_shoulder = (
+        (skeleton or SMPL22).index(n) for n in ("l_hip", "r_hip", "l_shoulder", "r_shoulder")
+    )
+    across = (joints[..., left_hip, :] - joints[..., right_hip, :]) + (joints[..., left_shoulder, :] - joints[..., right_shoulder, :])
+    return np.arctan2(-across[..., 2], across[..., 0])
+
+
+def yaw_matrix(yaw: ArrayLike) -> NDArray:
+    """Rotation about +y by `yaw` radians: [...] -> [..., 3, 3]; turns +z towards +x."""
+    yaw = np.asarray(yaw, dtype=np.float64)
+    c, s, o, i = np.cos(yaw), np.sin(yaw), np.zeros_like(yaw), np.ones_like(yaw)
+    return np.stack([c, o, s, o, i, o, -s, o, c], axis=-1).reshape(*yaw.shape, 3, 3)
+
+
+# fmt: off
+_NAMES22 = (
+    "pelvis", "l_hip", "r_hip", "spine1", "l_knee", "r_knee", "spine2", "l_ankle", "r_ankle", "spine3", "l_foot", "r_foot",
+    "neck", "l_collar", "r_collar", "head", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist",
+)
+_PARENTS22 = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
+# Rest directions of the HumanML3D format, and the bone lengths (m) of its target skeleton, clip 000021.
+_AXES22 = np.array([
+    (0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, -1, 0), (0, 1, 0), (0, -1, 0), (0, -1, 0), (0, 1, 0), (0, 0, 1),
+    (0, 0, 1), (0, 1, 0), (1, 0, 0), (-1, 0, 0), (0, 0, 1), (0, -1, 0), (0, -1, 0), (0, -1, 0), (0, -1, 0), (0, -1, 0), (0, -1, 0),
+], dtype=np.float64)
+_LENGTHS22 = np.array([
+    0, 0.103074, 0.109883, 0.131568, 0.393623, 0.390188, 0.143190, 0.432433, 0.425644, 0.057365, 0.143382, 0.149419,
+    0.219360, 0.137487, 0.143383, 0.103039, 0.131614, 0.122984, 0.256840, 0.263092, 0.266012, 0.269876,
+])
+# fmt: on
+SMPL22 = Skeleton("smpl22", _NAMES22, _PARENTS22, _AXES22 * _LENGTHS22[:, None])
+
+LEFT_RIGHT22 = np.array(
+    [SMPL22.names.index({"l": "r", "r": "l"}[n[0]] + n[1:]) if n[:2] in ("l_", "r_") else i for i, n in enumerate(SMPL22.names)]
+)
+"""Permutation of the 22 joints that swaps left and right (mirroring is x -> -x and this)."""
