@@ -19,23 +19,29 @@ C = TypeVar("C")
 
 
 def parse(schema: type[C], arguments: Sequence[str], usage: str = "") -> C:
-    """The settings dataclass filled from `key=value` words; nested keys have dots. Unknown keys are answered with the nearest ones."""
+    """The settings dataclass filled from `key=value` words; nested keys have dots. Unknown keys are answered with the nearest ones.
+
+    A field whose name would be a Python keyword ends with an underscore, its key does not: `in=...` fills `in_`. An empty value of
+    a field that may be None (`to_fps=`) leaves it None.
+    """
     config = OmegaConf.structured(schema)
+    fields = _keys(schema)
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
-            raise InputError(f"'{argument}' is not of the form key=value; the keys are {', '.join(_keys(schema))}. {usage}".strip())
-        if key not in _keys(schema):
-            raise InputError(f"unknown key '{key}'; {suggest(key, _keys(schema))}")
+            raise InputError(f"'{argument}' is not of the form key=value; the keys are {', '.join(fields)}. {usage}".strip())
+        if key not in fields:
+            raise InputError(f"unknown key '{key}'; {suggest(key, list(fields))}")
+        name = fields[key]
         try:
             # Free text may hold ':' or '{'; only values of other types are read as YAML.
-            if OmegaConf.get_type(config, key) is str or _field_is_text(schema, key):
-                OmegaConf.update(config, key, value)
+            if OmegaConf.get_type(config, name) is str or _field_is_text(schema, name):
+                OmegaConf.update(config, name, value)
             else:
-                config = OmegaConf.merge(config, OmegaConf.from_dotlist([argument]))
+                config = OmegaConf.merge(config, OmegaConf.from_dotlist([f"{name}={value or 'null'}"]))
         except (OmegaConfBaseException, ValueError) as error:
             raise InputError(f"{argument}: {str(error).splitlines()[0]}") from None
-    missing = [key for key in _keys(schema) if OmegaConf.is_missing(_parent(config, key), key.rpartition(".")[2])]
+    missing = [key for key, name in fields.items() if OmegaConf.is_missing(_parent(config, name), name.rpartition(".")[2])]
     if missing:
         raise InputError(f"missing {', '.join(f'{key}=...' for key in missing)}. {usage}".strip())
     return OmegaConf.to_object(config)  # type: ignore[return-value]
@@ -83,12 +89,14 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _keys(schema: type, prefix: str = "") -> list[str]:
-    keys = []
+def _keys(schema: type, key_prefix: str = "", name_prefix: str = "") -> dict[str, str]:
+    """Key on the command line -> field; both dotted."""
+    keys: dict[str, str] = {}
     for item in dataclasses.fields(schema):
         default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
+        key, name = key_prefix + item.name.rstrip("_"), name_prefix + item.name
         nested = dataclasses.is_dataclass(default) and not isinstance(default, type)
-        keys += _keys(type(default), f"{prefix}{item.name}.") if nested else [prefix + item.name]
+        keys |= _keys(type(default), f"{key}.", f"{name}.") if nested else {key: name}
     return keys
 
 
@@ -101,7 +109,7 @@ def _field_is_text(schema: type, key: str) -> bool:
     head, _, rest = key.partition(".")
     item = next(f for f in dataclasses.fields(schema) if f.name == head)
     if rest:
-        return _field_is_text(type(item.default_factory()), rest)  # type: ignore[misc]
+        return _field_is_text(type(item.default_factory()), rest)  # type: ignore[misc, operator]
     return str(item.type).replace(" ", "") in ("str", "str|None", "Optional[str]")
 
 

@@ -58,6 +58,11 @@ class Skeleton:
         return np.linalg.norm(self.offsets, axis=-1)
 
     @cached_property
+    def axes(self) -> NDArray[np.float64]:
+        """[J, 3] unit rest directions, 0 for the root: what a published feature format calls its raw offsets."""
+        return self.offsets / np.where(self.lengths > 0, self.lengths, 1.0)[:, None]
+
+    @cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:
         return tuple(tuple(c for c, p in enumerate(self.parents) if p == j) for j in range(len(self)))
 
@@ -69,8 +74,12 @@ class Skeleton:
 
     def with_lengths(self, lengths: ArrayLike, name: str | None = None) -> Skeleton:
         """The same directions at other bone lengths [J] in metres (the root's entry is ignored)."""
-        unit = self.offsets / np.where(self.lengths > 0, self.lengths, 1.0)[:, None]
-        return Skeleton(name or self.name, self.names, self.parents, unit * np.asarray(lengths)[:, None])
+        return Skeleton(name or self.name, self.names, self.parents, self.axes * np.asarray(lengths)[:, None])
+
+    def with_lengths_of(self, pose: NDArray, name: str | None = None) -> Skeleton:
+        """The same directions at the bone lengths of a pose [J, 3]."""
+        pose = np.asarray(pose, dtype=np.float64)
+        return self.with_lengths(np.concatenate([[0.0], np.linalg.norm(pose[1:] - pose[list(self.parents[1:])], axis=-1)]), name)
 
 
 def bone_directions(joints: NDArray, skeleton: Skeleton) -> NDArray:
@@ -139,8 +148,31 @@ _LENGTHS22 = np.array([
     0, 0.103074, 0.109883, 0.131568, 0.393623, 0.390188, 0.143190, 0.432433, 0.425644, 0.057365, 0.143382, 0.149419,
     0.219360, 0.137487, 0.143383, 0.103039, 0.131614, 0.122984, 0.256840, 0.263092, 0.266012, 0.269876,
 ])
+# The MMM figure of KIT-ML. No clip of the official target skeleton is published with the statistics: trunk, shoulders and hips
+# are those of the published mean pose (a unit is 1 mm of a figure 1 m tall), limbs the usual shares of body height.
+_NAMES21 = (
+    "root", "BP", "BT", "BLN", "BUN", "LS", "LE", "LW", "RS", "RE", "RW", "LH", "LK", "LA", "LMrot", "LF", "RH", "RK", "RA", "RMrot", "RF",
+)
+_PARENTS21 = (-1, 0, 1, 2, 3, 3, 5, 6, 3, 8, 9, 0, 11, 12, 13, 14, 0, 16, 17, 18, 19)
+_AXES21 = np.array([
+    (0, 0, 0), (0, 1, 0), (0, 1, 0), (0, 1, 0), (0, 1, 0), (1, 0, 0), (0, -1, 0), (0, -1, 0), (-1, 0, 0), (0, -1, 0), (0, -1, 0),
+    (1, 0, 0), (0, -1, 0), (0, -1, 0), (0, 0, 1), (0, 0, 1), (-1, 0, 0), (0, -1, 0), (0, -1, 0), (0, 0, 1), (0, 0, 1),
+], dtype=np.float64)
+_LENGTHS21 = np.array([
+    0, 0.077, 0.107, 0.040, 0.027, 0.097, 0.186, 0.146, 0.097, 0.186, 0.146,
+    0.045, 0.245, 0.246, 0.025, 0.046, 0.045, 0.245, 0.246, 0.025, 0.046,
+])
 # fmt: on
 SMPL22 = Skeleton("smpl22", _NAMES22, _PARENTS22, _AXES22 * _LENGTHS22[:, None])
+SMPL24 = Skeleton(
+    "smpl24",
+    (*_NAMES22, "l_hand", "r_hand"),
+    (*_PARENTS22, 20, 21),
+    np.concatenate([SMPL22.offsets, [(0, -0.084, 0), (0, -0.084, 0)]]),
+)
+"""The 22 joints and the hands, as in the action data. The rest pose is that of SMPL22, not the zero pose of a body model."""
+KIT21 = Skeleton("kit21", _NAMES21, _PARENTS21, _AXES21 * _LENGTHS21[:, None])
+"""The 21 joints of KIT-ML under MMM's names. In the published data the joints named L lie on -x when the figure faces +z."""
 
 LEFT_RIGHT22 = np.array(
     [SMPL22.names.index({"l": "r", "r": "l"}[n[0]] + n[1:]) if n[:2] in ("l_", "r_") else i for i, n in enumerate(SMPL22.names)]

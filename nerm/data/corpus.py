@@ -1,0 +1,104 @@
+"""A prepared corpus: trials of recorded motion at their native rates, memory-mapped, on one skeleton, with windows and labels.
+
+On disk, under `NERM_DATA/<name>/`:
+    joints.npy    [N, 22, 3] float32 metres, all trials one after the other
+    trials.csv    one row per trial: source, rate, frames, split, label, scale of the recorded person
+    lengths.npy   [trials, 22] float32 metres, the recorded person's own bone lengths
+    windows.csv   one row per window of up to 10 s: trial, start, end
+    manifest.json version, counts, content hash, what validation found
+A corpus knows no model and no metric.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nerm.cli import data_home
+from nerm.errors import InputError
+from nerm.motion import SMPL22, Motion
+
+WINDOW_S = 10.0
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Trials and windows of one prepared corpus; joints stay on disk until they are asked for."""
+
+    path: Path
+    trials: pd.DataFrame
+    windows: pd.DataFrame
+    manifest: dict
+
+    @cached_property
+    def joints(self) -> NDArray[np.float32]:
+        """[N, 22, 3] metres, memory-mapped."""
+        return np.load(self.path / "joints.npy", mmap_mode="r")
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float32]:
+        """[trials, 22] metres: each recorded person's own bones."""
+        return np.load(self.path / "lengths.npy", mmap_mode="r")
+
+    @property
+    def name(self) -> str:
+        return self.manifest["name"]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of everything that a number could depend on."""
+        return self.manifest["sha256"]
+
+    def trial(self, index: int) -> Motion:
+        """One whole trial, in its place on the floor."""
+        row = self.trials.loc[index]
+        return Motion(np.array(self.joints[row.offset : row.offset + row.frames]), row.fps, SMPL22)
+
+    def window(self, index: int) -> Motion:
+        """One window, starting above the origin and facing +z."""
+        row = self.windows.loc[index]
+        offset = int(self.trials.at[row.trial, "offset"])
+        return Motion(np.array(self.joints[offset + row.start : offset + row.end]), row.fps, SMPL22).canonical()
+
+    def select(self, split: str | None = None, min_fps: float = 0.0, sources: Iterable[str] | None = None) -> pd.DataFrame:
+        """The windows of one split and of at least a rate."""
+        keep = self.windows["fps"] >= min_fps
+        if split is not None:
+            keep &= self.windows["split"] == split
+        if sources is not None:
+            keep &= self.windows["source"].isin(list(sources))
+        return self.windows[keep]
+
+
+def load_corpus(name: str = "multirate", home: Path | None = None) -> Corpus:
+    """Open a prepared corpus of that name under NERM_DATA, or say how to prepare it."""
+    path = (home or data_home()) / name
+    manifest = path / "manifest.json"
+    if not manifest.exists():
+        raise InputError(
+            f"corpus '{name}' is not prepared at {path}: run python -m nerm.prepare dataset={name} sources=DIR, "
+            "where DIR holds the raw archives, or set NERM_DATA to the folder that holds it"
+        )
+    text = {"label": str, "trial_name": str, "split": str, "source": str}
+    return Corpus(
+        path,
+        pd.read_csv(path / "trials.csv", index_col="trial", dtype=text, keep_default_na=False),
+        pd.read_csv(path / "windows.csv", index_col="window", dtype=text, keep_default_na=False),
+        json.loads(manifest.read_text()),
+    )
+
+
+def cut_windows(frames: int, fps: float, longest_s: float = WINDOW_S) -> list[tuple[int, int]]:
+    """Equal windows [start, end) of at most longest_s that cover a trial; neighbours share one frame."""
+    seconds = (frames - 1) / fps
+    count = max(int(np.ceil(seconds / longest_s - 1e-6)), 1)
+    edges = np.round(np.linspace(0, frames - 1, count + 1)).astype(int)
+    return [(int(a), int(b) + 1) for a, b in zip(edges[:-1], edges[1:], strict=True)]

@@ -1,0 +1,147 @@
+"""f(t, z): the implicit field of NeRM and its per-sequence Gaussian codes (stage 1 of the paper).
+
+The field predicts a pose in a sequence-fixed frame (start above the origin, facing +z): root position and bone directions.
+Nothing in it is per frame, so reading it at 60 fps and keeping every third frame is reading it at 20. It knows no corpus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nerm.cli import choose
+from nerm.motion import SMPL22
+from nerm.time_encoding import CodebookAttention, FourierEncoding, NoEncoding, coordinate
+
+
+@dataclass
+class FieldConfig:
+    """Every ablation of the paper is a setting here or in the training's settings."""
+
+    width: int = 256
+    layers: int = 9
+    latent: int = 256
+    time_encoding: str = "simple"  # none | simple | codebook
+    octaves: int = 9  # the last one is 2^(octaves - 1) / longest_s Hz: 25.6 Hz
+    per_octave: int = 1
+    time_normalisation: bool = True
+    rate_input: bool = False  # the paper's f(t, z, s); costs the exact agreement between rates
+    conditioning: str = "film"  # film | concatenation
+    variational: bool = True
+    longest_s: float = 10.0
+    codebook_size: int = 512
+    codebook_width: int = 64
+
+
+class Pose(NamedTuple):
+    """root: [..., 3] metres.  directions: [..., 21, 3] unit vectors from parent to child."""
+
+    root: Tensor
+    directions: Tensor
+
+
+class Field(nn.Module):
+    """The shared decoder: a residual MLP with LayerNorm and ReLU, modulated by z.
+
+    Equation 2 of the paper, x = f(t, z [, s]), with s only if `rate_input`.
+    """
+
+    def __init__(self, config: FieldConfig) -> None:
+        super().__init__()
+        choose("conditioning", config.conditioning, ["film", "concatenation"])
+        self.config = config
+        self.encoding = _encoding(config)
+        concatenated = config.conditioning == "concatenation"
+        size = self.encoding.size + int(config.rate_input) + concatenated * config.latent
+        self.enter = nn.Linear(size, config.width)
+        self.norms = nn.ModuleList(nn.LayerNorm(config.width, elementwise_affine=concatenated) for _ in range(config.layers))
+        self.layers = nn.ModuleList(nn.Linear(config.width, config.width) for _ in range(config.layers))
+        self.film = None if concatenated else nn.Linear(config.latent, 2 * config.width * config.layers)
+        if self.film is not None:
+            nn.init.normal_(self.film.weight, std=0.5 * config.latent**-0.5)
+            nn.init.zeros_(self.film.bias)
+        for layer in self.layers:
+            nn.init.normal_(layer.weight, std=(2 / config.width) ** 0.5 * config.layers**-0.5)
+        self.leave = nn.LayerNorm(config.width)
+        bones = len(SMPL22) - 1
+        self.root_head = nn.Linear(config.width, 3)
+        self.bone_head = nn.Linear(config.width, 3 * bones)
+        self.register_buffer("mean_directions", torch.as_tensor(SMPL22.offsets[1:] / SMPL22.lengths[1:, None], dtype=torch.float32))
+        self.register_buffer("mean_root", torch.tensor([0.0, 0.9, 0.0]))
+        self.register_buffer("root_scale", torch.tensor([1.0, 0.2, 1.0]))
+        self.register_buffer("to_joints", _ancestry(), persistent=False)
+
+    def forward(self, times_s: Tensor, seconds: Tensor, z: Tensor, fps: Tensor | float | None = None, fade: float = 1.0) -> Pose:
+        """The pose at times_s [B, m] (seconds from the first frame) of sequences that last seconds [B], with codes z [B, d]."""
+        config = self.config
+        t = coordinate(times_s, seconds, config.longest_s, config.time_normalisation)
+        parts = [self.encoding(t, fade)]
+        if config.rate_input:
+            rate = torch.as_tensor(60.0 if fps is None else fps, device=t.device, dtype=torch.float32)
+            parts.append(torch.log2(rate / 60.0).reshape(-1, 1, 1).expand(*t.shape, 1))
+        if self.film is None:
+            parts.append(z[:, None].expand(*t.shape, z.shape[-1]))
+            modulation = None
+        else:
+            modulation = self.film(z).unflatten(-1, (config.layers, 2, 1, config.width))  # [B, L, 2, 1, W]
+        h = self.enter(torch.cat(parts, dim=-1))
+        for index, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
+            x = norm(h)
+            if modulation is not None:
+                x = x * (1 + modulation[:, index, 0]) + modulation[:, index, 1]
+            h = h + layer(F.relu(x))
+        h = self.leave(h).float()
+        with torch.autocast(h.device.type, enabled=False):
+            root = self.mean_root + self.root_scale * self.root_head(h)
+            bones = self.mean_directions + self.bone_head(h).unflatten(-1, (-1, 3))
+        return Pose(root, F.normalize(bones, dim=-1, eps=1e-6))
+
+    def joints(self, pose: Pose) -> Tensor:
+        """Joint positions [..., 22, 3] relative to the root, metres."""
+        return torch.einsum("jb,...bc->...jc", self.to_joints, pose.directions)
+
+
+class Codes(nn.Module):
+    """One Gaussian N(mu_i, diag exp(logvar_i)) for every training sequence: the auto-decoder's latents.
+
+    Gradients are sparse: a step costs memory for its batch, not for the corpus.
+    """
+
+    def __init__(self, count: int, size: int, variational: bool = True, initial_logvar: float = -6.0, spread: float = 0.1) -> None:
+        super().__init__()
+        self.variational = variational
+        self.mean = nn.Embedding(count, size, sparse=True)
+        self.logvar = nn.Embedding(count, size, sparse=True)
+        nn.init.normal_(self.mean.weight, std=spread)
+        nn.init.constant_(self.logvar.weight, initial_logvar)
+
+    def forward(self, index: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z [B, d] ~ N(mu, Sigma) (mu if noise is None or not variational) and KL(N(mu, Sigma) || N(0, I)) [B], summed over d."""
+        mean, logvar = self.mean(index), self.logvar(index)
+        if not self.variational:
+            return mean, 0.5 * mean.square().sum(-1)
+        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(-1)
+        return mean if noise is None else mean + (0.5 * logvar).exp() * noise, kl
+
+
+def _encoding(config: FieldConfig) -> nn.Module:
+    fourier = FourierEncoding(config.octaves, config.per_octave)
+    makers = {
+        "none": NoEncoding,
+        "simple": lambda: fourier,
+        "codebook": lambda: CodebookAttention(fourier, torch.zeros(config.codebook_size, config.codebook_width)),
+    }
+    return makers[choose("time_encoding", config.time_encoding, list(makers))]()
+
+
+def _ancestry() -> Tensor:
+    """[22, 21] metres: entry (j, b) is the length of bone b if it lies on the way from the root to joint j."""
+    matrix = torch.zeros(len(SMPL22), len(SMPL22) - 1)
+    for joint in range(1, len(SMPL22)):
+        matrix[joint] = matrix[SMPL22.parents[joint]]
+        matrix[joint, joint - 1] = SMPL22.lengths[joint]
+    return matrix

@@ -1,0 +1,177 @@
+"""Stage 1: the field and one Gaussian code per window, trained together on clips at many rates (an auto-decoder)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nerm.cli import choose
+from nerm.data.corpus import Corpus
+from nerm.field import Codes, Field, FieldConfig, Pose
+from nerm.motion import Motion, resample
+from nerm.motion.skeleton import LEFT_RIGHT22, heading
+
+
+@dataclass
+class Stage1Config:
+    """Settings of stage 1. The learning rates are for Adam; `kl` weighs the sum over dimensions of the KL divergence."""
+
+    field: FieldConfig = field(default_factory=FieldConfig)
+    training_rate: str = "native"  # native | fixed (20 fps, what everyone else trains on)
+    progressive: bool = True  # first at the lowest rate of each recording, then at all of them
+    fade_octaves: bool = False  # open the octaves of the time encoding one after the other
+    clips: int = 128
+    clip_frames: int = 32
+    rate: float = 2e-3
+    code_rate: float = 1e-2
+    kl: float = 1e-6
+    root_weight: float = 1.0
+    high_band_weight: float = 0.0  # weight of acceleration errors, (10 m/s^2)^2
+    mirror: bool = False
+    fixed_fps: float = 20.0
+
+
+@dataclass
+class Windows:
+    """Poses of many windows in memory, each turned to face +z above the origin. frames: [N, 22, 3]; the rest is per window."""
+
+    frames: Tensor
+    offset: Tensor
+    count: Tensor
+    fps: Tensor
+    seconds: Tensor
+    mirrored: Tensor
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+
+def load_windows(motions: Sequence[Motion], mirror: bool) -> Windows:
+    """Gather motions (canonical already) in memory; with mirror, every one a second time with left and right exchanged."""
+    counts = torch.tensor([len(m) for m in motions])
+    offset = torch.cumsum(counts, 0) - counts
+    fps = torch.tensor([m.fps for m in motions], dtype=torch.float64)
+    frames = torch.from_numpy(np.concatenate([m.joints for m in motions]).astype(np.float32))
+    twice = 2 if mirror else 1
+    return Windows(
+        frames,
+        offset.repeat(twice),
+        counts.repeat(twice),
+        fps.repeat(twice),
+        ((counts - 1) / fps).repeat(twice),
+        torch.arange(twice * len(motions)) >= len(motions),
+    )
+
+
+def corpus_windows(corpus: Corpus, split: str, config: Stage1Config) -> tuple[list[int], Windows]:
+    """The windows of a split as training data; at the fixed rate if that is what is trained. Returns their numbers too."""
+    numbers = list(corpus.select(split).index)
+    motions = [corpus.window(number) for number in numbers]
+    if choose("training_rate", config.training_rate, ["native", "fixed"]) == "fixed":
+        motions = [resample(motion, config.fixed_fps, "cubic") for motion in motions]
+    return numbers, load_windows(motions, config.mirror)
+
+
+class FieldTask:
+    """What `nerm.training.fit` needs to train the field."""
+
+    def __init__(self, config: Stage1Config, windows: Windows) -> None:
+        self.config, self.windows = config, windows
+        self.module = FieldModule(config, len(windows))
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [
+            torch.optim.Adam(self.module.field.parameters(), lr=self.config.rate, betas=(0.9, 0.99)),
+            torch.optim.SparseAdam(list(self.module.codes.parameters()), lr=self.config.code_rate, betas=(0.9, 0.99)),
+        ]
+
+    def batch(self, generator: torch.Generator, progress: float) -> tuple:
+        config = self.config
+        # Long windows are seen in proportion to their length.
+        index = torch.multinomial(self.windows.seconds.float() + 0.5, config.clips, replacement=True, generator=generator)
+        return draw_clips(self.windows, index, config.clip_frames, generator, lowest_only=config.progressive and progress < 0.2) + (
+            torch.randn(config.clips, config.field.latent, generator=generator),
+        )
+
+    def validate(self) -> dict[str, float]:
+        """Reconstruction of 64 training windows (an auto-decoder has no other without fitting)."""
+        from nerm.model import decode
+
+        chosen = torch.linspace(0, len(self.windows) - 1, 64).long()
+        error, root = [], []
+        for index in chosen.tolist():
+            truth = window_joints(self.windows, index)
+            z = self.module.codes.mean.weight[index].detach()
+            found = decode(self.module.field, z, float(self.windows.seconds[index]), float(self.windows.fps[index])).joints
+            error.append(np.linalg.norm((found - found[:, :1]) - (truth - truth[:, :1]), axis=-1).mean() * 1000)
+            root.append(np.linalg.norm(found[:, 0] - truth[:, 0], axis=-1).mean() * 1000)
+        return {"loss": float(np.mean(error)), "root_mm": float(np.mean(root))}
+
+
+class FieldModule(nn.Module):
+    """Field, codes and the loss of a batch of clips."""
+
+    def __init__(self, config: Stage1Config, count: int) -> None:
+        super().__init__()
+        self.config = config
+        self.field = Field(config.field)
+        self.codes = Codes(count, config.field.latent, config.field.variational)
+
+    def forward(
+        self, index: Tensor, times: Tensor, seconds: Tensor, fps: Tensor, joints: Tensor, noise: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Equation 3 of the paper. joints: [B, m, 22, 3]; times: [B, m]."""
+        z, kl = self.codes(index, noise)
+        fade = min(1.0, 0.4 + progress / 0.5) if self.config.fade_octaves else 1.0
+        pose = self.field(times, seconds, z, fps, fade)
+        loss, parts = clip_loss(self.field, pose, joints, fps, self.config)
+        return loss + self.config.kl * kl.mean(), parts | {"kl": kl.mean().detach()}
+
+
+def clip_loss(field_: Field, pose: Pose, joints: Tensor, fps: Tensor, config: Stage1Config) -> tuple[Tensor, dict[str, Tensor]]:
+    """Squared joint error in (10 cm)^2, root path and, where weighted, acceleration; errors in mm for the log."""
+    relative = joints - joints[..., :1, :]
+    found = field_.joints(pose)
+    error = (found - relative)[..., 1:, :]
+    root = pose.root - joints[..., 0, :]
+    loss = 100 * (error.square().sum(-1).mean() + config.root_weight * root.square().sum(-1).mean())
+    if config.high_band_weight:
+        second = torch.diff(found + pose.root[..., None, :] - joints, n=2, dim=1) * fps.float().square()[:, None, None, None]
+        loss = loss + config.high_band_weight * 0.01 * second.square().sum(-1).mean()
+    return loss, {"mre_mm": 1000 * error.detach().norm(dim=-1).mean(), "root_mm": 1000 * root.detach().norm(dim=-1).mean()}
+
+
+def draw_clips(windows: Windows, index: Tensor, frames: int, generator: torch.Generator, lowest_only: bool = False) -> tuple:
+    """One clip of `frames` frames per window: a rate (native / k, at least 20 fps), a place.
+
+    Half of the clips are at the native rate. Shorter windows repeat their last frames' times. Returns index, times [B, m] s,
+    seconds [B], fps [B], joints [B, m, 22, 3].
+    """
+    fps, count = windows.fps[index], windows.count[index]
+    slowest = torch.clamp((fps / 20 + 1e-6).floor(), min=1)
+    uniform = torch.rand(len(index), generator=generator, dtype=torch.float64)
+    stride = torch.where(uniform < 0.5, torch.ones_like(fps), 1 + ((uniform - 0.5) * 2 * slowest).floor())
+    stride = (slowest if lowest_only else stride).long()
+    stride = torch.minimum(stride, torch.clamp((count - 1) // (frames - 1), min=1))
+    reach = stride * (frames - 1)
+    start = (torch.rand(len(index), generator=generator) * (torch.clamp(count - 1 - reach, min=0) + 1)).long()
+    frame = torch.minimum(start[:, None] + stride[:, None] * torch.arange(frames), count[:, None] - 1)
+    joints = windows.frames[windows.offset[index][:, None] + frame]
+    flipped = joints[:, :, torch.from_numpy(LEFT_RIGHT22)] * torch.tensor([-1.0, 1.0, 1.0])
+    joints = torch.where(windows.mirrored[index][:, None, None, None], flipped, joints)
+    times = frame / fps[:, None]
+    return index, times, windows.seconds[index], fps / stride, joints
+
+
+def window_joints(windows: Windows, index: int) -> np.ndarray:
+    """[T, 22, 3] of one window."""
+    start, count = int(windows.offset[index]), int(windows.count[index])
+    motion = Motion(windows.frames[start : start + count].numpy(), float(windows.fps[index]))
+    return (motion.mirrored() if windows.mirrored[index] else motion).joints
+
+
+__all__ = ["FieldTask", "Stage1Config", "Windows", "clip_loss", "corpus_windows", "draw_clips", "heading", "load_windows", "window_joints"]

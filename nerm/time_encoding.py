@@ -1,0 +1,81 @@
+"""Encodings of the time coordinate: none, Fourier ("simple"), and codebook-coordinate attention (NeRM, section on the encoding of time).
+
+They know coordinates and nothing of motion. A coordinate is t in units of `normalise`; see `coordinate`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def coordinate(times_s: Tensor, seconds: Tensor, longest_s: float, normalised: bool) -> Tensor:
+    """Time coordinates of a sequence. times_s: [B, m] seconds from its first frame; seconds: [B] its duration -> [B, m].
+
+    normalised: t = 2 (tau - l / 2) / l_max, centred and in [-1, 1], seconds stay comparable between sequences. Otherwise t = tau.
+    """
+    if not normalised:
+        return times_s
+    return 2 * (times_s - seconds[:, None] / 2) / longest_s
+
+
+class NoEncoding(nn.Module):
+    """The coordinate itself. [..., ] -> [..., 1]."""
+
+    size = 1
+
+    def forward(self, t: Tensor, fade: float = 1.0) -> Tensor:
+        return t[..., None]
+
+
+class FourierEncoding(nn.Module):
+    """t and sin, cos of 2^k pi t: with t = 2 tau / l_max the k-th octave is 2^k / l_max Hz.
+
+    per_octave > 1 puts further frequencies between the octaves. fade in [0, 1] opens the octaves from low to high during training
+    (1: all open), so that bandwidth grows with what the field has learned.
+    """
+
+    def __init__(self, octaves: int, per_octave: int = 1) -> None:
+        super().__init__()
+        exponents = torch.arange(octaves * per_octave, dtype=torch.float64) / per_octave
+        self.register_buffer("frequencies", math.pi * 2.0**exponents, persistent=False)
+        self.size = 1 + 2 * len(exponents)
+
+    def forward(self, t: Tensor, fade: float = 1.0) -> Tensor:
+        phase = t[..., None].double() * self.frequencies  # float64: octave 9 multiplies rounding by 500
+        count = len(self.frequencies)
+        open_ = torch.clamp(fade * count - torch.arange(count, device=t.device) + (fade >= 1), 0, 1).float()
+        waves = torch.cat([torch.sin(phase).float() * open_, torch.cos(phase).float() * open_], dim=-1)
+        return torch.cat([t[..., None].float(), waves], dim=-1)
+
+
+class CodebookAttention(nn.Module):
+    """Codebook-coordinate attention: queries -> codebook -> prototypes; coordinate -> prototypes; residual, LayerNorm, FFN.
+
+    codebook: [N, d_c] codes of a VQ-VAE trained on short native-rate clips (nerm.codebook); frozen.
+    """
+
+    def __init__(self, fourier: FourierEncoding, codebook: Tensor, width: int = 128, prototypes: int = 32, heads: int = 4) -> None:
+        super().__init__()
+        self.fourier = fourier
+        self.size = width
+        self.register_buffer("codebook", codebook)
+        self.queries = nn.Parameter(torch.randn(prototypes, width) * width**-0.5)
+        self.to_keys = nn.Linear(codebook.shape[1], width)
+        self.to_coordinate = nn.Linear(fourier.size, width)
+        self.read_codebook = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.read_prototypes = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(4))
+        self.feed = nn.ModuleList(nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)) for _ in range(2))
+
+    def forward(self, t: Tensor, fade: float = 1.0) -> Tensor:
+        codes = self.to_keys(self.codebook)[None]
+        prototypes = self._block(self.queries[None], codes, self.read_codebook, 0)
+        where = self.to_coordinate(self.fourier(t, fade)).reshape(1, -1, self.size)
+        return self._block(where, prototypes, self.read_prototypes, 1).reshape(*t.shape, self.size)
+
+    def _block(self, query: Tensor, memory: Tensor, attention: nn.MultiheadAttention, index: int) -> Tensor:
+        query = self.norms[2 * index](query + attention(query, memory, memory, need_weights=False)[0])
+        return self.norms[2 * index + 1](query + self.feed[index](query))

@@ -1,0 +1,253 @@
+"""The one training loop, used by everything that is trained: budget in minutes or steps, resume, averaged weights, curves.
+
+It knows modules, losses and time; it knows no motion. A run lives in a folder:
+    state.safetensors   everything needed to go on (weights, averages, optimizers, step, seconds)
+    history.csv         step, seconds, losses
+    curves.png          the same as a picture
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from nerm.errors import InputError
+
+
+class Task(Protocol):
+    """What is trained. `module(*batch, progress=...)` returns (loss, {name: value}); `batch` draws from the generator it is given."""
+
+    module: nn.Module
+
+    def optimizers(self) -> list[torch.optim.Optimizer]: ...
+
+    def batch(self, generator: torch.Generator, progress: float) -> tuple[Any, ...]: ...
+
+    def validate(self) -> dict[str, float]: ...
+
+
+@dataclass
+class Budget:
+    """minutes: the learning rate anneals to zero over them. steps: the same, counted in steps (then a run repeats exactly)."""
+
+    minutes: float | None = None
+    steps: int | None = None
+    seed: int = 0
+    save_every_s: float = 120.0
+    validate_times: int = 10
+    average: float = 0.999
+    clip: float = 1.0
+    warmup: float = 0.02
+    device: str = "auto"  # auto | cpu | cuda
+    precision: str = "auto"  # auto | no | bf16 | fp16
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.steps is None):
+            raise InputError("give either minutes= or steps= as the training budget")
+        if (self.minutes or self.steps or 0) <= 0:
+            raise InputError(f"a training budget of {self.minutes or self.steps}; expected a positive number")
+
+
+@dataclass
+class Fit:
+    """The outcome: averaged weights are in the task's module. history: one row per log."""
+
+    steps: int
+    seconds: float
+    history: list[dict[str, float]] = field(repr=False)
+    device: str = ""
+
+
+def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
+    """Train until the budget is used up, from the state in `folder` if there is one; leaves the averaged weights in task.module."""
+    folder.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(cpu=budget.device == "cpu" or not torch.cuda.is_available(), mixed_precision=precision(budget))
+    module = accelerator.prepare(task.module.train())
+    optimizers = [accelerator.prepare(o) for o in task.optimizers()]
+    rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    dense = [p for p in task.module.parameters() if p.requires_grad and not _sparse(p, task.module)]
+    average = {name: p.detach().clone() for name, p in _dense_named(task.module)}
+    step, before, history = _resume(folder, task.module, average, optimizers, accelerator)
+    begin, saved, validated, recent = time.monotonic(), time.monotonic(), len([h for h in history if "val_loss" in h]), {}
+    bar = tqdm(desc=label, total=100, initial=0, unit="%", disable=not accelerator.is_main_process, bar_format="{l_bar}{bar}| {elapsed} {postfix}")
+    while True:
+        seconds = before + time.monotonic() - begin
+        progress = step / budget.steps if budget.steps else seconds / (60 * (budget.minutes or 1))
+        if progress >= 1:
+            break
+        scale = min(1.0, progress / budget.warmup + 0.01) * 0.5 * (1 + math.cos(math.pi * progress))
+        for optimizer, initial in zip(optimizers, rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, initial, strict=True):
+                group["lr"] = rate * scale
+        generator = torch.Generator().manual_seed(budget.seed * 1_000_003 + step * 64 + accelerator.process_index)
+        batch = tuple(b.to(accelerator.device) if isinstance(b, Tensor) else b for b in task.batch(generator, progress))
+        with accelerator.autocast():
+            loss, parts = module(*batch, progress=progress)
+        accelerator.backward(loss)
+        if budget.clip:
+            nn.utils.clip_grad_norm_(dense, budget.clip)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        step += 1
+        decay = min(budget.average, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for name, parameter in _dense_named(task.module):
+                average[name].lerp_(parameter.detach(), 1 - decay)
+        for name, value in {"loss": loss.detach(), **parts}.items():
+            recent.setdefault(name, []).append(value)
+        if step % 50 == 0:
+            row = {"step": step, "seconds": round(seconds, 1)} | {k: float(torch.stack([torch.as_tensor(x) for x in v]).float().mean()) for k, v in recent.items()}
+            if not math.isfinite(row["loss"]):
+                raise InputError(f"{label}: the loss is {row['loss']} at step {step}; the last saved state in {folder} is from before")
+            recent = {}
+            history.append(row)
+            bar.n = round(100 * progress, 1)
+            bar.set_postfix_str(" ".join(f"{k} {v:.4g}" for k, v in row.items() if k not in ("seconds",)))
+            if progress * budget.validate_times > validated + 1:
+                validated += 1
+                history[-1] |= _validate(task, average)
+            if time.monotonic() - saved > budget.save_every_s and accelerator.is_main_process:
+                _save(folder, task.module, average, optimizers, step, before + time.monotonic() - begin, history)
+                saved = time.monotonic()
+    bar.close()
+    total = before + time.monotonic() - begin
+    if history and "val_loss" not in history[-1]:
+        history[-1] |= _validate(task, average)
+    if accelerator.is_main_process and step > 0:
+        _save(folder, task.module, average, optimizers, step, total, history)
+        draw_curves(history, folder / "curves.png", label)
+    _load(task.module, average)
+    task.module.eval()
+    return Fit(step, total, history, str(accelerator.device))
+
+
+def precision(budget: Budget) -> str:
+    """bf16 where the hardware multiplies it natively (CUDA from Ampere on, CPUs with AVX-512 bfloat16), else float32."""
+    if budget.precision != "auto":
+        return budget.precision
+    if budget.device != "cpu" and torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bf16" if supported() else "no"
+
+
+def undertrained(history: list[dict[str, float]], key: str = "val_loss", share: float = 0.2, limit: float = 0.02) -> bool:
+    """Does the validation loss still fall by more than `limit` over the last `share` of the run?"""
+    rows = [(row["seconds"], row[key]) for row in history if key in row]
+    if len(rows) < 3:
+        return True
+    start = rows[-1][0] * (1 - share)
+    earlier = [value for seconds, value in rows if seconds <= start] or [rows[0][1]]
+    return rows[-1][1] < earlier[-1] - limit * abs(earlier[-1])
+
+
+def draw_curves(history: list[dict[str, float]], path: Path, title: str) -> None:
+    """All logged losses against time, one panel each."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    names = sorted({k for row in history for k in row} - {"step", "seconds"})
+    figure, axes = plt.subplots(1, max(len(names), 1), figsize=(3.2 * max(len(names), 1), 2.8), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=False):
+        rows = [(row["seconds"] / 60, row[name]) for row in history if name in row]
+        axis.plot(*zip(*rows, strict=True), lw=1, marker="o" if len(rows) < 30 else None, ms=3)
+        if all(value > 0 for _, value in rows):
+            axis.set_yscale("log")
+        axis.set(title=name, xlabel="minutes")
+    figure.suptitle(title)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def _dense_named(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, p) for name, p in module.named_parameters() if p.requires_grad and not _sparse(p, module))
+
+
+def _sparse(parameter: nn.Parameter, module: nn.Module) -> bool:
+    return any(isinstance(m, nn.Embedding) and m.sparse and m.weight is parameter for m in module.modules())
+
+
+def _load(module: nn.Module, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Put values into the parameters of these names; returns what was there."""
+    named = dict(module.named_parameters())
+    with torch.no_grad():
+        old = {name: named[name].detach().clone() for name in values}
+        for name, value in values.items():
+            named[name].copy_(value)
+    return old
+
+
+def _validate(task: Task, average: dict[str, Tensor]) -> dict[str, float]:
+    """Validation with the averaged weights."""
+    old = _load(task.module, average)
+    task.module.eval()
+    with torch.no_grad():
+        found = {f"val_{name}": float(value) for name, value in task.validate().items()}
+    task.module.train()
+    _load(task.module, old)
+    return found
+
+
+def _save(folder: Path, module: nn.Module, average: dict, optimizers: list, step: int, seconds: float, history: list) -> None:
+    tensors = {f"module/{k}": v for k, v in module.state_dict().items()} | {f"average/{k}": v for k, v in average.items()}
+    groups = []
+    for index, optimizer in enumerate(optimizers):
+        state = optimizer.state_dict()
+        for parameter, entries in state["state"].items():
+            tensors |= {f"optimizer/{index}/{parameter}/{k}": torch.as_tensor(v) for k, v in entries.items()}
+        groups.append(state["param_groups"])
+    facts = {"step": step, "seconds": seconds, "groups": groups, "history": history}
+    temporary = folder / "state.tmp"
+    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, {"facts": json.dumps(facts)})
+    temporary.replace(folder / "state.safetensors")
+    import pandas as pd
+
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+
+
+def _resume(folder: Path, module: nn.Module, average: dict, optimizers: list, accelerator: Accelerator) -> tuple[int, float, list]:
+    path = folder / "state.safetensors"
+    if not path.exists():
+        return 0, 0.0, []
+    with safe_open(path, "pt", device=str(accelerator.device)) as file:
+        facts = json.loads(file.metadata()["facts"])
+        tensors: dict[str, dict[str, Tensor]] = {"module": {}, "average": {}, "optimizer": {}}
+        for key in file.keys():  # noqa: SIM118
+            kind, _, name = key.partition("/")
+            tensors[kind][name] = file.get_tensor(key)
+    try:
+        module.load_state_dict(tensors["module"])
+    except RuntimeError as error:
+        raise InputError(f"{path} is from a run with other settings ({str(error).splitlines()[1].strip()}); give another out=") from None
+    average.update(tensors["average"])
+    for index, optimizer in enumerate(optimizers):
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors["optimizer"].items():
+            owner, parameter, key = name.split("/")
+            if int(owner) == index:
+                state.setdefault(int(parameter), {})[key] = value.cpu() if key == "step" else value
+        for entries in state.values():
+            if "step" in entries and any(_is_sparse_adam(o) for o in [optimizer]):
+                entries["step"] = int(entries["step"])  # SparseAdam counts in plain integers
+        optimizer.load_state_dict({"state": state, "param_groups": facts["groups"][index]})
+    return facts["step"], facts["seconds"], facts["history"]
+
+
+def _is_sparse_adam(optimizer: Any) -> bool:
+    return isinstance(getattr(optimizer, "optimizer", optimizer), torch.optim.SparseAdam)
