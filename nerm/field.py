@@ -62,10 +62,10 @@ class Field(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(config.width, config.width) for _ in range(config.layers))
         self.film = None if concatenated else nn.Linear(config.latent, 2 * config.width * config.layers)
         if self.film is not None:
-            nn.init.normal_(self.film.weight, std=0.5 * config.latent**-0.5)
+            nn.init.normal_(self.film.weight, std=2 * config.latent**-0.5)  # a weak start costs thousands of steps
             nn.init.zeros_(self.film.bias)
         for layer in self.layers:
-            nn.init.normal_(layer.weight, std=(2 / config.width) ** 0.5 * config.layers**-0.5)
+            nn.init.normal_(layer.weight, std=(2 / config.width) ** 0.5)
         self.leave = nn.LayerNorm(config.width)
         bones = len(SMPL22) - 1
         self.root_head = nn.Linear(config.width, 3)
@@ -111,7 +111,7 @@ class Codes(nn.Module):
     Gradients are sparse: a step costs memory for its batch, not for the corpus.
     """
 
-    def __init__(self, count: int, size: int, variational: bool = True, initial_logvar: float = -6.0, spread: float = 0.1) -> None:
+    def __init__(self, count: int, size: int, variational: bool = True, initial_logvar: float = -6.0, spread: float = 0.5) -> None:
         super().__init__()
         self.variational = variational
         self.mean = nn.Embedding(count, size, sparse=True)

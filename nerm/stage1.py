@@ -24,12 +24,12 @@ class Stage1Config:
     training_rate: str = "native"  # native | fixed (20 fps, what everyone else trains on)
     progressive: bool = True  # first at the lowest rate of each recording, then at all of them
     fade_octaves: bool = False  # open the octaves of the time encoding one after the other
-    clips: int = 128
-    clip_frames: int = 32
-    rate: float = 2e-3
+    clips: int = 256
+    clip_frames: int = 16
+    rate: float = 1e-3
     code_rate: float = 1e-2
     kl: float = 1e-6
-    root_weight: float = 1.0
+    root_weight: float = 0.1
     high_band_weight: float = 0.0  # weight of acceleration errors, (10 m/s^2)^2
     mirror: bool = False
     fixed_fps: float = 20.0

@@ -123,8 +123,8 @@ def words(text: str) -> list[str]:
 def tag(text: str) -> list[tuple[str, str]]:
     """(word, part of speech) of every word: universal tags from the lexicon, X for a word that is not in it.
 
-    A word listed as a verb is a noun directly after a determiner or possessive ("a quick walk" is not seen, "a walk" is), unless a
-    noun follows or it is a participle.
+    A word listed as a verb is a noun directly after a determiner or possessive ("a walk"), unless it is a participle or a noun or
+    adjective follows it.
     """
     lexicon = _lexicon()
     tokens = words(text)

@@ -93,9 +93,7 @@ def _from_directions(motion: Motion) -> list[_Node]:
     lengths = _constant_lengths(joints, skeleton)
     _check_names(skeleton)
     directions = np.concatenate([np.zeros((len(joints), 1, 3)), bone_directions(joints, skeleton)], axis=1)
-    rest = np.array(
-        [offset / length if length > 0 else (0.0, 1.0, 0.0) for offset, length in zip(skeleton.offsets, skeleton.lengths, strict=True)]
-    )
+    rest = np.where(skeleton.lengths[:, None] > 0, skeleton.axes, (0.0, 1.0, 0.0))
     still = np.broadcast_to(np.eye(3), (len(joints), 3, 3))
     nodes: list[_Node] = []
 

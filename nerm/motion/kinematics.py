@@ -61,7 +61,7 @@ def _kernel(fps: float, cutoff_hz: float, order: int) -> NDArray[np.float64]:
     kernel = 2 * trapezoid(response * (2 * np.pi * frequency) ** order * np.cos(phase), frequency, axis=1) / fps
     if order == 0:
         return kernel / kernel.sum()
-    return kernel
+    return kernel - kernel.mean()  # exactly nothing of a constant: no acceleration from where the motion stands
 
 
 def _reflect(x: NDArray, reach: int) -> NDArray:

@@ -105,7 +105,7 @@ def test_multimodality_of_identical_repeats_is_zero_and_of_absent_classes_ends()
 def test_the_nearest_distance_to_a_set_that_holds_the_motion_is_zero():
     x = np.random.default_rng(0).normal(size=(1500, 3))
     assert d.nearest_distance(x[:1100], x) < 1e-6
-    assert d.nearest_distance(x[:2] + [[0, 0, 1000]], x) > 990
+    assert d.nearest_distance(x[:2] + np.array([0, 0, 1000]), x) > 990
 
 
 # --- retrieval ------------------------------------------------------------------------------------------------------------------------

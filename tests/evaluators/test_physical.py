@@ -65,7 +65,7 @@ def test_a_motion_that_never_comes_down_has_no_skate_and_is_left_out_of_the_mean
 
 @pytest.mark.parametrize("fps", RATES)
 def test_speed_acceleration_and_jerk_of_a_sine_are_the_closed_form(fps):
-    omega, amplitude = 2 * np.pi * 2.0, 0.1
+    omega, amplitude = 2 * np.pi * 2.25, 0.1
     joints = still(fps)
     joints[..., 2] += amplitude * np.sin(omega * frame_times(4.0, fps))[:, None]
     motion = Motion(joints, fps)

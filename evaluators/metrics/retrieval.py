@@ -1,0 +1,88 @@
+"""How well texts and motions find each other in a shared space: R-precision and MM-distance.
+
+Pools come from a seed and a size, never from a loader's batches. Row k of the texts belongs to row k of the motions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from evaluators.metrics.distribution import _pair, pairwise_squared
+from nerm.errors import InputError
+
+POOL = 32
+_TIE = 1e-12  # squared distances closer than this share of the squared norms are equal: the rounding of the expansion
+
+
+def pools(n: int, seed: int, size: int = POOL, labels: Sequence | NDArray | None = None) -> NDArray[np.int64]:
+    """Disjoint random pools [P, size] of n items; what does not fill a pool is left out.
+
+    labels: [n]; with them no pool holds a label twice. The commonest labels left are served first, which fills the most pools.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(n)
+    if labels is None:
+        if n < size:
+            raise InputError(f"{n} items for retrieval pools of {size}; give more items or smaller pools")
+        return order[: n // size * size].reshape(-1, size)
+    if len(labels) != n:
+        raise InputError(f"{len(labels)} labels for {n} items; expected one each")
+    waiting: dict = {}
+    for item in order:
+        waiting.setdefault(labels[item], []).append(int(item))
+    if len(waiting) < size:
+        raise InputError(
+            f"{len(waiting)} distinct labels for retrieval pools of {size} distinct labels; use pools of at most {len(waiting)}"
+        )
+    queues = list(waiting.values())  # in the order of first appearance in the permutation: ties between label counts are random
+    found = []
+    while sum(1 for queue in queues if queue) >= size:
+        queues.sort(key=len, reverse=True)
+        found.append([queue.pop() for queue in queues[:size]])
+    chosen = np.array(found, dtype=np.int64)
+    return rng.permuted(chosen, axis=1)
+
+
+def blocks(n: int, size: int = POOL) -> NDArray[np.int64]:
+    """Consecutive pools [n // size, size], the last incomplete one dropped: the official pools of rows that are already shuffled."""
+    return np.arange(n // size * size).reshape(-1, size)
+
+
+def hits(texts: ArrayLike, motions: ArrayLike, top: int = 3) -> NDArray[np.float64]:
+    """[N, top] whether the motion of each text is among its k nearest, k = 1..top, in one pool of texts [N, D] and motions [N, D].
+
+    Motions at the same distance share their places: with c nearer and t tied ones (itself included) the value is (k - c) / t within [0, 1],
+    the probability under random order. So a collapsed embedding scores chance, and the order of the rows does not matter.
+    """
+    x, y = _paired(texts, motions)
+    squared = pairwise_squared(x, y)
+    own = np.diag(squared)[:, None]
+    tie = _TIE * (np.sum(x**2, 1)[:, None] + np.max(np.sum(y**2, 1)))
+    nearer = (squared < own - tie).sum(axis=1)
+    tied = (np.abs(squared - own) <= tie).sum(axis=1)
+    return np.clip((np.arange(1, top + 1) - nearer[:, None]) / tied[:, None], 0, 1)
+
+
+def r_precision(texts: ArrayLike, motions: ArrayLike, chosen: Iterable[ArrayLike], top: int = 3) -> NDArray[np.float64]:
+    """[top] R-precision top 1..top: the mean of `hits` over pools. texts, motions: [N, D]; chosen: index sets, from `pools` or `blocks`."""
+    x, y = _paired(texts, motions)
+    found = [hits(x[pool], y[pool], top) for pool in (np.asarray(p) for p in chosen)]
+    if not found:
+        raise InputError(f"no retrieval pool could be filled from {len(x)} pairs; give more pairs or smaller pools")
+    return np.concatenate(found).mean(axis=0)
+
+
+def matching_distance(texts: ArrayLike, motions: ArrayLike) -> float:
+    """MM-distance: the mean over rows of |text - motion|. texts, motions: [N, D]."""
+    x, y = _paired(texts, motions)
+    return float(np.linalg.norm(x - y, axis=1).mean())
+
+
+def _paired(texts: ArrayLike, motions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, y = _pair(texts, motions)
+    if len(x) != len(y):
+        raise InputError(f"{len(x)} texts and {len(y)} motions; expected one motion for each text")
+    return x, y

@@ -1,0 +1,173 @@
+"""Motions as files and pictures: what is saved is loaded again, nothing is half written, and wrong files are named."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nerm import atomic
+from nerm.errors import InputError
+from nerm.motion import SMPL22, Motion, Skeleton, resample
+from nerm.motion.files import WRITABLE, check_writable, load_motion, save_motion
+from nerm.motion.skeleton import forward_kinematics, joints_from_directions
+from nerm.render import filmstrip, render
+
+
+@pytest.fixture
+def motion() -> Motion:
+    """Half a second of marching on the spot, 60 fps."""
+    t = np.arange(31) / 60
+    directions = np.tile(SMPL22.offsets[1:] / SMPL22.lengths[1:, None], (31, 1, 1))
+    for bone, sign in ((3, 1), (4, -1)):
+        angle = 0.5 * sign * np.sin(2 * np.pi * t)
+        directions[:, bone] = np.stack([0 * t, -np.cos(angle), np.sin(angle)], axis=-1)
+    root = np.stack([0.1 * t, 0.9 + 0 * t, t], axis=-1)
+    return Motion(joints_from_directions(root, directions, SMPL22), 60)
+
+
+def test_an_npz_written_and_read_back_is_the_same_motion(motion, tmp_path):
+    rotations = np.tile(np.eye(3), (31, 22, 1, 1))
+    save_motion(Motion(motion.joints, 59.94, SMPL22, rotations), tmp_path / "a.npz")
+    back = load_motion(tmp_path / "a.npz")
+    np.testing.assert_array_equal(back.joints, motion.joints.astype(np.float32))
+    np.testing.assert_array_equal(back.rotations, rotations)
+    assert back.fps == 59.94 and back.skeleton == SMPL22
+    with np.load(tmp_path / "a.npz") as file:
+        assert file["joints"].dtype == np.float32 and str(file["skeleton"]) == "smpl22"
+
+
+def test_a_motion_of_another_skeleton_survives_an_npz(tmp_path):
+    skeleton = Skeleton("arm", ("shoulder", "elbow"), (-1, 0), np.array([[0, 0, 0], [0, -0.3, 0]]))
+    joints = forward_kinematics(np.tile(np.eye(3), (4, 2, 1, 1)), np.zeros((4, 3)), skeleton)
+    save_motion(Motion(joints, 30, skeleton), tmp_path / "a.npz")
+    assert load_motion(tmp_path / "a.npz").skeleton == skeleton
+
+
+def test_a_bvh_saved_and_loaded_holds_the_same_joints(motion, tmp_path):
+    save_motion(motion, tmp_path / "a.bvh")
+    back = load_motion(tmp_path / "a.bvh")
+    assert back.fps == 60
+    np.testing.assert_allclose(back.joints, motion.joints, atol=1e-4)
+
+
+def test_an_npy_needs_a_rate(motion, tmp_path):
+    save_motion(motion, tmp_path / "a.npy")
+    assert load_motion(tmp_path / "a.npy", fps=60).fps == 60
+    with pytest.raises(InputError, match=r"carries no frame rate; give fps="):
+        load_motion(tmp_path / "a.npy")
+
+
+def test_a_rate_that_contradicts_the_file_is_refused(motion, tmp_path):
+    for name in ("a.npz", "a.bvh"):
+        save_motion(motion, tmp_path / name)
+        assert load_motion(tmp_path / name, fps=60).fps == 60
+        with pytest.raises(InputError, match=r"carries 60 fps, but fps=30 was given"):
+            load_motion(tmp_path / name, fps=30)
+
+
+@pytest.mark.parametrize("name", ["a.fbx", "a", "a.npz.txt"])
+def test_an_unknown_suffix_is_answered_with_the_list(motion, tmp_path, name):
+    for use in (lambda: save_motion(motion, tmp_path / name), lambda: check_writable(tmp_path / name)):
+        with pytest.raises(InputError) as error:
+            use()
+        assert all(suffix in str(error.value) for suffix in WRITABLE)
+    with pytest.raises(InputError, match=r"\.npz, \.bvh, \.npy"):
+        load_motion(tmp_path / name)
+
+
+def test_a_place_that_cannot_be_written_is_known_before_any_work(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        check_writable(tmp_path / "nowhere" / "a.bvh")
+    (tmp_path / "b.bvh").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        check_writable(tmp_path / "b.bvh")
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.bvh", "a.gif", "a.html"])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(motion, tmp_path, monkeypatch, name):
+    path = tmp_path / name
+    path.write_bytes(b"old")
+
+    def fail(self: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(atomic.Path, "replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_motion(motion, path)
+    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.bvh"])
+@pytest.mark.parametrize("content", [b"", b"not a motion", None])
+def test_damaged_and_cut_off_files_are_named(motion, tmp_path, name, content):
+    path = tmp_path / name
+    save_motion(motion, path)
+    path.write_bytes(path.read_bytes()[:-200] if content is None else content)
+    with pytest.raises(InputError, match=name):
+        load_motion(path, fps=60)
+
+
+def test_a_wrong_shape_and_a_value_that_is_not_finite_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((5, 23, 3)))
+    with pytest.raises(InputError, match="22"):
+        load_motion(tmp_path / "a.npy", fps=20)
+    joints = np.zeros((5, 22, 3))
+    joints[3, 4, 1] = np.nan
+    np.save(tmp_path / "a.npy", joints)
+    with pytest.raises(InputError, match="frame 3, joint 'l_knee'"):
+        load_motion(tmp_path / "a.npy", fps=20)
+    np.savez(tmp_path / "a.npz", poses=joints)
+    with pytest.raises(InputError, match="holds poses"):
+        load_motion(tmp_path / "a.npz", fps=20)
+    with pytest.raises(InputError, match="does not exist"):
+        load_motion(tmp_path / "gone.npz")
+
+
+# ---- pictures ----
+
+
+def test_a_gif_plays_in_real_time_at_25_pictures_a_second(motion, tmp_path):
+    from PIL import Image
+
+    render([motion, resample(motion, 20)], tmp_path / "a.gif", titles=["60", "20"])
+    with Image.open(tmp_path / "a.gif") as gif:
+        duration = 0
+        for k in range(gif.n_frames):
+            gif.seek(k)
+            duration += gif.info["duration"]
+        assert gif.size[0] == 2 * 280 and duration == pytest.approx(1000 * (0.5 + 0.04), abs=40)
+    assert (tmp_path / "a.gif").stat().st_size < 300_000
+
+
+def test_left_and_right_limbs_have_different_colours(motion, tmp_path):
+    from PIL import Image
+
+    filmstrip([motion], tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
+    red, blue = pixels[:, 0] - pixels[:, 2] > 80, pixels[:, 2] - pixels[:, 0] > 80
+    assert red.sum() > 500 and blue.sum() > 500
+
+
+def test_an_html_page_needs_nothing_but_itself(motion, tmp_path):
+    render([motion], tmp_path / "a.html", titles=["</script><b>"])
+    page = (tmp_path / "a.html").read_text()
+    assert "http" not in page and "src=" not in page and "</script><b>" not in page and "FIGURES" not in page
+    assert len(page) < 100_000
+
+
+def test_an_mp4_is_written_or_what_is_missing_is_said(motion, tmp_path, monkeypatch):
+    pytest.importorskip("imageio_ffmpeg")
+    save_motion(motion, tmp_path / "a.mp4")
+    assert (tmp_path / "a.mp4").read_bytes()[4:8] == b"ftyp"
+    monkeypatch.setitem(__import__("sys").modules, "imageio_ffmpeg", None)
+    with pytest.raises(InputError, match="needs imageio-ffmpeg"):
+        check_writable(tmp_path / "b.mp4")
+
+
+def test_pictures_of_nothing_or_with_too_few_titles_are_refused(motion, tmp_path):
+    with pytest.raises(InputError, match="no motion"):
+        render([], tmp_path / "a.gif")
+    with pytest.raises(InputError, match="1 titles for 2 motions"):
+        render([motion, motion], tmp_path / "a.gif", titles=["one"])
