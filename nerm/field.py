@@ -92,7 +92,7 @@ class Field(nn.Module):
         for index, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
             x = norm(h)
             if modulation is not None:
-                x = x * (1 + modulation[:, index, 0]) + modulation[:, index, 1]
+                x = torch.addcmul(modulation[:, index, 1], x, 1 + modulation[:, index, 0])
             h = h + layer(F.relu(x))
         h = self.leave(h).float()
         with torch.autocast(h.device.type, enabled=False):

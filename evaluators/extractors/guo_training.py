@@ -53,6 +53,7 @@ class GuoTraining:
     word_dropout: float = 0.1  # share of words read as unk
     mirror: float = 0.5
     hardest: float = 0.25  # share of the mismatched motions of a text that count, the nearest ones
+    ranking: float = 0.0  # weight of the cross entropy of finding the partner within the batch, by distance
     reconstruction: float = 1.0  # weight of the fading reconstruction term
     reconstruct_until: float = 0.15  # share of the run after which it is gone
     co_occurrence: bool = True  # start the word vectors from the words that occur together
@@ -101,6 +102,9 @@ class GuoModule(nn.Module):
         text = self.evaluator.caption(ids, classes, count).float()
         matched, mismatched = batch_loss(text, motion, self.settings.hardest)
         loss = matched + mismatched
+        if self.settings.ranking:
+            scores, own = -(text[:, None] - motion[None] + 1e-6).norm(dim=-1), torch.arange(len(text), device=text.device)
+            loss = loss + self.settings.ranking * (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own))
         parts = {"matched": matched.detach(), "mismatched": mismatched.detach()}
         fade = self.settings.reconstruction * max(0.0, 1 - progress / max(self.settings.reconstruct_until, 1e-9))
         if fade > 0:

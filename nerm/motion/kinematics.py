@@ -6,6 +6,8 @@ any rate that can hold it. Nothing here is per frame.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
@@ -46,6 +48,7 @@ def derivative(x: NDArray, fps: float, order: int, cutoff_hz: float = PHYSICAL_C
     return out.reshape(x.shape).astype(x.dtype)
 
 
+@lru_cache(maxsize=64)  # a corpus has few rates, and the integral costs more than the convolution
 def _kernel(fps: float, cutoff_hz: float, order: int) -> NDArray[np.float64]:
     """The order-th derivative of a Gaussian-windowed sinc, sampled at k / fps.
 
