@@ -35,7 +35,7 @@ def parse(schema: type[C], arguments: Sequence[str], usage: str = "") -> C:
         name = fields[key]
         try:
             # Free text may hold ':' or '{'; only values of other types are read as YAML.
-            if OmegaConf.get_type(config, name) is str or _field_is_text(schema, name):
+            if _field_is_text(schema, name):
                 OmegaConf.update(config, name, value)
             else:
                 config = OmegaConf.merge(config, OmegaConf.from_dotlist([f"{name}={value or 'null'}"]))

@@ -86,6 +86,8 @@ class FieldTask:
     def __init__(self, config: Stage1Config, windows: Windows) -> None:
         self.config, self.windows = config, windows
         self.module = FieldModule(config, len(windows))
+        with torch.no_grad():
+            self.module.codes.mean.weight.copy_(initial_codes(windows, config.field.latent, config.field.longest_s))
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         return [
@@ -114,6 +116,28 @@ class FieldTask:
             error.append(np.linalg.norm((found - found[:, :1]) - (truth - truth[:, :1]), axis=-1).mean() * 1000)
             root.append(np.linalg.norm(found[:, 0] - truth[:, 0], axis=-1).mean() * 1000)
         return {"loss": float(np.mean(error)), "root_mm": float(np.mean(root))}
+
+
+def initial_codes(windows: Windows, size: int, longest_s: float, times: int = 64, spread: float = 0.5) -> Tensor:
+    """Where the codes [n, size] start: principal components of the windows' poses at fixed centred times.
+
+    Like motions start with like codes, which an auto-decoder with random codes never achieves: there the random part stays, and
+    neighbourhoods mean nothing to stage 2. Components are weighted by the square root of their spread.
+    """
+    grid = torch.linspace(-longest_s / 2, longest_s / 2, times, dtype=torch.float64)
+    position = ((grid + windows.seconds[:, None] / 2) * windows.fps[:, None]).round().long()
+    inside = (position >= 0) & (position < windows.count[:, None])
+    position = torch.minimum(position.clamp(min=0), windows.count[:, None] - 1)
+    poses = windows.frames[windows.offset[:, None] + position]
+    poses[:, :, 1:] -= poses[:, :, :1].clone()
+    features = torch.cat([poses.flatten(2), 0.5 * inside[..., None].float()], dim=-1).flatten(1)
+    features = features - features.mean(0)
+    rank = min(size, *features.shape)
+    u, s, _ = torch.linalg.svd(features, full_matrices=False)
+    scores = u[:, :rank] * s[:rank].sqrt()
+    codes = torch.zeros(len(features), size)
+    codes[:, :rank] = scores * (spread / scores.square().mean().sqrt())
+    return codes + 0.02 * torch.randn_like(codes)
 
 
 class FieldModule(nn.Module):

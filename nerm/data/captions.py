@@ -36,7 +36,9 @@ _MOTION_WORDS = {
 _CLASS_OF_WORD = {word: name for name, words in _MOTION_WORDS.items() for word in words.split()}
 _WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*")
 # "with no strength left" has no side.
-_SIDE = re.compile(r"(?<!strength )(?<!energy )\b(left|right|counterclockwise|anticlockwise|clockwise)(?=(?:wards?|most)?\b)", re.IGNORECASE)
+_SIDE = re.compile(
+    r"(?<!strength )(?<!energy )\b(left|right|counterclockwise|anticlockwise|clockwise)(?=(?:wards?|most)?\b)", re.IGNORECASE
+)
 _OTHER_SIDE = {
     "left": "right",
     "right": "left",
