@@ -98,7 +98,7 @@ def build_from_recipe(folder: str | Path) -> dict[str, Any]:
     if not file.exists():
         raise InputError(f"{folder} holds no checkpoint_recipe.json; give the folder of a recorded case")
     recipe = json.loads(file.read_text())
-    random = np.random.RandomState(recipe["seed"])  # noqa: NPY002 (the recipe's generator)
+    random = np.random.RandomState(recipe["seed"])
     stored = np.load(folder / "stored_tensors.npz") if (folder / "stored_tensors.npz").exists() else {}
     digest = hashlib.sha256()
     checkpoint: dict[str, Any] = {}

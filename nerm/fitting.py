@@ -56,9 +56,13 @@ def fit_codes(
         raise InputError(f"steps={steps}, batch={batch}, rate={rate}; expected steps >= 0, batch >= 1 and a positive rate")
     for number, motion in enumerate(motions):
         if motion.skeleton.names != SMPL22.names:
-            raise InputError(f"motion {number} is on skeleton '{motion.skeleton.name}'; a code is fitted to the 22 joints of '{SMPL22.name}'")
+            raise InputError(
+                f"motion {number} is on skeleton '{motion.skeleton.name}'; a code is fitted to the 22 joints of '{SMPL22.name}'"
+            )
         if motion.seconds > field.config.longest_s + 1e-6:
-            raise InputError(f"motion {number} lasts {motion.seconds:.2f} s; one code holds at most {field.config.longest_s:g} s: cut it into windows")
+            raise InputError(
+                f"motion {number} lasts {motion.seconds:.2f} s; one code holds at most {field.config.longest_s:g} s: cut it into windows"
+            )
     trained = [(parameter, parameter.requires_grad) for parameter in field.parameters()]
     field.requires_grad_(False)
     try:
@@ -67,7 +71,7 @@ def fit_codes(
     finally:
         for parameter, requires_grad in trained:
             parameter.requires_grad_(requires_grad)
-    return torch.cat(codes) if codes else torch.zeros(0, field.config.latent, device=field.mean_root.device)
+    return torch.cat(codes) if codes else torch.zeros(0, field.config.latent, device=next(field.parameters()).device)
 
 
 def fit_errors(field: Field, codes: Tensor, motions: Sequence[Motion]) -> list[FitError]:
@@ -93,7 +97,7 @@ class _Group(NamedTuple):
 
     joints: Tensor
     offset: Tensor
-    count: Tensor
+    frames: Tensor
     fps: Tensor
     seconds: Tensor
 
@@ -104,7 +108,7 @@ class _Group(NamedTuple):
         """
         points = _CLIPS * _CLIP_FRAMES
         position = (torch.arange(points, device=phase.device) + phase[:, None]) / points
-        frame = torch.minimum((position * self.count[:, None]).long(), self.count[:, None] - 1)
+        frame = torch.minimum((position * self.frames[:, None]).long(), self.frames[:, None] - 1)
         return frame / self.fps[:, None], self.joints[self.offset[:, None] + frame]
 
 
@@ -126,7 +130,7 @@ def _fit_group(
     nearest: Tensor | None,
     autocast: bool | None,
 ) -> Tensor:
-    device = field.mean_root.device
+    device = next(field.parameters()).device
     group = _gather(motions, device)
     # Drawn on the CPU, one generator per motion: independent of the batch and of the device.
     phases = torch.rand(steps, generator=torch.Generator().manual_seed(seed)).to(device)
@@ -162,7 +166,7 @@ def _loss(field: Field, codes: Tensor, group: _Group, times: Tensor, joints: Ten
 @torch.no_grad()
 def _nearest(field: Field, group: _Group, index: int, known: Tensor, root_weight: float) -> Tensor:
     """The one of the known codes [N, d] that fits motion `index` best at a few of its frames: [d]."""
-    frame = torch.linspace(0, int(group.count[index]) - 1, _NEAREST_FRAMES, device=known.device).long()
+    frame = torch.linspace(0, int(group.frames[index]) - 1, _NEAREST_FRAMES, device=known.device).long()
     joints = group.joints[group.offset[index] + frame]
     losses = []
     for codes in known.split(_NEAREST_ROWS):

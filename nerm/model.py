@@ -1,24 +1,271 @@
-"""NeRM = field + denoiser + conditions."""
+"""NeRM = field + denoiser + conditions: text, an action label or nothing -> motion at any frame rate."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
+from omegaconf import OmegaConf
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
+from nerm.atomic import replacing
+from nerm.cli import suggest
+from nerm.denoiser import Denoiser
+from nerm.diffusion import guided, sample
+from nerm.errors import InputError
 from nerm.field import Field
 from nerm.motion import SMPL22, Motion, frame_times
+from nerm.motion.motion import check_fps
+from nerm.text import TextEncoder, load_text_encoder
+
+if TYPE_CHECKING:
+    from nerm.data.corpus import Corpus
+    from nerm.stage1 import Stage1Config
+    from nerm.stage2 import Stage2Config
+
+CHUNK = 32
+"""Codes are denoised in batches of exactly this size (padded), so that a sample does not depend on its company."""
+FPS_RANGE = (1.0, 480.0)
+MODELS = Path("results") / "models"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is asked for: a sentence, an action label, or (both None) anything."""
+
+    text: str | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.text is not None and self.label is not None:
+            raise InputError("a condition with text and label; give one of them or none")
+
+
+@dataclass
+class NeRM:
+    """The whole system. native_fps is None: it has no rate of its own."""
+
+    stage1: Stage1Config
+    field: Field
+    stage2: Stage2Config
+    denoiser: Denoiser
+    shift: Tensor
+    scale: Tensor
+    labels: list[str]
+    facts: dict = field(default_factory=dict)
+    name: str = "nerm"
+    digest: str = ""
+    native_fps = None
+
+    def __post_init__(self) -> None:
+        self.field.eval()
+        self.denoiser.eval()
+        self._encoder: TextEncoder | None = None
+
+    def to(self, device: str | torch.device) -> NeRM:
+        """The same system on another device."""
+        self.field.to(device)
+        self.denoiser.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.field.parameters()).device
+
+    @property
+    def longest_s(self) -> float:
+        return self.field.config.longest_s
+
+    def sample(
+        self,
+        conditions: Sequence[Condition],
+        seconds: Sequence[float],
+        fps: float,
+        seeds: Sequence[int],
+        guidance: float | None = None,
+        sampler: str | None = None,
+    ) -> list[Motion]:
+        """One motion per condition, at any rate from 1 to 480 fps; the same seed gives the same motion at every rate, in any batch.
+
+        seconds: each above 0 and at most 10.
+        """
+        check_fps(fps)
+        if not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
+            raise InputError(f"fps={fps:g}; NeRM is read at {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g} frames per second")
+        codes = self.sample_codes(conditions, seconds, seeds, guidance, sampler)
+        return [self.read(code, length, fps) for code, length in zip(codes, seconds, strict=True)]
+
+    def read(self, code: Tensor, seconds: float, fps: float) -> Motion:
+        """The motion of one sampled code [d + 1] (its last number says whether to mirror) at a rate."""
+        motion = decode(self.field, code[:-1], seconds, fps)
+        return motion if code[-1] > 0 else motion.mirrored()
+
+    @torch.no_grad()
+    def sample_codes(
+        self,
+        conditions: Sequence[Condition],
+        seconds: Sequence[float],
+        seeds: Sequence[int],
+        guidance: float | None = None,
+        sampler: str | None = None,
+    ) -> Tensor:
+        """Codes [n, d + 1] in the field's units, with the mirror sign last."""
+        if not len(conditions) == len(seconds) == len(seeds):
+            raise InputError(f"{len(conditions)} conditions, {len(seconds)} durations and {len(seeds)} seeds; give one of each per motion")
+        for length in seconds:
+            if not 0 < length <= self.longest_s:
+                raise InputError(f"seconds={length:g}; expected more than 0 and at most {self.longest_s:g}: ask for shorter motions")
+        text, label, kind = self._encode(conditions)
+        lengths = torch.as_tensor(list(seconds), dtype=torch.float32)
+        found = []
+        for start in range(0, len(conditions), CHUNK):
+            rows = torch.arange(start, start + CHUNK).clamp(max=len(conditions) - 1)
+            picked = [x[rows].to(self.device) for x in (lengths, text, label, kind)]
+            chunk_seeds = [seeds[i] for i in rows.tolist()]
+            z = sample(
+                lambda z, k, given=picked: self._guided(z, k, given, self.stage2.guidance if guidance is None else guidance),
+                (CHUNK, self.denoiser.config.latent),
+                chunk_seeds,
+                sampler or self.stage2.sampler,
+                self.stage2.sampling_steps,
+                self.stage2.prediction,
+                self.device,
+            )
+            found.append(z[: len(conditions) - start])
+        z = torch.cat(found) if found else torch.zeros(0, self.denoiser.config.latent)
+        return torch.cat([z[:, :-1] * self.scale.to(z.device) + self.shift.to(z.device), z[:, -1:]], -1)
+
+    def _guided(self, z: Tensor, k: Tensor, given: list[Tensor], guidance: float) -> Tensor:
+        """Both halves of the guidance in one call."""
+        lengths, text, label, kind = given
+        if guidance == 1.0:
+            return self.denoiser(z, k, lengths, text, label, kind)
+        twice = [torch.cat([x, x]) for x in (z, k, lengths, text, label)]
+        both = self.denoiser(*twice, torch.cat([kind, torch.zeros_like(kind)]))
+        return guided(*both.chunk(2), guidance)
+
+    def _encode(self, conditions: Sequence[Condition]) -> tuple[Tensor, Tensor, Tensor]:
+        text = torch.zeros(len(conditions), self.denoiser.config.text)
+        label = torch.zeros(len(conditions), dtype=torch.long)
+        kind = torch.zeros(len(conditions), dtype=torch.long)
+        spoken = [i for i, c in enumerate(conditions) if c.text is not None]
+        if spoken:
+            self._encoder = self._encoder or load_text_encoder(self.stage2.text_encoder)
+            text[spoken] = torch.from_numpy(self._encoder.encode([conditions[i].text or "" for i in spoken]))
+            kind[spoken] = 1
+        for i, condition in enumerate(conditions):
+            if condition.label is not None:
+                if condition.label not in self.labels:
+                    raise InputError(f"label '{condition.label}' was not trained; {suggest(condition.label, self.labels)}")
+                label[i], kind[i] = self.labels.index(condition.label), 2
+        return text, label, kind
+
+    def save(self, path: Path) -> None:
+        """fp16 weights with all settings inside, in one step."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {f"field.{k}": v for k, v in self.field.state_dict().items()}
+        tensors |= {f"denoiser.{k}": v for k, v in self.denoiser.state_dict().items()}
+        tensors |= {"shift": self.shift, "scale": self.scale}
+        facts = {"stage1": asdict(self.stage1), "stage2": asdict(self.stage2), "labels": self.labels, "facts": self.facts}
+        with replacing(path) as temporary:
+            save_file(
+                {k: v.detach().cpu().half().contiguous() for k, v in tensors.items()},
+                temporary,
+                {key: json.dumps(value) for key, value in facts.items()} | {"system": "nerm"},
+            )
 
 
 def decode(field: Field, z: Tensor, seconds: float, fps: float) -> Motion:
-    """Read one code z [d] at a rate: a Motion that starts near the origin. The batch has one element, so nothing else can matter."""
-    times = torch.as_tensor(frame_times(seconds, fps), device=z.device)
-    return decode_at(field, z, seconds, times, fps)
+    """Read one code z [d] at a rate. One sequence at a time, so nothing else can matter."""
+    return decode_at(field, z, seconds, torch.as_tensor(frame_times(seconds, fps)), fps)
 
 
 @torch.no_grad()
 def decode_at(field: Field, z: Tensor, seconds: float, times: Tensor, fps: float) -> Motion:
     """Read one code z [d] of a sequence that lasts `seconds` at the given times [n] (s, float64)."""
-    pose = field(times[None], torch.tensor([seconds], dtype=torch.float64, device=z.device), z[None], fps)
+    device = z.device
+    pose = field(times[None].to(device), torch.tensor([seconds], dtype=torch.float64, device=device), z[None].float(), fps)
     joints = field.joints(pose) + pose.root[..., None, :]
     return Motion(joints[0].float().cpu().numpy().astype(np.float32), fps, SMPL22)
+
+
+def load_nerm(where: str | Path = "nerm") -> NeRM:
+    """A shipped system by its name (nerm, nerm-fixed), or any file that `NeRM.save` wrote."""
+    path = model_path(where)
+    tensors, facts = _read(path)
+    if facts.get("system") != "nerm":
+        raise InputError(f"{path} is not a NeRM model; it has keys such as {', '.join(list(tensors)[:3])}")
+    from nerm.stage1 import Stage1Config
+    from nerm.stage2 import Stage2Config
+
+    stage1, stage2 = _settings(Stage1Config, facts["stage1"]), _settings(Stage2Config, facts["stage2"])
+    field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
+    for module, prefix in ((field_, "field."), (denoiser, "denoiser.")):
+        module.load_state_dict({k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return NeRM(
+        stage1,
+        field_,
+        stage2,
+        denoiser,
+        tensors["shift"].float(),
+        tensors["scale"].float(),
+        json.loads(facts["labels"]),
+        json.loads(facts["facts"]),
+        path.stem,
+        digest,
+    )
+
+
+def load_stage1(path: Path, corpus: Corpus | None = None) -> tuple[Stage1Config, Field, Tensor, Tensor, Tensor]:
+    """(settings, field, code means [n, d], log-variances [n, d], window numbers [n]) of a file that `train_field` wrote."""
+    from nerm.stage1 import Stage1Config
+
+    tensors, facts = _read(path)
+    if "codes.mean" not in tensors:
+        raise InputError(f"{path} holds no codes; give the field.safetensors of a training run")
+    if corpus is not None and facts["corpus"] != corpus.digest:
+        raise InputError(
+            f"{path} was trained on another version of the corpus ({facts['corpus'][:12]}, here {corpus.digest[:12]}); train it again"
+        )
+    settings = _settings(Stage1Config, facts["stage1"])
+    field_ = Field(settings.field)
+    field_.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
+    return settings, field_.eval(), tensors["codes.mean"], tensors["codes.logvar"], tensors["codes.window"]
+
+
+def model_path(where: str | Path) -> Path:
+    """The file of a shipped system (in results/models of the working folder or beside the package), or the path itself."""
+    path = Path(where)
+    if path.suffix == ".safetensors":
+        if not path.exists():
+            raise InputError(f"{path} does not exist; give a .safetensors file or the name of a shipped system")
+        return path
+    for root in (Path.cwd(), Path(__file__).resolve().parents[1]):
+        candidate = root / MODELS / f"{where}.safetensors"
+        if candidate.exists():
+            return candidate
+    shipped = sorted(p.stem for p in (Path(__file__).resolve().parents[1] / MODELS).glob("nerm*.safetensors"))
+    raise InputError(f"no model '{where}'; shipped are {', '.join(shipped) or 'none'}: train one with python -m nerm.train")
+
+
+def _settings(schema: type, text: str):  # type: ignore[no-untyped-def]
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), json.loads(text)))
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}); fetch or train it again") from None

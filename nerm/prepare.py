@@ -1,7 +1,7 @@
-"""python -m nerm.prepare dataset=multirate sources=DIR: raw archives -> corpus, resumable.
+"""python -m nerm.prepare dataset=multirate sources=DIR: raw archives -> corpus, resumable; pack=FILE writes a packed copy of it.
 
 Every recording becomes one part file; when all are there they are joined, hashed and moved into place in one step. A run that
-was killed goes on with the parts that it finds.
+was killed goes on with the parts that it finds, as long as the sources are the same.
 """
 
 from __future__ import annotations
@@ -9,107 +9,184 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import lzma
 import multiprocessing
 import os
 import shutil
-import tarfile
-import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from nerm.cli import MISSING, InputError, choose, data_home, parse, progress, run
+from nerm.cli import InputError, choose, data_home, parse, progress, run
 
-VERSION = 1
+DATASETS = ["multirate", "multirate-original"]
 
 
 @dataclass
 class Prepare:
-    """sources: folder with the archives NAME.tar.xz and manifests NAME.csv (default: NERM_SOURCES/data, else they are downloaded)."""
+    """Settings of the command.
+
+    sources: folder with the archives NAME.tar.xz (or unpacked, NAME/) and manifests NAME.csv, or a packed corpus; default
+    NERM_SOURCES/data, else the original files are downloaded, which makes the corpus multirate-original.
+    out: where the corpus goes, default NERM_DATA/dataset.  pack: write the prepared corpus into this file instead.
+    registry: file of addresses for downloads, default NERM_REGISTRY or the one that comes with the package.
+    """
 
     dataset: str = "multirate"
     sources: str | None = None
     out: str | None = None
+    pack: str | None = None
+    registry: str | None = None
     workers: int = 2
 
 
 def main(arguments: Sequence[str]) -> int:
     settings = parse(Prepare, arguments)
-    choose("dataset", settings.dataset, ["multirate"])
+    choose("dataset", settings.dataset, DATASETS)
     target = Path(settings.out) if settings.out else data_home() / settings.dataset
-    if (target / "manifest.json").exists():
-        manifest = json.loads((target / "manifest.json").read_text())
-        print(f"{target} holds corpus '{manifest['name']}', sha256 {manifest['sha256'][:12]}; delete the folder to prepare it again")
-        return 0
-    sources = find_sources(settings.sources)
-    try:
-        manifest = prepare(sources, target, settings.workers)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise InputError(f"the disk that holds {target.parent} is full; free about 1.5 GB and run the same command again to resume") from None
-        raise
-    print(_summary(manifest, target))
+    if settings.pack is not None:
+        return _pack(target, Path(settings.pack))
+    if _is_corpus(target):
+        return _already(target)
+    sources = find_sources(settings.sources, settings.dataset, settings.registry)
+    if not settings.out:
+        target = data_home() / _kind(sources).NAME if sources.is_dir() else target
+        if _is_corpus(target):
+            return _already(target)
+    with enough_disk(target.parent):
+        if sources.is_file():
+            from nerm.data.pack import unpack
+
+            manifest = unpack(sources, target).manifest
+        else:
+            manifest = prepare(sources, target, settings.workers)
+    from nerm.data.assemble import describe
+
+    print(describe(manifest, target))
     return 0
 
 
-def find_sources(given: str | None) -> Path:
-    """The folder that holds the raw archives: as given, else NERM_SOURCES, else downloaded."""
+def find_sources(given: str | None, dataset: str = "multirate", registry: str | None = None) -> Path:
+    """What to prepare from: as given (a folder or a packed corpus), else NERM_SOURCES, else the downloaded originals."""
     if given is not None:
-        folder = Path(given)
-        if not folder.is_dir():
-            raise InputError(f"sources={given} is not a folder; expected one that holds cmu.tar.xz, hdm05.tar.xz and bandai.tar.xz with their .csv")
-        return folder
-    if "NERM_SOURCES" in os.environ:
+        path = Path(given)
+        if not path.exists():
+            raise InputError(
+                f"sources={given} does not exist; expected a packed corpus (.nermpack), "
+                "or a folder with cmu.tar.xz, hdm05.tar.xz, bandai.tar.xz and their .csv"
+            )
+        return path
+    if dataset == "multirate" and "NERM_SOURCES" in os.environ:
         return Path(os.environ["NERM_SOURCES"]) / "data"
     from nerm.data.download import download_sources
 
-    return download_sources()
+    return download_sources(registry)
 
 
-def prepare(sources: Path, target: Path, workers: int = 2) -> dict:
-    """Build the corpus of the archives in `sources` at `target`; returns its manifest."""
-    from nerm.data import multirate
+def prepare(sources: Path, target: Path, workers: int = 2, only: Sequence[str] | None = None) -> dict:
+    """Build the corpus of the recordings in `sources` at `target`; returns its manifest.
 
+    only: a part of the archives (cmu, hdm05, bandai), for trials; the corpus is then another one and has another hash.
+    """
+    from nerm.data.assemble import assemble, read_part
+
+    kind = _kind(sources)
+    wanted = kind.recordings(sources, *([tuple(only)] if only else []))
+    names = sorted({recording.source for recording in wanted})
+    _nothing_in_the_way(target)
+    facts = {"name": kind.NAME, "made_from": kind.identity(sources, names)} | ({"only": sorted(only)} if only else {})
     work = target.with_name(target.name + ".partial")
-    (work / "parts").mkdir(parents=True, exist_ok=True)
-    wanted = multirate.recordings(sources)
-    todo = [(i, r) for i, r in enumerate(wanted) if not _part(work, i).exists()]
+    _resume_or_clear(work, {"facts": facts, "recordings": hashlib.sha256(repr(wanted).encode()).hexdigest()})
+    todo = [i for i in range(len(wanted)) if read_part(_part(work, i)) is None]
     if todo:
-        for name in sorted({recording.source for _, recording in todo}):
-            unpack(sources, name, work / "raw")
-        jobs = [(i, recording, work) for i, recording in todo]
+        folders = {name: kind.folder(sources, name, work / "raw") for name in sorted({wanted[i].source for i in todo})}
+        jobs = [(_part(work, i), wanted[i], folders[wanted[i].source], kind.read_capture) for i in todo]
         for done, _ in enumerate(_in_parallel(_make_part, jobs, workers), len(wanted) - len(todo) + 1):
             if done % 100 == 0 or done == len(wanted):
                 progress(f"prepare: {done} of {len(wanted)} recordings")
-    manifest = _assemble(wanted, work)
     shutil.rmtree(work / "raw", ignore_errors=True)
-    shutil.rmtree(work / "parts")
-    if target.exists():
-        raise InputError(f"{target} exists and is not a corpus; move it away and run the same command again")
-    work.rename(target)
+
+    def trial(index: int):  # type: ignore[no-untyped-def]
+        made = read_part(_part(work, index))
+        if made is None:
+            raise InputError(f"the part of {wanted[index].name} cannot be read; run the same command again, it makes damaged parts anew")
+        return made
+
+    try:
+        manifest = assemble(wanted, trial, work / "corpus", facts)
+        if target.exists():
+            target.rmdir()  # known to be empty
+        (work / "corpus").rename(target)
+    finally:
+        shutil.rmtree(work / "corpus", ignore_errors=True)
+    shutil.rmtree(work)
     return manifest
 
 
-def unpack(sources: Path, name: str, folder: Path) -> None:
-    """Unpack NAME.tar.xz into folder, once; an unpacked copy NAME/ beside the manifest is used as it is."""
-    marker = folder / f"{name}.complete"
-    if marker.exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = sources / f"{name}.tar.xz"
-    if (sources / name).is_dir() and not archive.exists():
-        (folder / name).symlink_to((sources / name).resolve())
-    else:
-        if not archive.exists():
-            raise InputError(f"{archive} is missing: put the archive '{name}.tar.xz' and '{name}.csv' there")
-        progress(f"prepare: unpacking {archive.name}")
-        try:
-            with tarfile.open(archive, "r|xz") as tar:
-                tar.extractall(folder, filter="data")
-        except (EOFError, lzma.LZMAError, tarfile.TarError) as error:
-            raise InputError(f"{archive} is truncated or damaged ({error}): fetch it again; parts that were done are kept") from None
-    marker.touch()
+@contextmanager
+def enough_disk(folder: Path) -> Iterator[None]:
+    """Turns a full disk into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"the disk that holds {folder} is full: free about 1 GB there and run the same command again; what was finished is kept"
+            ) from None
+        raise
+
+
+def _kind(sources: Path):  # type: ignore[no-untyped-def]
+    """The module that knows these sources: packaged archives, or downloaded originals."""
+    from nerm.data import multirate, originals
+
+    return originals if originals.is_home(sources) else multirate
+
+
+def _is_corpus(path: Path) -> bool:
+    return (path / "manifest.json").exists()
+
+
+def _already(target: Path) -> int:
+    shutil.rmtree(target.with_name(target.name + ".partial"), ignore_errors=True)  # of a run killed after its last step but one
+    manifest = json.loads((target / "manifest.json").read_text())
+    print(f"{target} holds corpus '{manifest['name']}', sha256 {manifest['sha256'][:12]}; delete the folder to prepare it again")
+    return 0
+
+
+def _pack(corpus: Path, path: Path) -> int:
+    from nerm.data.corpus import load_corpus
+    from nerm.data.pack import pack
+
+    if path.suffix != ".nermpack":
+        raise InputError(f"pack={path}: the name of a packed corpus ends in .nermpack")
+    with enough_disk(path.parent):
+        facts = pack(load_corpus(corpus.name, corpus.parent), path)
+    print(f"{path}: {facts['bytes'] / 2**20:.1f} MiB, joints within {facts['max_error_mm']:.3f} mm, sha256 when unpacked {facts['sha256']}")
+    return 0
+
+
+def _nothing_in_the_way(target: Path) -> None:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} exists and is not a corpus; move it away and run the same command again")
+
+
+def _resume_or_clear(work: Path, state: dict) -> None:
+    """Keep the parts of an interrupted run if they come from the same sources, else begin again."""
+    record = work / "state.json"
+    text = json.dumps(state, indent=1, sort_keys=True)
+    if work.exists() and not (record.exists() and record.read_text() == text):
+        progress(f"prepare: {work} comes from other sources or another version; beginning again")
+        shutil.rmtree(work)
+    (work / "parts").mkdir(parents=True, exist_ok=True)
+    if not record.exists():
+        from nerm.atomic import replacing
+
+        with replacing(record) as temporary:
+            temporary.write_text(text)
 
 
 def _part(work: Path, index: int) -> Path:
@@ -117,107 +194,28 @@ def _part(work: Path, index: int) -> Path:
 
 
 def _make_part(job: tuple) -> None:
-    import numpy as np
+    from nerm.data.assemble import write_part
+    from nerm.data.multirate import read_trial
 
-    from nerm.data import multirate
-
-    index, recording, work = job
-    trial = multirate.read_trial(recording, work / "raw")
-    path = _part(work, index)
-    temporary = path.with_suffix(".tmp")
-    facts = json.dumps({"scale": trial.scale, "start": trial.start, "floor_m": trial.floor_m, "findings": trial.findings})
-    with temporary.open("wb") as file:
-        np.savez(file, joints=trial.joints, lengths=trial.lengths, facts=facts)
-    temporary.replace(path)
+    path, recording, folder, read = job
+    write_part(path, read_trial(recording, folder, read))
 
 
-def _in_parallel(work, jobs: list, workers: int) -> Iterator:  # type: ignore[no-untyped-def]
+def _in_parallel(work: Callable[[tuple], None], jobs: list[tuple], workers: int) -> Iterator[None]:
     if workers <= 1:
         yield from map(work, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(work, jobs, chunksize=4)
-
-
-def _assemble(wanted: list, work: Path) -> dict:
-    """Join the parts into the corpus files inside `work`."""
-    import numpy as np
-    import pandas as pd
-
-    from nerm.data.corpus import cut_windows
-
-    trials, windows, lengths, findings = [], [], [], {}
-    offset = 0
-    digest = hashlib.sha256()
-    raw = work / "joints.raw"
-    with raw.open("wb") as file:
-        for index, recording in enumerate(wanted):
-            try:
-                with np.load(_part(work, index)) as part:
-                    joints, own, facts = part["joints"], part["lengths"], json.loads(str(part["facts"]))
-            except (zipfile.BadZipFile, ValueError, EOFError, KeyError):
-                _part(work, index).unlink()
-                raise InputError(f"the part of {recording.name} is damaged and was removed; run the same command again") from None
-            data = np.ascontiguousarray(joints, dtype=np.float32).tobytes()
-            digest.update(data)
-            file.write(data)
-            lengths.append(own)
-            findings |= {recording.name: facts["findings"]} if facts["findings"] else {}
-            row = asdict(recording)
-            trials.append(
-                {k: row[k] for k in ("name", "source", "fps", "split", "label")}
-                | {"offset": offset, "frames": len(joints)}
-                | {k: facts[k] for k in ("scale", "start", "floor_m")}
-            )
-            for start, end in cut_windows(len(joints), recording.fps):
-                windows.append(
-                    {"trial": index, "start": start, "end": end, "fps": recording.fps, "seconds": (end - start - 1) / recording.fps}
-                    | {k: row[k] for k in ("source", "split", "label")}
-                )
-            offset += len(joints)
-    _as_npy(raw, work / "joints.npy", (offset, 22, 3))
-    np.save(work / "lengths.npy", np.stack(lengths))
-    for name, rows, index_name in (("trials", trials, "trial"), ("windows", windows, "window")):
-        table = pd.DataFrame(rows).rename_axis(index_name)
-        text = table.rename(columns={"name": "trial_name"}).to_csv(float_format="%.6f", lineterminator="\n")
-        (work / f"{name}.csv").write_text(text)
-        digest.update(text.encode())
-    frame = pd.DataFrame(windows)
-    manifest = {
-        "name": "multirate",
-        "version": VERSION,
-        "sha256": digest.hexdigest(),
-        "trials": len(trials),
-        "frames": offset,
-        "hours": round(float(sum(t["frames"] / t["fps"] for t in trials)) / 3600, 3),
-        "windows": len(windows),
-        "windows_by_rate_and_split": {f"{fps:g} fps, {split}": int(n) for (fps, split), n in frame.groupby(["fps", "split"]).size().items()},
-        "findings": findings,
-    }
-    (work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
-    return manifest
-
-
-def _as_npy(raw: Path, target: Path, shape: tuple[int, ...]) -> None:
-    """Put the npy header in front of raw float32 values without reading them into memory."""
-    import numpy as np
-
-    with raw.open("rb") as source, target.open("wb") as out:
-        np.lib.format.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        shutil.copyfileobj(source, out, 1 << 24)
-    raw.unlink()
-
-
-def _summary(manifest: dict, target: Path) -> str:
-    counts = "; ".join(f"{k}: {v}" for k, v in manifest["windows_by_rate_and_split"].items())
-    found = "".join(f"\n  {name}: {', '.join(what)}" for name, what in sorted(manifest["findings"].items()))
-    return (
-        f"corpus '{manifest['name']}' at {target}: {manifest['trials']} trials, {manifest['frames']} frames, {manifest['hours']} h, "
-        f"{manifest['windows']} windows ({counts})\nsha256 {manifest['sha256']}\nvalidation:{found or ' nothing found'}"
-    )
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+        try:
+            yield from pool.map(work, jobs, chunksize=4)
+        except BrokenProcessPool:
+            raise InputError("a worker process was killed, perhaps for lack of memory; run the same command again to resume") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 if __name__ == "__main__":
     run(main)
 
-__all__ = ["MISSING", "Prepare", "find_sources", "prepare", "unpack"]
+__all__ = ["Prepare", "enough_disk", "find_sources", "prepare"]

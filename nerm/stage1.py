@@ -174,9 +174,12 @@ def clip_loss(
     parts = {"mre_mm": 1000 * error.detach().norm(dim=-1).mean(), "root_mm": 1000 * root.detach().norm(dim=-1).mean()}
     if high_band_weight:
         acceleration = _second_difference(error + root[..., None, :], fps)
-        loss = loss + high_band_weight * 0.01 * torch.nn.functional.huber_loss(
-            acceleration, torch.zeros_like(acceleration), reduction="none", delta=10.0
-        ).sum(-1).mean()
+        loss = (
+            loss
+            + high_band_weight
+            * 0.01
+            * torch.nn.functional.huber_loss(acceleration, torch.zeros_like(acceleration), reduction="none", delta=10.0).sum(-1).mean()
+        )
         parts["acc_mps2"] = acceleration.detach().norm(dim=-1).mean()
     return loss, parts
 

@@ -27,7 +27,7 @@ class NoEncoding(nn.Module):
     size = 1
 
     def forward(self, t: Tensor, fade: float = 1.0) -> Tensor:
-        return t[..., None]
+        return t[..., None].float()
 
 
 class FourierEncoding(nn.Module):

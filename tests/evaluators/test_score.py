@@ -1,0 +1,94 @@
+"""Scoring other people's files."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from evaluators.protocols.rows import at_rate
+from evaluators.score import main
+from nerm.errors import InputError
+from nerm.motion import Motion
+from nerm.motion.files import save_motion
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    """The test recordings of 120 fps at 60 fps, each under its number."""
+    path = tmp_path / "motions"
+    path.mkdir()
+    for number in tiny.corpus.select("test", 120).index:
+        motion = tiny.corpus.window(number)
+        save_motion(at_rate(motion, motion.seconds, 60.0), path / f"{number}.npz")
+    return path
+
+
+def line(text: str, *words: str) -> list[str]:
+    """The cells of the line of the table that holds all words."""
+    return next([c.strip() for c in row.split("|")] for row in text.splitlines() if all(word in row for word in words))
+
+
+def test_real_motion_scores_about_the_floor_and_damaged_motion_above_it(tiny, folder, capsys):
+    main([f"motions={folder}", f"shipped={tiny.shipped}"])
+    text = capsys.readouterr().out
+    assert "9 motions" in text and "against its recording's caption" in text
+    mine, floor = (float(cell.split()[0]) for cell in line(text, "clip-FID", "multirate", "matched")[5:7])
+    assert mine == pytest.approx(floor, rel=0.5)
+    for path in folder.iterdir():
+        x = np.load(path)["joints"]
+        save_motion(Motion(x + np.float32(0.02) * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32), 60.0), path)
+    main([f"motions={folder}", f"shipped={tiny.shipped}"])
+    assert float(line(capsys.readouterr().out, "clip-FID", "multirate", "matched")[5].split()[0]) > 2 * floor
+
+
+def test_what_was_left_out_is_counted(tiny, folder, capsys):
+    files = sorted(folder.iterdir())
+    files[0].write_bytes(b"nothing")
+    with np.load(files[1]) as stored:
+        save_motion(Motion(stored["joints"][:20], 60.0), files[1])
+    files[2].unlink()
+    main([f"motions={folder}", f"shipped={tiny.shipped}"])
+    out, err = capsys.readouterr()
+    assert "1 unreadable" in out and "1 shorter than a clip" in out and "2 recordings without a file" in out
+    assert files[0].name in err
+
+
+def test_files_with_other_names_are_scored_as_a_set(tiny, folder, capsys):
+    for path in folder.iterdir():
+        path.rename(folder / f"walk{path.name}")
+    main([f"motions={folder}", f"shipped={tiny.shipped}", "fps=20"])
+    text = capsys.readouterr().out
+    assert "without captions" in text and "R-precision" not in text and "9 files were brought to 20 fps by slerp" in text
+    assert line(text, "clip-FID", "guo")
+
+
+def test_scores_can_become_a_row_of_the_report_and_other_rates_stay(tiny, folder, tmp_path):
+    words = [f"motions={folder}", f"shipped={tiny.shipped}", "name=my-model", f"out={tmp_path / 'results'}"]
+    main(words)
+    main([*words, "fps=20"])
+    with (tmp_path / "results" / "multirate" / "framerates.quick.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["system"] == "my-model" and row["metric"] == "clip_fid"]
+    assert {row["fps"] for row in rows} == {"20", "60"}
+
+
+def test_conditions_say_what_to_generate(tiny, tmp_path, capsys):
+    main([f"conditions={tmp_path / 'c.csv'}", f"shipped={tiny.shipped}"])
+    with (tmp_path / "c.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 11 and {"recording", "caption", "seconds", "seed"} <= set(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("fps=33", "its rates are"),
+        ("motions=", "give either"),
+        ("name=nerm", "not the id of a row"),
+        ("tier=paper", "tier=paper does not exist"),
+        ("protocol=clipp", "did you mean clip"),
+        ("motions=/nowhere", "holds no .npz file"),
+    ],
+)
+def test_wrong_use_gets_one_sentence(tiny, folder, word, answer):
+    with pytest.raises(InputError, match=answer):
+        main([f"motions={folder}", f"shipped={tiny.shipped}", word])
