@@ -147,7 +147,9 @@ def prepare(config: RunConfig, table: Table, systems: list[str], files: dict[str
 
     @cache
     def generator(name: str) -> Sampled:
-        return Sampled(load_generator(name, files["checkpoint"].get(name, ""), device))
+        weights = [folder / "models" / f"{name}.safetensors" for folder in shipped]
+        found = next((str(path) for path in weights if path.exists()), "")
+        return Sampled(load_generator(name, files["checkpoint"].get(name, found), device))
 
     @cache
     def corpus() -> Corpus:

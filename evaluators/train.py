@@ -141,8 +141,8 @@ def _page(about: dict, outcome: Acceptance) -> str:
     facts = "\n".join(f"- {key}: {value}" for key, value in about.items() if value is not None)
     decisive = ", ".join(f"{fps:g}" for fps in dict.fromkeys(outcome.checks["fps"][outcome.checks["decisive"]]))
     return (
-        f"# Extractor `{about['extractor']}`\n\n{facts}\n\nControls on real test recordings of 120 fps and more; reference and damaged clips "
-        "are two draws from the same recordings, and every amount of damage is done to the same clips. Acceptance rests on "
+        f"# Extractor `{about['extractor']}`\n\n{facts}\n\nControls on real test recordings of 120 fps and more. Reference and damaged "
+        "clips are two draws from the same recordings, and every amount of damage is done to the same clips. Acceptance rests on "
         f"{decisive} fps.\n\n{outcome.markdown()}"
     )
 
@@ -165,7 +165,7 @@ class Step:
     key: str
 
 
-SYSTEMS = {"nerm": [], "nerm-fixed": ["stage1.training_rate=fixed"]}
+SYSTEMS: dict[str, list[str]] = {"nerm": [], "nerm-fixed": ["stage1.training_rate=fixed"]}
 """NeRM as shipped, and the same trained at 20 fps -> settings of nerm.train."""
 FIELD_SHARE = 0.85
 
@@ -236,6 +236,7 @@ def follow(steps: Sequence[Step], out: Path) -> int:
         if not redone and step.output.exists() and done.get(step.name) == step.key:
             progress(f"{step.name}: done already ({step.output})")
             continue
+        redone = True  # what follows may rest on it
         progress(f"{step.name}: begins")
         code = step.do()
         if code:

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         return _pack(target, Path(settings.pack))
     if _is_corpus(target):
         return _already(target)
-    sources = find_sources(settings.sources, settings.dataset, settings.registry)
+    with enough_disk(data_home()):
+        sources = find_sources(settings.sources, settings.dataset, settings.registry)
     if not settings.out:
         target = data_home() / _kind(sources).NAME if sources.is_dir() else target
         if _is_corpus(target):
@@ -201,12 +203,25 @@ def _make_part(job: tuple) -> None:
     write_part(path, read_trial(recording, folder, read))
 
 
+def _begin_worker() -> None:
+    """Leave interrupts to the main process, and end with it: workers of a killed one would wait for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _in_parallel(work: Callable[[tuple], None], jobs: list[tuple], workers: int) -> Iterator[None]:
     if workers <= 1:
         yield from map(work, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_begin_worker) as pool:
         try:
             yield from pool.map(work, jobs, chunksize=4)
         except BrokenProcessPool:

@@ -30,7 +30,7 @@ class Stage2Config:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     prediction: str = "sample"  # epsilon (the paper's) | sample | v_prediction
     text_encoder: str = "minilm"
-    batch: int = 256
+    batch: int = 128
     rate: float = 1e-3
     drop: float = 0.1  # conditions left out, for guidance
     label_share: float = 0.3  # conditions given as a label instead of a sentence

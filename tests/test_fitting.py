@@ -28,7 +28,7 @@ def motions(field):
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-def test_a_fit_is_the_same_bit_for_bit_whatever_else_is_in_the_batch(field, motions, autocast):
+def test_a_fit_is_the_same_whatever_else_is_in_the_batch(field, motions, autocast):
     together = fit_codes(field, motions, steps=40, autocast=autocast)
     alone = torch.cat([fit_codes(field, [motion], steps=40, autocast=autocast) for motion in motions])
     pairs = fit_codes(field, motions[::-1], steps=40, batch=2, autocast=autocast).flip(0)

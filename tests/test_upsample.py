@@ -5,6 +5,8 @@ A small random field stands in for a trained one: what is tested must hold howev
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -48,7 +50,7 @@ def test_windows_cover_a_motion_overlap_by_a_second_and_are_at_most_ten_seconds(
     spans = cut_overlapping(frames, fps, 10.0)
     assert spans[0][0] == 0 and spans[-1][1] == frames
     assert all((end - 1 - start) / fps <= 10.0 + 1e-6 for start, end in spans)
-    overlaps = [(end - 1 - start) / fps for (_, end), (start, _) in zip(spans[:-1], spans[1:], strict=True)]
+    overlaps = [(end - 1 - start) / fps for (_, end), (start, _) in pairwise(spans)]
     assert all(1.0 <= overlap < 1.0 + 1 / fps + 1e-6 for overlap in overlaps)
     assert len(spans) == 1 if seconds <= 10 else len(spans) > 1
 

@@ -2,7 +2,8 @@
 
 A clip of m frames at rate s is described by heading-relative joints, their velocities and their accelerations, low-passed at
 min(0.4 s, 20) Hz, with the time of every frame as an input; so two rates of one motion look alike within the band that both hold, and what
-lies above 20 Hz is not seen. Positions hardly know what happens above 8 Hz, accelerations do.
+lies above 20 Hz is not seen. Positions hardly know what happens above 8 Hz, accelerations do: they come in two bands, split at 8 Hz (lower
+where the rate holds less), so that what high rates are about has inputs of its own.
 It knows joints and rates; it knows no generator.
 """
 
@@ -31,19 +32,20 @@ CLIP_FRAMES = 32
 VERSION = 1
 SHORTEST = 4
 """Frames that a clip needs at least."""
-FEATURES = 3 * 3 * len(SMPL22)
-"""Values per frame: joints (m), velocities (m/s) and accelerations (m/s^2)."""
+FEATURES = 4 * 3 * len(SMPL22)
+"""Values per frame: joints (m), velocities (m/s), accelerations (m/s^2) of the lower and of the upper band."""
 
 
 @dataclass
 class ClipConfig:
-    """Size of the network, and the band of its input: min(band_share * fps, band_limit_hz)."""
+    """Size of the network, and the band of its input: min(band_share * fps, band_limit_hz), split at split_share of it."""
 
     width: int = 128
     dilations: tuple[int, ...] = (1, 2, 4)
     embedding: int = 128
     band_share: float = 0.4
     band_limit_hz: float = 20.0
+    split_share: float = 0.4
 
 
 class ClipEncoder(nn.Module):
@@ -67,10 +69,10 @@ class ClipEncoder(nn.Module):
         self.leave = nn.Sequential(nn.GroupNorm(1, config.width), nn.GELU(), nn.Conv1d(config.width, config.embedding, 1))
 
     def forward(self, features: Tensor, fps: Tensor) -> Tensor:
-        """features: [n, m, 198] of `clip_features`; fps: [n] -> embeddings [n, 128]."""
+        """features: [n, m, 264] of `clip_features`; fps: [n] -> embeddings [n, 128]."""
         t = (torch.arange(features.shape[1], device=features.device) - centre_frame(features.shape[1])) / fps[:, None].to(features.dtype)
         phase = t[..., None] * self.time_rps
-        x = torch.cat([torch.asinh(4 * (features - self.mean) / self.std) / 2, torch.sin(phase), torch.cos(phase), t[..., None]], dim=-1)
+        x = torch.cat([torch.asinh(5 * (features - self.mean) / self.std) / 2, torch.sin(phase), torch.cos(phase), t[..., None]], dim=-1)
         x = self.enter(x.transpose(1, 2))
         for block in self.blocks:
             x = x + block(x)
@@ -102,21 +104,20 @@ def canonical(joints: Tensor) -> Tensor:
 
 
 def clip_features(joints: NDArray | Tensor, fps: float, config: ClipConfig) -> Tensor:
-    """What the extractor sees of clips. joints: [n, m, 22, 3] metres at one rate -> [n, m, 198].
+    """What the extractor sees of clips. joints: [n, m, 22, 3] metres at one rate -> [n, m, 264].
 
     Per frame the root's path on the ground and height, the other joints about the root's place on the ground (heights are above the
-    floor), all joints' velocities and accelerations, in the axes of the centre frame. An end of the clip is continued by point reflection.
+    floor), all joints' velocities and accelerations (two bands), in the axes of the centre frame. An end of the clip is continued by point reflection.
     """
-    joints = joints if isinstance(joints, Tensor) else torch.from_numpy(np.ascontiguousarray(joints, dtype=np.float32))
+    joints = joints if isinstance(joints, Tensor) else torch.from_numpy(np.array(joints, dtype=np.float32))
     flat = canonical(joints.float()).flatten(2)
-    place, velocity, acceleration = (
-        torch.einsum("ab,nbc->nac", torch.from_numpy(matrix), flat)
-        for matrix in _filters(joints.shape[1], float(fps), config.band_share, config.band_limit_hz)
-    )
+    cutoff_hz = min(config.band_share * fps, config.band_limit_hz)
+    filters = _filters(joints.shape[1], float(fps), cutoff_hz, config.split_share * cutoff_hz)
+    place, velocity, low, high = (torch.einsum("ab,nbc->nac", torch.from_numpy(matrix), flat) for matrix in filters)
     place = place.unflatten(-1, (-1, 3))
     root = place[:, :, :1]
     relative = torch.cat([root, place[:, :, 1:] - _on_ground(root)], dim=2)
-    return torch.cat([relative.flatten(2), velocity, acceleration], dim=-1)
+    return torch.cat([relative.flatten(2), velocity, low, high], dim=-1)
 
 
 def _on_ground(x: Tensor) -> Tensor:
@@ -124,11 +125,11 @@ def _on_ground(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _filters(frames: int, fps: float, share: float, limit_hz: float) -> tuple[NDArray[np.float32], ...]:
-    """The low-pass and the low-passed first and second time derivatives of a clip as [m, m] matrices."""
-    cutoff = min(share * fps, limit_hz)
+def _filters(frames: int, fps: float, cutoff_hz: float, split_hz: float) -> tuple[NDArray[np.float32], ...]:
+    """The low-pass of a clip, its velocity, and its acceleration below and above split_hz, all below cutoff_hz, as [m, m] matrices."""
     identity = np.eye(frames)
-    found = (lowpass(identity, fps, cutoff), derivative(identity, fps, 1, cutoff), derivative(identity, fps, 2, cutoff))
+    whole, low = derivative(identity, fps, 2, cutoff_hz), derivative(identity, fps, 2, split_hz)
+    found = (lowpass(identity, fps, cutoff_hz), derivative(identity, fps, 1, cutoff_hz), low, whole - low)
     return tuple(matrix.astype(np.float32) for matrix in found)
 
 
@@ -150,14 +151,14 @@ class ClipExtractor:
             raise InputError(f"{path} does not exist; train the extractor: python -m evaluators.train extractor=clip")
         try:
             with safe_open(path, "pt") as file:
-                facts = file.metadata() or {}
-                encoder = ClipEncoder(ClipConfig(**json.loads(facts["config"])))
+                about = json.loads((file.metadata() or {})["about"])
+                encoder = ClipEncoder(ClipConfig(**about["config"]))
                 encoder.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
         except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} is no file of the multirate extractor ({reason}); train it again or download it again") from None
-        if facts.get("version") != str(VERSION):
-            raise InputError(f"{path} holds version {facts.get('version')} of the multirate extractor; this is version {VERSION}")
+        if about["version"] != VERSION:
+            raise InputError(f"{path} holds version {about['version']} of the multirate extractor; this is version {VERSION}")
         return cls(encoder, hashlib.sha256(path.read_bytes()).hexdigest())
 
     @torch.no_grad()
@@ -177,9 +178,12 @@ class ClipExtractor:
 
 
 def save(encoder: ClipEncoder, path: Path) -> None:
-    """Weights in half precision, statistics in single, configuration and version in the metadata; written whole or not at all."""
+    """Weights in half precision, statistics in single, configuration and version in the metadata; written whole or not at all.
+
+    One entry of metadata, because several are written in any order: the same weights always have the same digest.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     tensors = {name: value if name in ("mean", "std") else value.half() for name, value in tensors.items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, {"config": json.dumps(asdict(encoder.config)), "version": str(VERSION)})
+        save_file(tensors, temporary, {"about": json.dumps({"config": asdict(encoder.config), "version": VERSION})})

@@ -184,7 +184,9 @@ def score(
         if len(row.plans[set_].rows) == 0:
             continue
         shared = {"fps": row.fps, "set": set_, "protocol": PROTOCOL, "protocol_version": VERSION, "upsampling": upsampling}
-        of_set = [*_clip_records(row, real, reference, set_, extractors, draw), *_physical_records(row, real, reference, set_, draw)]
+        of_set = list(_clip_records(row, real, reference, set_, extractors, draw))
+        if set_ == sets[0]:  # physical quantities are for comparing rates, and so for one set alone
+            of_set += _physical_records(row, real, reference, set_, draw)
         if row.fps == BASE_FPS and TEXT_EXTRACTOR in extractors:
             of_set += _motion_records(row, real, reference, set_, draw)
         found += [shared | {"version": metric(record["metric"]).version} | record for record in of_set]

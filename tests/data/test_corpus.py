@@ -1,5 +1,7 @@
 """A prepared corpus: windows cover trials, labels stay text, and what is missing is said."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from nerm.prepare import prepare
 def test_windows_cover_a_trial_share_one_frame_and_last_at_most_ten_seconds(frames, fps):
     windows = cut_windows(frames, fps)
     assert windows[0][0] == 0 and windows[-1][1] == frames
-    assert all(next_start == end - 1 for (_, end), (next_start, _) in zip(windows[:-1], windows[1:], strict=True))
+    assert all(next_start == end - 1 for (_, end), (next_start, _) in pairwise(windows))
     lengths = [end - start for start, end in windows]
     assert max((length - 1) / fps for length in lengths) <= WINDOW_S + 1 / fps
     assert max(lengths) - min(lengths) <= 1

@@ -207,9 +207,8 @@ def test_a_corpus_of_originals_has_the_same_motion_under_its_own_name(server, so
     assert np.abs(np.asarray(corpus.joints) - packaged.joints).max() < 1e-5
     assert set(corpus.manifest["made_from"]) == {"registry.csv", "digests.sha256"}
     server.requests.clear()
-    assert (
-        main([f"sources={tmp_path / 'home/originals'}", f"out={tmp_path / 'again'}", "workers=1"]) == 0
-    )  # a folder of originals is a source
+    # the folder of originals is a source of its own
+    assert main([f"sources={tmp_path / 'home/originals'}", f"out={tmp_path / 'again'}", "workers=1"]) == 0
     assert load_corpus("again", tmp_path).digest == corpus.digest and server.requests == []
 
 

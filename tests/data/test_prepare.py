@@ -146,6 +146,19 @@ def test_a_killed_run_resumes_with_its_parts_to_the_same_hash(sources, tmp_path,
     assert not (tmp_path / "killed.partial").exists()
 
 
+def test_the_workers_of_a_killed_run_end_with_it(sources, tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal\nfrom pathlib import Path\nimport nerm.prepare\n"
+        "if __name__ == '__main__':\n"
+        "    nerm.prepare.progress = lambda text: os.kill(os.getpid(), signal.SIGKILL) if 'recordings' in text else None\n"
+        f"    nerm.prepare.prepare(Path({str(sources.write())!r}), Path({str(tmp_path / 'corpus')!r}), 2, ['hdm05'])\n"
+    )
+    # Workers hold the other ends of these pipes: this returns when the last of them is gone.
+    assert subprocess.run([sys.executable, script], capture_output=True, timeout=180).returncode == -9
+    assert prepared(sources.folder, tmp_path, only=["hdm05"]).manifest["trials"] == 2
+
+
 def test_a_half_unpacked_archive_is_unpacked_again(sources, tmp_path, monkeypatch):
     folder = sources.write()
 

@@ -67,7 +67,9 @@ def tiny(tmp_path_factory):
     shipped = root / "shipped"
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        clip.save(clip.ClipEncoder(clip.ClipConfig(width=16, layers=1, heads=2, embedding=12)), shipped / "models" / "clip.safetensors")
+        encoder = clip.ClipEncoder(clip.ClipConfig(width=16, dilations=(1,), embedding=12))
+        encoder.std.copy_(torch.tensor([0.5, 1.0, 50.0]).repeat_interleave(len(encoder.std) // 3))  # m, m/s, m/s^2
+        clip.save(encoder, shipped / "models" / "clip.safetensors")
         widths = dict.fromkeys(("movement_hidden", "movement_latent", "text_hidden", "motion_hidden"), 16)
         small = guo.GuoConfig(**widths, embedding=12)
         guo.save(guo.GuoEvaluator(small, len(vocabulary())), shipped / "models" / "guo.safetensors")

@@ -70,7 +70,7 @@ def test_undamaged_recordings_score_exactly_the_floor(tiny, reference, fps):
     for extractor in ("multirate", "guo"):
         ours, real = (by_metric(r, extractor=extractor, set="matched") for r in (mine, floor))
         assert len(real["clip_fid"]) == 3
-        np.testing.assert_allclose(ours["clip_fid"], real["clip_fid"], rtol=2e-3)
+        np.testing.assert_allclose(ours["clip_fid"], real["clip_fid"], rtol=1e-2)
     assert max(by_metric(mine, set="matched").get("band_energy_error", [0])) < 1e-4
 
 
@@ -84,7 +84,7 @@ def test_real_against_itself_is_near_zero_beside_the_floor(reference):
 
 def test_the_noise_control_grows_with_noise(tiny, reference):
     found = []
-    for metres in (0.0005, 0.002, 0.01):
+    for metres in (0.001, 0.005, 0.02):
         row = measured(Recorded(tiny.corpus, "noise", noise(metres)), reference, tiny, 120.0)
         found.append(np.mean(by_metric(score(row, reference, ["matched"], ["multirate"], DRAW))["clip_fid"]))
     floor = np.mean(by_metric(score(reference.measured(120.0), reference, ["matched"], ["multirate"], DRAW))["clip_fid"])

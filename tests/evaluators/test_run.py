@@ -178,7 +178,7 @@ def test_listing_names_everything_and_imports_no_torch():
 )
 def test_wrong_use_gets_one_sentence(words, word, answer):
     with pytest.raises(InputError, match=answer):
-        main([word, *words])
+        main([*words, word] if "=" in word else [word, *words])
 
 
 def test_a_dummy_has_no_weights_to_replace(words, tiny):

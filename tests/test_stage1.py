@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+
+from nerm.field import Field, FieldConfig, Pose
+from nerm.motion import SMPL22, Motion
+from nerm.motion.skeleton import bone_directions, joints_from_directions
+from nerm.stage1 import FieldTask, Stage1Config, clip_loss, draw_clips, initial_codes, load_windows, window_joints
+from nerm.training import Budget, fit
+
+
+def a_motion(fps: float, seconds: float, seed: int) -> Motion:
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * fps) + 1) / fps
+    waves = 0.2 * np.sin(2 * np.pi * rng.uniform(0.2, 2, 66) * t[:, None] + rng.uniform(0, 6, 66))
+    directions = SMPL22.offsets[1:] / SMPL22.lengths[1:, None] + waves[:, 3:].reshape(-1, 21, 3)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    return Motion(joints_from_directions(waves[:, :3] + [0, 0.9, 0], directions, SMPL22), fps).canonical()
+
+
+MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4), (60, 3), (30, 5), (120, 1.0)])]
+
+
+def test_a_clip_is_the_recording_at_its_times():
+    windows = load_windows(MOTIONS)
+    index = torch.arange(4).repeat(16)
+    index, times, seconds, fps, joints = draw_clips(windows, index, 16, torch.Generator().manual_seed(0))
+    for i, t, length, rate, clip in zip(index, times, seconds, fps, joints, strict=True):
+        motion = MOTIONS[i]
+        frames = (t * motion.fps).round().long()
+        assert np.array_equal(clip.numpy(), motion.joints[frames].astype(np.float32))
+        assert length == pytest.approx(motion.seconds) and 0 <= t.min() and t.max() <= length + 1e-9
+        assert 20 - 1e-6 <= rate <= motion.fps and torch.allclose(torch.diff(t), 1 / rate)
+
+
+def test_rates_from_the_native_one_down_to_20_are_all_drawn():
+    windows = load_windows(MOTIONS[:1])
+    drawn = draw_clips(windows, torch.zeros(500, dtype=torch.long), 16, torch.Generator().manual_seed(0))[3]
+    assert set(drawn.tolist()) == {120, 60, 40, 30, 24, 20}
+    lowest = draw_clips(windows, torch.zeros(50, dtype=torch.long), 16, torch.Generator().manual_seed(0), lowest_only=True)[3]
+    assert set(lowest.tolist()) == {20}
+
+
+def test_mirrored_windows_are_mirror_images():
+    windows = load_windows(MOTIONS, mirror=True)
+    assert len(windows) == 8
+    assert np.allclose(window_joints(windows, 5), MOTIONS[1].mirrored().joints, atol=1e-6)
+    _, times, _, _, joints = draw_clips(windows, torch.full((3,), 5), 16, torch.Generator().manual_seed(0))
+    frames = (times * 60).round().long()
+    assert np.allclose(joints.numpy(), MOTIONS[1].mirrored().joints[frames], atol=1e-6)
+
+
+def test_the_true_pose_has_no_loss_and_an_error_has_its_size():
+    field = Field(FieldConfig(width=16, layers=1, latent=4))
+    joints = torch.from_numpy(MOTIONS[0].joints[None, :16].astype(np.float32))
+    pose = Pose(joints[..., 0, :], torch.from_numpy(bone_directions(joints.numpy(), SMPL22)).float())
+    fps = torch.tensor([120.0])
+    loss, parts = clip_loss(field, pose, joints, fps, high_band_weight=1.0)
+    assert float(loss) < 1e-6 and float(parts["mre_mm"]) < 0.01
+    moved = Pose(pose.root + torch.tensor([0.0, 0.0, 0.1]), pose.directions)
+    loss, parts = clip_loss(field, moved, joints, fps, root_weight=0.5)
+    assert float(parts["root_mm"]) == pytest.approx(100, rel=1e-3)
+    assert float(loss) == pytest.approx(0.5, rel=1e-3)  # (10 cm)^2, weighted
+
+
+@pytest.mark.parametrize("fps", [20.0, 60.0, 120.0])
+def test_acceleration_errors_are_in_metres_per_second_squared(fps):
+    field = Field(FieldConfig(width=16, layers=1, latent=4))
+    joints = torch.from_numpy(MOTIONS[0].joints[None, :16].astype(np.float32))
+    pose = Pose(joints[..., 0, :], torch.from_numpy(bone_directions(joints.numpy(), SMPL22)).float())
+    t = torch.arange(16) / fps
+    falling = Pose(pose.root + torch.stack([0 * t, 0.5 * 3.0 * t**2, 0 * t], -1), pose.directions)
+    _, parts = clip_loss(field, falling, joints, torch.tensor([fps]), high_band_weight=1.0)
+    rows = 14 if fps < 90 else 12  # at 120 fps the step is two frames, so four frames have no acceleration
+    assert float(parts["acc_mps2"]) == pytest.approx(3.0 * rows / 14, rel=0.02)
+
+
+def test_like_motions_start_with_like_codes():
+    torch.manual_seed(0)
+    twins = [*MOTIONS[:3], Motion(MOTIONS[0].joints + np.float32(0.001), 120)]
+    codes = initial_codes(load_windows(twins), 16, 10.0)
+    distance = torch.cdist(codes, codes)
+    assert distance[0, 3] < 0.3 * distance[0, 1:3].min()
+
+
+def test_a_small_field_learns_its_windows(tmp_path):
+    torch.manual_seed(0)
+    config = Stage1Config(field=FieldConfig(width=64, layers=3, latent=16), clips=16)
+    task = FieldTask(config, load_windows(MOTIONS))
+    before = task.validate()["loss"]
+    found = fit(task, Budget(steps=300, device="cpu", precision="no"), tmp_path)
+    assert task.validate()["loss"] < 0.5 * before
+    assert found.steps == 300
