@@ -307,8 +307,16 @@ def _provenance(report: Report) -> str:
     parts = [tabulate(rows, ["system", "tier", "device", "dtype", "commit", "sha256"], tablefmt="github", disable_numparse=True)]
     versions = sorted({", ".join(f"{k} {v}" for k, v in sorted(d["provenance"].get("packages", {}).items())) for d in report.provenance})
     parts += [f"\nPackages: {line}." for line in versions if line]
+    lines = {_left_out(d["provenance"]["counts"]) for d in report.provenance if d["provenance"].get("counts")}
+    parts += [f"\n{line}" for line in sorted(lines)]
     parts.append(f"\nRaw replications: `raw/{report.dataset}/{report.table.name}/<tier>/<system>.json`.")
     return "\n".join(parts)
+
+
+def _left_out(counts: dict[str, dict[str, int]]) -> str:
+    """counts: what was measured -> recordings, clips, left_out."""
+    listed = ", ".join(f"{name} fps: {c['left_out']} of {c['recordings']} ({c['clips']} clips)" for name, c in counts.items())
+    return f"Recordings shorter than a clip, left out of clip metrics: {listed}."
 
 
 # --- figure ---------------------------------------------------------------------------------------------------------------------------

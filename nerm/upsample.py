@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
@@ -43,7 +44,8 @@ _SAME_S = 1e-6
 class UpsampleConfig:
     """in, out: motion files (in: .bvh .npz .npy; out: also .gif .mp4 .html).  fps: the rate wanted.  in_fps: of a .npy, which has none.
 
-    keep: detail adds what the fit has missed, interpolated, so that the input's frames stay as they are; nothing is the fit alone.
+    keep: detail adds what the fit has missed, interpolated, so that the input's frames stay as they are (see `with_detail`);
+    nothing is the fit alone, some tens of mm away.
     model: name or path of NeRM's weights.  steps, seed: of the fit.  metres_per_unit: of a .bvh; guessed where left out.
     """
 
@@ -95,10 +97,11 @@ def upsample(field: Field, motion: Motion, fps: float, keep: str = "detail", ste
     own, proportions = to_corpus(motion.joints.astype(np.float64))
     fitted = fit_motion(field, Motion(own, motion.fps), steps, seed)
     error = fitted.error
-    progress(
-        f"fitted {len(fitted.windows)} window{'s' * (len(fitted.windows) > 1)}: {error.mre_mm:.0f} mm per joint (root subtracted), "
-        f"root path {error.root_mm:.0f} mm" + (", corrected by the detail of the input" if keep == "detail" else "")
-    )
+    text = f"fitted {len(fitted.windows)} window{'s' * (len(fitted.windows) > 1)}: {error.mre_mm:.0f} mm per joint (root subtracted)"
+    text += f", root path {error.root_mm:.0f} mm"
+    if keep == "detail":
+        text += f"; the input's frames are kept, and {fitted.credit:.0%} of what the field adds between them"
+    progress(text)
     times = frame_times(motion.seconds, fps)
     root, directions = fitted.with_detail(times) if keep == "detail" else fitted.at(times)
     return Motion(from_corpus(root, directions, proportions).astype(motion.joints.dtype), fps, motion.skeleton)
@@ -154,22 +157,39 @@ class FittedMotion:
         return root, directions
 
     def with_detail(self, times: NDArray) -> tuple[NDArray, NDArray]:
-        """As `at`, plus the difference between the motion and its fit, interpolated between the motion's frames (natural cubic).
+        """The motion at its own frames; between them a cubic, and `credit` times what the field knows beyond a cubic of its own samples.
 
-        At those frames it is the motion itself; between them, what the field knows beyond a cubic through its own samples.
+        Written as x_cubic + credit (f - f_cubic) for root and directions, where every _cubic passes through the motion's frames.
         """
-        root, directions = self.at(times)
-        fitted_root, fitted_directions = self.at(self.motion.times)
-        root = root + _cubic(self.motion, self.motion.root - fitted_root, times)
-        directions = directions + _cubic(self.motion, bone_directions(self.motion.joints, SMPL22) - fitted_directions, times)
+        given = self.motion.root, bone_directions(self.motion.joints, SMPL22)
+        root, directions = (
+            self.credit * f + _cubic(self.motion, x - self.credit * sample, times)
+            for f, x, sample in zip(self.at(times), given, self.samples, strict=True)
+        )
         return root, directions / np.maximum(np.linalg.norm(directions, axis=-1, keepdims=True), 1e-9)
+
+    @cached_property
+    def samples(self) -> tuple[NDArray, NDArray]:
+        """The fit at the motion's own frames."""
+        return self.at(self.motion.times)
+
+    @cached_property
+    def credit(self) -> float:
+        """How far the field is believed between frames, 0 to 1: the regression of the motion's accelerations on the fit's.
+
+        Second differences at the motion's own rate weigh the highest frequencies that can be compared. A field that fits badly there
+        says nothing true above them, and its noise stays out.
+        """
+        found = np.diff(joints_from_directions(*self.samples, SMPL22), n=2, axis=0)
+        truth = np.diff(self.motion.joints, n=2, axis=0)
+        return float(np.clip(np.sum(found * truth) / max(np.sum(found**2), 1e-12), 0, 1))
 
     @property
     def error(self) -> FitError:
-        """At the motion's own frames, in mm of the corpus skeleton."""
+        """In mm of the corpus skeleton."""
         from nerm.fitting import fit_error
 
-        return fit_error(joints_from_directions(*self.at(self.motion.times), SMPL22), self.motion.joints)
+        return fit_error(joints_from_directions(*self.samples, SMPL22), self.motion.joints)
 
     def _read(self, window: Window, times: NDArray) -> tuple[NDArray, NDArray]:
         """One window at times [n] s of the motion, which lie inside of it but for rounding."""

@@ -14,6 +14,7 @@ import torch
 import nerm.model
 from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
+from nerm.model import decode
 from nerm.motion import SMPL22, Motion
 from nerm.motion.files import load_motion, save_motion
 from nerm.motion.retarget import from_corpus, to_corpus
@@ -94,6 +95,20 @@ def test_with_the_detail_kept_the_output_passes_through_the_frames_of_the_input(
     np.testing.assert_allclose(result.joints[::step], motion.joints, atol=1e-6)
     np.testing.assert_allclose(bones(result.joints), np.broadcast_to(LENGTHS[1:], (len(result), 21)), atol=1e-9)
     assert "mm per joint (root subtracted), root path" in capsys.readouterr().err
+
+
+def test_a_field_is_believed_between_frames_as_far_as_it_is_right_at_them(field):
+    from dataclasses import replace
+
+    code, wrong = 0.5 * torch.randn(2, 8, generator=torch.Generator().manual_seed(2))
+    truth = decode(field, code, 4.0, 120.0)
+    motion = Motion(truth.joints[::12].astype(np.float64), 10.0)
+    fitted = fit_motion(field, motion, steps=0)
+    right = replace(fitted, windows=[replace(fitted.windows[0], code=code, yaw=0.0, offset=np.zeros(3))])
+    assert right.credit == pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(joints_from_directions(*right.with_detail(truth.times), SMPL22), truth.joints, atol=1e-3)
+    other = replace(fitted, windows=[replace(fitted.windows[0], code=wrong)])
+    assert 0 <= other.credit < 0.9
 
 
 def test_without_the_detail_place_heading_and_proportions_are_still_the_person_s_own(field):

@@ -106,8 +106,8 @@ def canonical(joints: Tensor) -> Tensor:
 def clip_features(joints: NDArray | Tensor, fps: float, config: ClipConfig) -> Tensor:
     """What the extractor sees of clips. joints: [n, m, 22, 3] metres at one rate -> [n, m, 264].
 
-    Per frame the root's path on the ground and height, the other joints about the root's place on the ground (heights are above the
-    floor), all joints' velocities and accelerations (two bands), in the axes of the centre frame. An end of the clip is continued by point reflection.
+    Per frame the root's path on the ground and height, the other joints about the root's place on the ground (heights are above the floor),
+    all joints' velocities and accelerations (two bands), in the axes of the centre frame. An end is continued by point reflection.
     """
     joints = joints if isinstance(joints, Tensor) else torch.from_numpy(np.array(joints, dtype=np.float32))
     flat = canonical(joints.float()).flatten(2)

@@ -179,13 +179,13 @@ def score(
 ) -> list[Record]:
     """The records of a row at its rate: every metric that is defined there. The floor's row is the reference's own `measured(fps)`."""
     real = reference.measured(row.fps)
-    found = []
+    found: list[Record] = []
     for set_ in sets:
         if len(row.plans[set_].rows) == 0:
             continue
         shared = {"fps": row.fps, "set": set_, "protocol": PROTOCOL, "protocol_version": VERSION, "upsampling": upsampling}
         of_set = list(_clip_records(row, real, reference, set_, extractors, draw))
-        if set_ == sets[0]:  # physical quantities are for comparing rates, and so for one set alone
+        if not found:  # physical quantities are for comparing rates, and so for one set alone
             of_set += _physical_records(row, real, reference, set_, draw)
         if row.fps == BASE_FPS and TEXT_EXTRACTOR in extractors:
             of_set += _motion_records(row, real, reference, set_, draw)

@@ -65,9 +65,13 @@ def at_rate(motion: Motion, seconds: float, fps: float, method: Method = "cubic"
 
 @dataclass
 class Sampled:
-    """A generator, asked for the caption and the length of each recording."""
+    """A generator, asked for the caption and the length of each recording.
+
+    One that reads any rate out of codes (`sample_codes` and `read`, of which its `sample` is made) is asked for the codes once.
+    """
 
     generator: Generator
+    _codes: dict[tuple[int, int], list] = field(default_factory=dict, repr=False)
     _at_base: dict[tuple, dict[int, Motion]] = field(default_factory=dict, repr=False)
 
     @property
@@ -86,11 +90,29 @@ class Sampled:
         key = (seed, index, rows.tobytes())
         if fps == BASE_FPS and key in self._at_base:
             return self._at_base[key]
-        made = self._sample([listed[row] for row in rows], fps, [sample_seed(seed, listed[row], index) for row in rows])
+        if hasattr(self.generator, "sample_codes"):
+            codes = self._codes_of(listed, seed, index)
+            made = [self.generator.read(codes[row], listed[row].seconds, fps) for row in rows]  # type: ignore[attr-defined]
+        else:
+            made = self._sample([listed[row] for row in rows], fps, [sample_seed(seed, listed[row], index) for row in rows])
         found = dict(zip(rows.tolist(), made, strict=True))
         if fps == BASE_FPS:
             self._at_base[key] = found
         return found
+
+    def _codes_of(self, listed: Sequence[Recording], seed: int, index: int) -> list:
+        """The codes of all recordings, whichever rate is asked for first: batches, and so the last digits, are always the same."""
+        from nerm.model import Condition
+
+        if (seed, index) not in self._codes:
+            found: list = []
+            for start in range(0, len(listed), BATCH):
+                part = listed[start : start + BATCH]
+                conditions = [Condition(text=recording.caption or None) for recording in part]
+                seeds = [sample_seed(seed, recording, index) for recording in part]
+                found += self.generator.sample_codes(conditions, [r.seconds for r in part], seeds)  # type: ignore[attr-defined]
+            self._codes[seed, index] = found
+        return self._codes[seed, index]
 
     def repeats(self, listed: Sequence[Recording], count: int, seed: int) -> list[Motion]:
         """For each recording `count` motions at 20 fps in a row, with seeds of their own."""

@@ -70,7 +70,7 @@ def test_undamaged_recordings_score_exactly_the_floor(tiny, reference, fps):
     for extractor in ("multirate", "guo"):
         ours, real = (by_metric(r, extractor=extractor, set="matched") for r in (mine, floor))
         assert len(real["clip_fid"]) == 3
-        np.testing.assert_allclose(ours["clip_fid"], real["clip_fid"], rtol=1e-2)
+        np.testing.assert_allclose(ours["clip_fid"], real["clip_fid"], rtol=1e-2, atol=2e-6)
     assert max(by_metric(mine, set="matched").get("band_energy_error", [0])) < 1e-4
 
 
@@ -84,7 +84,7 @@ def test_real_against_itself_is_near_zero_beside_the_floor(reference):
 
 def test_the_noise_control_grows_with_noise(tiny, reference):
     found = []
-    for metres in (0.001, 0.005, 0.02):
+    for metres in (0.005, 0.02, 0.08):
         row = measured(Recorded(tiny.corpus, "noise", noise(metres)), reference, tiny, 120.0)
         found.append(np.mean(by_metric(score(row, reference, ["matched"], ["multirate"], DRAW))["clip_fid"]))
     floor = np.mean(by_metric(score(reference.measured(120.0), reference, ["matched"], ["multirate"], DRAW))["clip_fid"])
@@ -125,6 +125,30 @@ def test_every_rate_reads_the_same_seeds_and_rates_brought_up_start_from_20_fps(
     up = BroughtUp(sampled, "slerp").motions(reference.recordings, rows, 120.0, 0, 0)
     assert set(spy.seen) == {20.0, 120.0} and len(spy.seen[20.0]) == len(rows)  # kept, not made again
     assert all(len(up[int(r)]) == frame_count(reference.recordings[r].seconds, 120.0) for r in rows)
+
+
+def test_codes_are_sampled_once_and_read_at_every_rate_as_sample_would(reference):
+    import torch
+
+    from nerm.denoiser import Denoiser, DenoiserConfig
+    from nerm.field import Field, FieldConfig
+    from nerm.model import Condition, NeRM
+    from nerm.stage1 import Stage1Config
+    from nerm.stage2 import Stage2Config
+
+    torch.manual_seed(0)
+    stage1 = Stage1Config(field=FieldConfig(width=16, layers=2, latent=8))
+    stage2 = Stage2Config(denoiser=DenoiserConfig(latent=9, width=16, layers=1, labels=1), sampling_steps=3)
+    nerm = NeRM(stage1, Field(stage1.field), stage2, Denoiser(stage2.denoiser), torch.zeros(8), torch.ones(8), ["cmu/walk"])
+    calls = []
+    sample_codes = nerm.sample_codes
+    nerm.sample_codes = lambda *arguments: calls.append(1) or sample_codes(*arguments)
+    listed, rows, source = reference.recordings, np.arange(3), Sampled(nerm)
+    found = {fps: source.motions(listed, rows, fps, 0, 0) for fps in (120.0, 20.0)}
+    assert len(calls) == 1
+    alone = nerm.sample([Condition(text=listed[2].caption)], [listed[2].seconds], 120.0, [sample_seed(0, listed[2], 0)])[0]
+    assert np.abs(alone.joints - found[120.0][2].joints).max() < 1e-5
+    assert np.abs(found[120.0][2].joints[::6] - found[20.0][2].joints).max() < 1e-5
 
 
 def test_a_generator_that_gives_too_few_frames_is_named(reference):
