@@ -157,7 +157,7 @@ def prepare(config: RunConfig, table: Table, systems: list[str], files: dict[str
 
     sources = {}
     skipped: dict[str, list[str]] = {}
-    for name in systems or table.system_ids:
+    for name in systems or (config.tier == "quick" and table.quick) or table.system_ids:
         brought = BROUGHT_UP.fullmatch(name)
         if not systems and name != FLOOR and name not in DAMAGES and (brought["system"] if brought else name) not in GENERATORS.names:
             continue

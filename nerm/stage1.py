@@ -99,9 +99,9 @@ class FieldTask:
         config = self.config
         # Long windows are seen in proportion to their length.
         index = torch.multinomial(self.windows.seconds.float() + 0.5, config.clips, replacement=True, generator=generator)
-        return draw_clips(self.windows, index, config.clip_frames, generator, lowest_only=config.progressive and progress < 0.2) + (
-            torch.randn(config.clips, config.field.latent, generator=generator),
-        )
+        lowest_only = config.progressive and progress < 0.2
+        noise = torch.randn(config.clips, config.field.latent, generator=generator)
+        return (*draw_clips(self.windows, index, config.clip_frames, generator, lowest_only), noise)
 
     def validate(self) -> dict[str, float]:
         """Reconstruction of 64 training windows (an auto-decoder has no other without fitting)."""

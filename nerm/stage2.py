@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nerm.data.captions import load_captions, mirror_caption
 from nerm.data.corpus import Corpus

@@ -38,10 +38,7 @@ def test_motion_knows_no_corpus_and_no_model(path):
         name
         for name in imported(path)
         if name.startswith("nerm.data")
-        or name.split(".")[1:2]
-        and name.split(".")[1] in MODEL
-        and name.startswith("nerm.")
-        and name.split(".")[1] != "render"
+        or (name.split(".")[1:2] and name.split(".")[1] in MODEL and name.startswith("nerm.") and name.split(".")[1] != "render")
     ]
 
 

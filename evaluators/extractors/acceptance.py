@@ -2,7 +2,7 @@
 
 Reference and damaged clips are two draws from the same recordings; every amount of damage is done to the same clips ("paired"), so that
 the order of the amounts is not decided by which clips were drawn. The Frechet distance of 1,000 clips must then grow with the damage, at
-every rate; motion that lost its high rates must be further from real motion than real motion is from itself, and in the right order.
+every rate; motion that lost its high rates must be further from real motion than real motion is from itself.
 It knows extractors and recordings; it knows no generator.
 """
 

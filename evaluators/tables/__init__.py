@@ -41,7 +41,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the report. Everything is in the order in which it is printed; rates are in frames per second."""
+    """A table of the report. Everything is in the order in which it is printed; rates are in frames per second.
+
+    quick: the rows that tier=quick computes unless others are asked for; the rest of its report comes from the stored full run.
+    """
 
     name: str
     title: str
@@ -53,6 +56,7 @@ class Table:
     sets: tuple[str, ...] = ()
     extractors: tuple[str, ...] = ()
     figure: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ()
     published: Published | None = None
 
     @property
@@ -89,6 +93,8 @@ def read_table(path: Path) -> Table:
         choose(f"{path.name}, role of {row.id}", row.role, get_args(Role))
     if len(set(table.system_ids)) < len(table.systems):
         raise InputError(f"{path.name} lists a system twice; its systems are {', '.join(table.system_ids)}")
+    for name in table.quick:
+        choose(f"{path.name}, quick", name, table.system_ids)
     for known in (*table.metrics, *table.figure):
         metric(known)
     for rate in table.rates:
