@@ -28,9 +28,8 @@ class Motion:
         if not np.issubdtype(joints.dtype, np.floating):
             joints = joints.astype(np.float64)
         if joints.ndim != 3 or joints.shape[1:] != (len(self.skeleton), 3) or len(joints) == 0:
-            raise InputError(
-                f"motion of shape {list(joints.shape)}; expected [T, {len(self.skeleton)}, 3] with T >= 1 for skeleton '{self.skeleton.name}'"
-            )
+            shape, expected = list(joints.shape), f"[T, {len(self.skeleton)}, 3] with T >= 1"
+            raise InputError(f"motion of shape {shape}; expected {expected} for skeleton '{self.skeleton.name}'")
         check_fps(self.fps)
         bad = ~np.isfinite(joints)
         if bad.any():

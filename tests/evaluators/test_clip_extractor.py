@@ -80,7 +80,8 @@ def test_features_at_coinciding_times_are_the_same_at_every_rate(fps):
     fast, slow = (clip_features(m.joints[None], m.fps, ClipConfig())[0] for m in (motion, resample(motion, fps)))
     step = int(120 / fps)
     inner = slice(int(0.5 * fps), -int(0.5 * fps))  # the ends are continued without knowledge of what follows
-    for fast_part, slow_part, limit in zip(fast[::step].split(66, 1), slow.split(66, 1), (1e-4, 1e-3, 2e-2), strict=True):
+    limits = (1e-4, 1e-3, 0.15, 0.15)  # accelerations reach 35 m/s^2, and a filter is right within 0.2 % of them
+    for fast_part, slow_part, limit in zip(fast[::step].split(66, 1), slow.split(66, 1), limits, strict=True):
         assert (fast_part - slow_part)[inner].abs().max() < limit
 
 
@@ -90,7 +91,8 @@ def test_velocities_are_in_metres_per_second_and_accelerations_in_metres_per_sec
     features = clip_features(path[None].astype(np.float32), 60.0, ClipConfig())[0]
     middle = features[CLIP_FRAMES // 2]
     np.testing.assert_allclose(middle[66:132].unflatten(0, (22, 3))[:, 1], 0.5 + 2 * 2.0 * CLIP_FRAMES / 2 / 60, atol=0.02)
-    np.testing.assert_allclose(middle[132:].unflatten(0, (22, 3))[:, 1], 4.0, atol=0.2)
+    low, high = middle[132:198].unflatten(0, (22, 3)), middle[198:].unflatten(0, (22, 3))
+    np.testing.assert_allclose((low + high)[:, 1], 4.0, atol=0.2)
 
 
 def test_what_lies_above_the_band_is_not_seen():
