@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -73,6 +74,7 @@ class Fit:
 def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
     """Train until the budget is used up, from the state in `folder` if there is one; leaves the averaged weights in task.module."""
     folder.mkdir(parents=True, exist_ok=True)
+    AcceleratorState._reset_state(reset_partial_state=False)  # one process may train several things at several precisions
     accelerator = Accelerator(cpu=budget.device == "cpu" or not torch.cuda.is_available(), mixed_precision=precision(budget))
     module = accelerator.prepare(task.module.train())
     optimizers = [accelerator.prepare(o) for o in task.optimizers()]

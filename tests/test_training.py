@@ -78,3 +78,9 @@ def test_a_falling_validation_loss_is_undertrained():
     falling = [{"seconds": float(s), "val_loss": 1 / (s + 1)} for s in range(10)]
     flat = [{"seconds": float(s), "val_loss": 1.0} for s in range(10)]
     assert undertrained(falling) and not undertrained(flat)
+
+
+def test_one_process_trains_at_several_precisions(tmp_path):
+    for precision in ("no", "bf16", "no"):
+        found = fit(Task(), Budget(steps=50, device="cpu", precision=precision), tmp_path / f"{precision}{len(list(tmp_path.iterdir()))}")
+        assert found.steps == 50
