@@ -76,6 +76,7 @@ def _download(entry: Entry, folder: Path, recorded: str | None) -> None:
         urls={entry.file: quote(entry.url, safe=":/?&=%~+,@")},
         retry_if_failed=1,
     )
+    (folder / entry.file).parent.mkdir(parents=True, exist_ok=True)  # pooch's own is not safe with several threads
     store.fetch(entry.file, downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S, chunk_size=1 << 16))
 
 
