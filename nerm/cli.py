@@ -69,6 +69,9 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # whoever reads the output has enough
+        sys.stderr.close()
+        os._exit(0)
     except OSError as error:
         print(f"error: {error.strerror or error}: {error.filename or 'no file named'}; nothing was completed", file=sys.stderr)
         sys.exit(2)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nerm.stage1 import Stage1Config
     from nerm.stage2 import Stage2Config
 
-CHUNK = 32
+CHUNK = 8
 """Codes are denoised in batches of exactly this size (padded), so that a sample does not depend on its company."""
 FPS_RANGE = (1.0, 480.0)
 MODELS = Path("results") / "models"
