@@ -13,12 +13,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nerm.atomic import replacing
-from nerm.cli import choose
+from nerm.cli import choose, progress
 from nerm.data.corpus import Corpus
 from nerm.field import Codes, Field, FieldConfig, Pose
 from nerm.motion import Motion, resample
 from nerm.motion.skeleton import LEFT_RIGHT22
 from nerm.training import Budget, Fit, fit
+
+CODEBOOK_STEPS = 400  # of the VQ-VAE whose codes codebook-coordinate attention reads; perplexity 400 of 512 on multirate
 
 
 @dataclass
@@ -233,6 +235,12 @@ def train_field(corpus: Corpus, config: Stage1Config, budget: Budget, folder: Pa
     torch.manual_seed(budget.seed)
     numbers, windows = corpus_windows(corpus, "train", config)
     task = FieldTask(config, windows)
+    if config.field.time_encoding == "codebook":
+        from nerm.codebook import install, train_codebook
+
+        found = train_codebook(windows, steps=CODEBOOK_STEPS, seed=budget.seed, folder=folder / "codebook", device=budget.device)
+        progress(f"codebook: {found.used} of {len(found.codes)} codes used, perplexity {found.perplexity:.0f}")
+        install(found.codes, task.module.field)
     outcome = fit(task, budget, folder / "field", f"field ({config.training_rate} rate)")
     save_field(task.module, numbers, config, corpus, folder / "field.safetensors")
     return outcome

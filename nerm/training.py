@@ -113,9 +113,7 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
         for name, value in {"loss": loss.detach(), **parts}.items():
             recent.setdefault(name, []).append(value)
         if step % 50 == 0:
-            row = {"step": step, "seconds": round(seconds, 1)} | {
-                k: float(torch.stack([torch.as_tensor(x) for x in v]).float().mean()) for k, v in recent.items()
-            }
+            row = _row(step, seconds, recent)
             if not math.isfinite(row["loss"]):
                 raise InputError(f"{label}: the loss is {row['loss']} at step {step}; the last saved state in {folder} is from before")
             recent = {}
@@ -130,6 +128,8 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
                 saved = time.monotonic()
     bar.close()
     total = before + time.monotonic() - begin
+    if recent:
+        history.append(_row(step, total, recent))
     if history and "val_loss" not in history[-1]:
         history[-1] |= _validate(task, average)
     if accelerator.is_main_process and step > 0:
@@ -138,6 +138,12 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
     _load(task.module, average)
     task.module.eval()
     return Fit(step, total, history, str(accelerator.device))
+
+
+def _row(step: int, seconds: float, values: dict[str, list]) -> dict[str, float]:
+    """What is logged: means since the last log."""
+    means = {name: float(torch.stack([torch.as_tensor(v) for v in found]).float().mean()) for name, found in values.items()}
+    return {"step": step, "seconds": round(seconds, 1)} | means
 
 
 def precision(budget: Budget) -> str:

@@ -84,3 +84,8 @@ def test_one_process_trains_at_several_precisions(tmp_path):
     for precision in ("no", "bf16", "no"):
         found = fit(Task(), Budget(steps=50, device="cpu", precision=precision), tmp_path / f"{precision}{len(list(tmp_path.iterdir()))}")
         assert found.steps == 50
+
+
+def test_a_run_shorter_than_a_log_interval_has_a_history(tmp_path):
+    found = fit(Task(), Budget(steps=7, device="cpu"), tmp_path)
+    assert [row["step"] for row in found.history] == [7] and "val_loss" in found.history[0]
