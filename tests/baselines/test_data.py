@@ -1,0 +1,241 @@
+"""Features of a corpus for the baselines: what they are, how batches are cropped, captions, embeddings, and the cache."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from baselines import data
+from baselines.data import FeatureData, Texts, load_feature_data, make_feature_data, statistics
+from nerm.data.captions import load_captions, mirror_caption
+from nerm.errors import InputError
+from nerm.motion import SMPL22, Motion
+from nerm.motion.features import FEATURES_263, decode_humanml263
+from nerm.motion.skeleton import LEFT_RIGHT22
+
+LABELS = ("cmu/walk", "hdm05/depositFloorR", "hdm05/grabHighR", "")
+
+
+def walk(frames, fps, seed):
+    """A figure that swings its limbs and goes forward. [frames, 22, 3]"""
+    random = np.random.default_rng(seed)
+    rest = np.zeros((22, 3))
+    for joint in range(1, 22):
+        rest[joint] = rest[SMPL22.parents[joint]] + SMPL22.offsets[joint]
+    t = np.arange(frames)[:, None, None] / fps
+    swing = 0.05 * np.sin(2 * np.pi * t * random.uniform(0.5, 1.5, (1, 22, 3)) + random.uniform(0, 6, (1, 22, 3)))
+    return (rest + swing + t * np.array([0.3, 0.0, 1.0]) + np.array([0.0, 0.95, 0.0])).astype(np.float32)
+
+
+class SmallCorpus:
+    """Windows of 4, 3, 2 and 0.1 s at 30 fps, the last one without a label."""
+
+    name = "small"
+
+    def __init__(self, digest="0123456789abcdef0123"):
+        self.digest, self.read = digest, 0
+        self.seconds = [4.0, 3.0, 2.0, 0.1]
+
+    def select(self, split):
+        if split not in ("train", "val"):
+            return pd.DataFrame({"label": [], "seconds": []})
+        return pd.DataFrame({"label": LABELS, "seconds": self.seconds}).iloc[:: 1 if split == "train" else 2]
+
+    def window(self, index):
+        self.read += 1
+        return Motion(walk(round(self.seconds[index] * 30) + 1, 30.0, index), 30.0).canonical()
+
+
+@pytest.fixture(scope="module")
+def small():
+    return make_feature_data(SmallCorpus())
+
+
+def test_features_describe_the_windows_at_20_fps(small):
+    assert small.lengths.tolist() == [80, 60, 40] and small.labels == list(LABELS[:3])
+    window = SmallCorpus().window(1)
+    found = decode_humanml263(small.features[1].numpy())
+    # Frame 2k of 20 fps is frame 3k of 30 fps.
+    np.testing.assert_allclose(found[::2], window.joints[:-1:3], atol=1e-4)
+
+
+def test_mirrored_features_describe_the_mirrored_windows(small):
+    for features, mirrored in zip(small.features, small.mirrored, strict=True):
+        joints = decode_humanml263(features.numpy())[:, LEFT_RIGHT22] * [-1, 1, 1]
+        np.testing.assert_allclose(decode_humanml263(mirrored.numpy()), joints, atol=1e-4)
+
+
+def test_the_deviation_is_the_same_within_a_group_and_the_mean_has_no_side(small):
+    for columns in FEATURES_263.slices.values():
+        assert np.ptp(small.std[columns].numpy()) == 0
+    assert abs(float(small.mean[FEATURES_263.turn])) < 1e-6
+    rows = torch.cat(small.features + small.mirrored)
+    torch.testing.assert_close(small.mean, rows.mean(0), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(small.std[FEATURES_263.ric][0], rows[:, FEATURES_263.ric].std(0, correction=0).mean(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_group_that_never_changes_has_a_small_deviation_and_not_none():
+    _, std = statistics([np.zeros((5, 263), np.float32)])
+    assert (std == 1e-4).all()
+
+
+def test_another_split_is_normalised_with_the_statistics_of_train(small):
+    val = make_feature_data(SmallCorpus(), "val")
+    assert len(val) == 2 and torch.equal(val.mean, small.mean) and torch.equal(val.std, small.std)
+
+
+def numbered(*lengths):
+    """Windows whose rows hold their own number; the mirror images are negative."""
+    features = [torch.arange(1.0, n + 1)[:, None].expand(n, 263).clone() for n in lengths]
+    return FeatureData(features, [-f for f in features], ["cmu/walk"] * len(lengths), torch.zeros(263), torch.full((263,), 2.0))
+
+
+def crops(windows, count, **how):
+    generator = torch.Generator().manual_seed(0)
+    index, flip = torch.arange(count) % len(windows), torch.arange(count) % 3 == 0
+    return index, flip, *windows.batch(index, flip, generator, **how)
+
+
+def test_a_crop_is_consecutive_rows_normalised_and_padded_with_zeros():
+    windows = numbered(50, 83, 300)
+    index, flip, x, lengths = crops(windows, 60, longest=196)
+    assert x.shape == (60, int(lengths.max()), 263) and x.dtype == torch.float32 and lengths.dtype == torch.long
+    for row in range(60):
+        n = int(lengths[row])
+        values = 2 * x[row, :n, 0] * (-1 if flip[row] else 1)
+        assert torch.equal(values, values[0] + torch.arange(n)) and values[0] >= 1 and values[-1] <= len(windows.features[index[row]])
+        assert (x[row, n:] == 0).all()
+
+
+def test_crops_are_whole_or_one_unit_less_and_start_anywhere():
+    _, _, x, lengths = crops(numbered(83), 300, longest=196)
+    assert set(lengths.tolist()) == {80, 76}
+    assert 60 < int((lengths == 76).sum()) < 140
+    starts = {int((2 * row[0, 0]).abs()) for row in x}
+    assert starts >= set(range(1, 5)) and max(starts) <= 8
+
+
+def test_a_crop_never_gets_shorter_than_asked_for_nor_longer_than_the_longest():
+    _, _, _, lengths = crops(numbered(43), 50, longest=196, shortest=40)
+    assert set(lengths.tolist()) == {40}
+    _, _, x, lengths = crops(numbered(400), 50, longest=61)
+    assert set(lengths.tolist()) == {60, 56} and x.shape[1] == 60
+    _, _, _, lengths = crops(numbered(9), 5, longest=61)
+    assert set(lengths.tolist()) == {8}
+
+
+def test_the_same_generator_gives_the_same_batch():
+    first, again = (crops(numbered(83, 120), 20, longest=100) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_windows_to_draw_from_are_long_enough_and_labelled_if_asked_for(small):
+    assert small.usable(50).tolist() == [0, 1] and small.usable().tolist() == [0, 1, 2]
+    unknown = FeatureData(small.features, small.mirrored, ["", "cmu/walk", ""], small.mean, small.std)
+    assert unknown.usable(labelled=True).tolist() == [1]
+    with pytest.raises(InputError, match="no window of at least 500 frames"):
+        small.usable(500)
+
+
+def test_wrong_crops_are_answered(small):
+    index, flip, generator = torch.tensor([0]), torch.tensor([False]), torch.Generator()
+    with pytest.raises(InputError, match="units of 4"):
+        small.batch(index, flip, generator, longest=3)
+    with pytest.raises(InputError, match="less than a unit"):
+        numbered(3).batch(index, flip, generator, longest=100)
+
+
+def test_a_sentence_is_one_of_the_label_and_is_mirrored_with_its_window(small):
+    unknown = FeatureData(small.features, small.mirrored, ["hdm05/grabHighR", "", "cmu/walk"], small.mean, small.std)
+    captions = load_captions()
+    index, flip = torch.arange(300) % 3, torch.arange(300) >= 150
+    found = unknown.sentence(index, flip, torch.Generator().manual_seed(1))
+    straight = {text for k, text in enumerate(found) if k % 3 == 0 and k < 150}
+    turned = {text for k, text in enumerate(found) if k % 3 == 0 and k >= 150}
+    assert straight == set(captions.train_sentences("hdm05/grabHighR"))
+    assert turned == {mirror_caption(text) for text in straight} and turned != straight
+    assert {found[k] for k in range(1, 300, 3)} == {""}
+
+
+class Counting:
+    size = 3
+
+    def __init__(self):
+        self.asked = []
+
+    def encode(self, texts):
+        self.asked += list(texts)
+        return np.array([[len(text), text.count("a"), 1.0] for text in texts], np.float32)
+
+
+def test_each_sentence_is_embedded_once_and_only_when_it_is_asked_for(monkeypatch):
+    encoder = Counting()
+    monkeypatch.setattr("nerm.text.load_text_encoder", lambda name: encoder)
+    texts = Texts("counting")
+    assert encoder.asked == []
+    found = texts.embed(["a man", "", "a man"])
+    assert found.tolist() == [[5, 2, 1], [0, 0, 1], [5, 2, 1]] and found.dtype == torch.float32
+    texts.embed(["", "jump"])
+    assert sorted(encoder.asked) == ["", "a man", "jump"]
+    assert texts.size == 3 and texts.embed([]).shape == (0, 3)
+
+
+def test_sentences_of_the_captions_come_from_the_shipped_embeddings():
+    sentence = load_captions().train_sentences("hdm05/grabHighR")[0]
+    found = Texts("minilm").embed([sentence, mirror_caption(sentence)])
+    assert found.shape == (2, 384)
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(2), atol=1e-3, rtol=0)
+
+
+def test_an_unknown_encoder_is_answered():
+    with pytest.raises(InputError, match="text encoder 'glove' does not exist"):
+        Texts("glove").embed(["a man walks"])
+
+
+def equal(a, b):
+    pairs = [*zip(a.features, b.features, strict=True), *zip(a.mirrored, b.mirrored, strict=True), (a.mean, b.mean), (a.std, b.std)]
+    return a.labels == b.labels and all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_features_are_made_once_and_then_read(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("NERM_DATA", str(tmp_path))
+    corpus = SmallCorpus()
+    first = load_feature_data(corpus)
+    made = corpus.read
+    again = load_feature_data(corpus)
+    assert corpus.read == made > 0 and equal(first, again) and equal(first, small)
+    assert equal(load_feature_data(corpus, "val"), make_feature_data(corpus, "val"))
+
+
+def test_another_corpus_of_the_same_name_and_a_cut_file_are_made_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("NERM_DATA", str(tmp_path))
+    load_feature_data(SmallCorpus())
+    other = SmallCorpus("f" * 20)
+    load_feature_data(other)
+    assert other.read > 0
+    for file in (tmp_path / "features").iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    again = SmallCorpus()
+    assert len(load_feature_data(again)) == 3 and again.read > 0
+
+
+def test_a_corpus_without_a_digest_is_not_cached(tmp_path, monkeypatch):
+    monkeypatch.setenv("NERM_DATA", str(tmp_path))
+    load_feature_data(SmallCorpus(""))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_folder_that_cannot_be_written_costs_the_cache_and_nothing_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NERM_DATA", str(tmp_path))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data, "_write", full)
+    assert len(load_feature_data(SmallCorpus())) == 3
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_a_split_without_windows_is_answered():
+    with pytest.raises(InputError, match="split 'tests'"):
+        make_feature_data(SmallCorpus(), "tests", train=make_feature_data(SmallCorpus()))
