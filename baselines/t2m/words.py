@@ -1,0 +1,177 @@
+"""Captions as T2M reads them: word vectors and word classes, between a start and an end.
+
+The shipped system shares the vectors of the shipped guo extractor and does not save them a second time; official checkpoints come with a
+selection of GloVe. It knows files of vectors; it knows no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nerm.data.captions import LONGEST, WORD_CLASSES, encode_caption, tag, vocabulary, word_class
+from nerm.errors import InputError
+
+SHARED = "guo.safetensors"
+GLOVE = "our_vab"  # what the published selection of GloVe is called
+_MODELS = Path("results") / "models"
+_ENDINGS = ("ing", "ed", "es", "s", "d")
+
+
+@dataclass
+class WordVectors:
+    """vectors [V, D]; index: word -> row, with sos, eos and unk.  digest: sha256 of both.
+
+    lemmas: verbs and nouns are looked up without their ending first, as the published pipeline looks up lemmas.
+    """
+
+    vectors: Tensor
+    index: dict[str, int] = field(repr=False)
+    digest: str
+    lemmas: bool = False
+
+    def __post_init__(self) -> None:
+        self._known: dict[str, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def width(self) -> int:
+        return self.vectors.shape[1]
+
+    def read(self, text: str) -> tuple[Tensor, Tensor]:
+        """(rows [N], classes [N]) of sos, the words, eos. '' is no condition: sos and eos alone.
+
+        As in the published system a text is cut after its 20th word. A text that is not empty and holds no word is an InputError.
+        """
+        if text not in self._known:
+            rows, classes = self._encode(text)
+            self._known[text] = (torch.tensor(rows), torch.tensor(classes))
+        return self._known[text]
+
+    def one(self, text: str) -> tuple[Tensor, Tensor]:
+        """(word vectors [N, D], one-hot classes [N, 15]) of a text."""
+        rows, classes = self.read(text)
+        return self.vectors[rows], torch.nn.functional.one_hot(classes, len(WORD_CLASSES)).float()
+
+    def batch(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """(word vectors [B, N, D], one-hot classes [B, N, 15], lengths [B]); padded with zeros."""
+        found = [self.one(text) for text in texts]
+        words, classes = (torch.nn.utils.rnn.pad_sequence([item[k] for item in found], batch_first=True) for k in (0, 1))
+        return words, classes, torch.tensor([len(item[0]) for item in found])
+
+    def _encode(self, text: str) -> tuple[list[int], list[int]]:
+        other = WORD_CLASSES.index("OTHER")
+        if not text:
+            return [self.index["sos"], self.index["eos"]], [other, other]
+        ids, classes = encode_caption(text)
+        if not self.lemmas:
+            return [self.index[vocabulary()[k]] for k in ids], classes
+        rows, classes = [self.index["sos"]], [other]
+        for word, pos in tag(text)[:LONGEST]:
+            found = next((form for form in _forms(word, pos) if form in self.index), None)
+            rows.append(self.index["unk" if found is None else found])
+            classes.append(other if found is None else WORD_CLASSES.index(word_class(found, pos)))
+        return [*rows, self.index["eos"]], [*classes, other]
+
+
+def shared_words(beside: Path | None = None, expected: str = "") -> WordVectors:
+    """The word vectors of the guo extractor: its file is looked for in `beside`, then among the shipped models.
+
+    expected: the digest that they must have, if a system was trained on them. Words that the vocabulary gained since read as unk.
+    """
+    roots = ([beside] if beside else []) + [Path.cwd() / _MODELS, Path(__file__).resolve().parents[2] / _MODELS]
+    files = [root / SHARED for root in roots if (root / SHARED).is_file()]
+    if not files:
+        raise InputError(f"T2M reads the word vectors of the guo extractor, and there is no {_MODELS / SHARED}; restore it or train it")
+    for file in files:
+        words = _from_extractor(file)
+        if not expected or words.digest == expected:
+            return words
+    raise InputError(
+        f"{files[0]} holds other word vectors than this T2M was trained on; train T2M again, or put the {SHARED} of its training beside it"
+    )
+
+
+def _from_extractor(path: Path) -> WordVectors:
+    try:
+        with safe_open(path, "pt") as file:
+            stored, listed = file.get_tensor("words.weight"), json.loads((file.metadata() or {})["vocabulary"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is no file of the guo extractor with word vectors ({error}); restore it or train it again") from None
+    known = {word: row for row, word in enumerate(listed)}
+    if len(known) != len(stored) or "unk" not in known:
+        raise InputError(f"{path} has {len(stored)} word vectors for {len(known)} words; restore it or train it again")
+    digest = hashlib.sha256(stored.contiguous().numpy().tobytes() + json.dumps(listed).encode()).hexdigest()
+    vectors = stored.float()[[known.get(word, known["unk"]) for word in vocabulary()]]
+    return WordVectors(vectors, {word: row for row, word in enumerate(vocabulary())}, digest)
+
+
+def glove_words(checkpoint: Path, width: int) -> WordVectors:
+    """The published selection of GloVe (our_vab_data.npy, our_vab_words.pkl, our_vab_idx.pkl) that official checkpoints read.
+
+    Looked for in the checkpoint's folder, the folders above it, and a folder `glove` in each of them. width: what the network reads.
+    """
+    names = [f"{GLOVE}_{part}" for part in ("data.npy", "words.pkl", "idx.pkl")]
+    above = [checkpoint.resolve().parent, *checkpoint.resolve().parents[1:5]]
+    folders = [folder for root in above for folder in (root, root / "glove")]
+    folder = next((f for f in folders if all((f / name).is_file() for name in names)), None)
+    if folder is None:
+        raise InputError(
+            f"the checkpoint {checkpoint} reads GloVe vectors, which it does not hold; put {', '.join(names)} of the published code "
+            f"into {above[0] / 'glove'}"
+        )
+    try:
+        table = np.load(folder / names[0], allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{folder / names[0]} is no array ({str(error).splitlines()[0][:80]}); put the published file there") from None
+    listed, places = (_plain(folder / name) for name in names[1:])
+    try:
+        index = {str(word): int(places[word]) for word in listed}
+        fits = table.ndim == 2 and table.shape[1] == width and all(0 <= row < len(table) for row in index.values())
+        fits = fits and {"sos", "eos", "unk"} <= index.keys()
+    except (KeyError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise InputError(
+            f"{folder}: {', '.join(names)} do not fit together, or are not {width} numbers wide; put the published files there"
+        )
+    digest = hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
+    return WordVectors(torch.from_numpy(table.astype(np.float32)), index, digest, lemmas=True)
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Lists, dictionaries, text and numbers only: nothing is imported, so nothing of the file runs."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def _plain(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            return _PlainUnpickler(file).load()
+    except Exception as error:  # a broken pickle can fail in any way
+        raise InputError(f"{path} is no plain list of words ({str(error)[:80]}); it is not read: put the published file there") from None
+
+
+def _forms(word: str, pos: str) -> list[str]:
+    """The word as it may be listed: verbs and nouns without their ending first ('left' keeps its own), then as it is."""
+    if pos not in ("NOUN", "VERB") or word == "left":
+        return [word]
+    found = []
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 2:
+            stem = word[: -len(ending)]
+            found += [stem, stem + "e"] if ending in ("ing", "ed") else [stem]
+            if ending in ("ing", "ed") and stem[-1] == stem[-2]:
+                found.append(stem[:-1])
+    return [*found, word]
