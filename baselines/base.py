@@ -38,6 +38,9 @@ GENERATORS = Registry(
     {
         "nerm": "baselines.ours:load",
         "nerm-fixed": "baselines.ours:load",
+        "t2m": "baselines.t2m.system:load",
+        "mdm": "baselines.mdm.system:load",
+        "mld": "baselines.mld.system:load",
         "noise": "baselines.dummies:load",
         "freeze": "baselines.dummies:load",
     },

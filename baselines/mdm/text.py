@@ -1,0 +1,81 @@
+"""Texts as MDM reads them: one pooled vector, or a vector per token. It knows text encoders and nothing of motion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nerm.errors import InputError
+from nerm.text import load_text_encoder
+
+CLIP_TOKENS = 20
+"""Word pieces of a text that the original gives to CLIP, besides start and end; the rest is cut off (it was trained with that)."""
+BERT = "distilbert/distilbert-base-uncased"
+
+
+class Encoder(Protocol):
+    """Texts -> [tokens, d] each; 1 token where the features are pooled. No text depends on another one."""
+
+    def __call__(self, texts: Sequence[str]) -> list[Tensor]: ...
+
+
+def load_encoder(name: str) -> Encoder:
+    """minilm | clip[:DIRECTORY or hub name] | bert[:DIRECTORY or hub name]. A text longer than the encoder takes is an InputError."""
+    if name == "bert" or name.startswith("bert:"):
+        return TokenEncoder(name.partition(":")[2] or BERT)
+    return PooledEncoder(name)
+
+
+class PooledEncoder:
+    """The project's encoders; CLIP is given the first 20 word pieces, as in the original."""
+
+    def __init__(self, name: str) -> None:
+        self._encoder = load_text_encoder(name)
+        self._tokenizer = getattr(self._encoder, "_tokenizer", None) if name.startswith("clip") else None
+
+    def __call__(self, texts: Sequence[str]) -> list[Tensor]:
+        return list(torch.from_numpy(self._encoder.encode([self._cut(text) for text in texts]))[:, None])
+
+    def _cut(self, text: str) -> str:
+        if self._tokenizer is None:
+            return text
+        pieces = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return text if len(pieces) <= CLIP_TOKENS else self._tokenizer.decode(pieces[:CLIP_TOKENS])
+
+
+class TokenEncoder:
+    """The last hidden states of DistilBERT (or another encoder of transformers), start and end tokens among them."""
+
+    def __init__(self, where: str) -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(where)
+            self._model = AutoModel.from_pretrained(where).eval()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"no text model at '{where}' ({str(error).splitlines()[0]}); put its folder beside the checkpoint as bert"
+            ) from None
+
+    def __call__(self, texts: Sequence[str]) -> list[Tensor]:
+        found = []
+        for text in texts:
+            tokens = self._tokenizer(text, return_tensors="pt")
+            longest = self._model.config.max_position_embeddings
+            if tokens["input_ids"].shape[1] > longest:
+                raise InputError(f"a text of {tokens['input_ids'].shape[1]} tokens; the encoder takes {longest}: shorten it")
+            with torch.no_grad():
+                found.append(self._model(**tokens).last_hidden_state[0].float())
+        return found
+
+
+def padded(features: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """[n_k, d] each -> ([B, N, d] with zeros after the tokens, [B, N] True where no token is; None if all have the same number)."""
+    lengths = torch.tensor([len(item) for item in features])
+    out = torch.nn.utils.rnn.pad_sequence(list(features), batch_first=True)
+    if bool((lengths == lengths[0]).all()):
+        return out, None
+    return out, torch.arange(out.shape[1]) >= lengths[:, None]
