@@ -1,0 +1,271 @@
+"""Training of MLD on a corpus, in two stages that share the budget: the VAE, then the denoiser on its posterior.
+
+Where it leaves the original, for a training of minutes instead of days: position tables start as sinusoids (and are learned from there),
+latents are standardised per number before the second stage (a VAE trained this briefly is far from unit variance, and the noise schedule
+counts on it), posteriors are computed once, for a few crops of every window, and batches hold windows of similar length.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.data import UNIT, FeatureData, Texts, load_feature_data
+from baselines.mld.config import MldConfig, scaled
+from baselines.mld.denoiser import Denoiser
+from baselines.mld.diffusion import NoiseSettings, add_noise, alphas_cumprod
+from baselines.mld.network import Positions, sinusoids
+from baselines.mld.system import SYSTEM, Mld
+from baselines.mld.vae import ActorVae, MldVae, build_vae
+from nerm.errors import InputError
+from nerm.motion.features import FEATURES_263
+from nerm.training import Budget, fit, undertrained
+
+if TYPE_CHECKING:
+    from nerm.data.corpus import Corpus
+
+VAE_SHARE = 0.6
+"""Of the budget; the denoiser has the rest."""
+VAE_BATCH, DENOISER_BATCH = 32, 128
+VAE_RATE, DENOISER_RATE = 8e-4, 1e-3  # AdamW; `fit` anneals them
+WEIGHT_DECAY = 0.01
+JOINTS_WEIGHT, KL_WEIGHT = 1.0, 1e-4  # the original's, section 4.1
+DROPPED_TEXTS = 0.1
+CROPS = 8
+"""Posteriors per window for the second stage, every other one of the mirror image."""
+SHORTEST = 2 * UNIT
+"""Feature rows of the shortest window that is used: windows of the table last from half a second on."""
+POOL = 4  # windows drawn for one that is taken: those of similar length make a batch
+_VAL_BATCH = 32
+
+
+class VaeModule(nn.Module):
+    """The VAE and its loss. mean, std: [263] of the features, to recover joints."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, vae: MldVae | ActorVae, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.vae = vae
+        self.register_buffer("mean", mean.clone(), persistent=False)
+        self.register_buffer("std", std.clone(), persistent=False)
+
+    def forward(self, x: Tensor, lengths: Tensor, noise: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The paper's loss (section 3.1). x: [B, L, 263] normalised, zero beyond lengths [B]; noise: [B, tokens, width]."""
+        mean, logvar = (part.float() for part in self.vae.distribution(x, lengths))
+        z = mean + (0.5 * logvar).exp() * noise
+        made = self.vae.decode(z, lengths)
+        with torch.autocast(x.device.type, enabled=False):
+            made = made.float()
+            inside = (torch.arange(x.shape[1], device=x.device) < lengths[:, None]).float()[..., None]
+            features = _mean(F.smooth_l1_loss(made, x, reduction="none"), inside)
+            said, true = (recover_joints(y * self.std + self.mean).flatten(2) for y in (made, x))
+            joints = _mean(F.smooth_l1_loss(said, true, reduction="none"), inside)
+            kl = 0.5 * (logvar.exp() + mean.square() - 1 - logvar).mean()
+            loss = features + JOINTS_WEIGHT * joints + KL_WEIGHT * kl
+        return loss, {"features": features.detach(), "joints": joints.detach(), "kl": kl.detach()}
+
+
+class VaeTask:
+    """Crops of all windows and of their mirror images."""
+
+    def __init__(self, vae: MldVae | ActorVae, train: FeatureData, val: FeatureData, longest: int, shortest: int) -> None:
+        self.data, self.val, self.longest, self.shortest = train, val, longest, shortest
+        self.rows, self.val_rows = train.usable(shortest), val.usable(shortest)
+        self.latent = tuple(vae.config.latent)
+        self.module: nn.Module = VaeModule(vae, train.mean, train.std)
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [torch.optim.AdamW(self.module.parameters(), lr=VAE_RATE, weight_decay=WEIGHT_DECAY)]
+
+    def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
+        """x, lengths, noise."""
+        drawn = self.rows[torch.randint(len(self.rows), (VAE_BATCH * POOL,), generator=generator)]
+        place = int(torch.randint(POOL, (), generator=generator)) * VAE_BATCH
+        index = drawn[self.data.lengths[drawn].argsort()][place : place + VAE_BATCH]
+        mirrored = torch.rand(len(index), generator=generator) < 0.5
+        x, lengths = self.data.batch(index, mirrored, generator, self.longest, shortest=self.shortest)
+        return x, lengths, torch.randn(len(x), *self.latent, generator=generator)
+
+    def validate(self) -> dict[str, float]:
+        """Losses on one fixed crop of every validation window, weighted by windows."""
+        generator, device = torch.Generator().manual_seed(7), next(self.module.parameters()).device
+        totals: dict[str, float] = {}
+        for index in self.val_rows[self.val.lengths[self.val_rows].argsort()].split(_VAL_BATCH):
+            x, lengths = self.val.batch(index, torch.zeros(len(index), dtype=torch.bool), generator, self.longest, shortest=self.shortest)
+            noise = torch.randn(len(x), *self.latent, generator=generator)
+            loss, parts = self.module(x.to(device), lengths.to(device), noise.to(device), progress=1.0)
+            for name, value in {"loss": loss, **parts}.items():
+                totals[name] = totals.get(name, 0.0) + float(value) * len(index) / len(self.val_rows)
+        return totals
+
+
+class DenoiserModule(nn.Module):
+    """The denoiser and its loss. abar: [1000]."""
+
+    abar: Tensor
+
+    def __init__(self, denoiser: Denoiser, settings: NoiseSettings) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.predicts_noise = settings.prediction_type == "epsilon"
+        self.register_buffer("abar", alphas_cumprod(settings), persistent=False)
+
+    def forward(self, z: Tensor, noise: Tensor, step: Tensor, text: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Equation 2 of the paper. z, noise: [B, tokens, width]; step: [B]; text: [B, 1, d]."""
+        said = self.denoiser(add_noise(z, noise, step, self.abar), step, text).float()
+        loss = F.mse_loss(said, noise if self.predicts_noise else z)
+        return loss, {}
+
+
+class Posteriors:
+    """mean, deviation: [windows, CROPS, tokens, width] of the crops of the windows `rows`; odd crops are of the mirror image."""
+
+    def __init__(self, vae: MldVae | ActorVae, data: FeatureData, rows: Tensor, longest: int, shortest: int, seed: int) -> None:
+        self.rows, found = rows, []
+        generator, device = torch.Generator().manual_seed(seed), next(vae.parameters()).device
+        order = data.lengths[rows].argsort()
+        for crop in range(CROPS):
+            parts = []
+            for index in rows[order].split(_VAL_BATCH):
+                x, lengths = data.batch(index, torch.full((len(index),), crop % 2 == 1), generator, longest, shortest=shortest)
+                with torch.inference_mode():
+                    parts.append(torch.stack(vae.encode(x.to(device), lengths.to(device))).cpu())
+            found.append(torch.cat(parts, 1)[:, order.argsort()])
+        self.mean, self.deviation = torch.stack(found, 2).clone().unbind(0)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """(shift, scale) [tokens, width] of what is drawn from them."""
+        mean, deviation = self.mean.flatten(0, 1), self.deviation.flatten(0, 1)
+        return mean.mean(0), (mean.var(0, unbiased=False) + deviation.square().mean(0)).sqrt().clamp(min=1e-4)
+
+
+class DenoiserTask:
+    """Standardised draws from the posteriors, with a training caption or the empty text."""
+
+    def __init__(
+        self, denoiser: Denoiser, prediction: str, texts: Texts, train: tuple[FeatureData, Posteriors], val: tuple[FeatureData, Posteriors]
+    ) -> None:
+        """prediction: what the denoiser says, epsilon | sample."""
+        self.data, self.posteriors = train
+        self.val = val
+        self.shift, self.scale = self.posteriors.statistics()
+        self.texts = texts
+        self.module: nn.Module = DenoiserModule(denoiser, NoiseSettings(prediction_type=prediction))
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [torch.optim.AdamW(self.module.parameters(), lr=DENOISER_RATE, weight_decay=WEIGHT_DECAY)]
+
+    def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
+        """z, noise, step, text."""
+        place = torch.randint(len(self.posteriors.rows), (DENOISER_BATCH,), generator=generator)
+        return self._drawn(self.data, self.posteriors, place, generator)
+
+    def validate(self) -> dict[str, float]:
+        """The loss on fixed draws from the validation windows."""
+        generator, device = torch.Generator().manual_seed(7), next(self.module.parameters()).device
+        data, posteriors = self.val
+        place = torch.randint(len(posteriors.rows), (1024,), generator=generator)
+        given = [x.to(device) for x in self._drawn(data, posteriors, place, generator)]
+        return {"loss": float(self.module(*given, progress=1.0)[0])}
+
+    def _drawn(self, data: FeatureData, posteriors: Posteriors, place: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        crop = torch.randint(CROPS, (len(place),), generator=generator)
+        mean, deviation = posteriors.mean[place, crop], posteriors.deviation[place, crop]
+        z = (mean + deviation * torch.randn(mean.shape, generator=generator) - self.shift) / self.scale
+        sentences = data.sentence(posteriors.rows[place], crop % 2 == 1, generator)
+        dropped = (torch.rand(len(place), generator=generator) < DROPPED_TEXTS).tolist()
+        text = self.texts.embed(["" if drop else sentence for drop, sentence in zip(dropped, sentences, strict=True)])
+        step = torch.randint(len(self.module.abar), (len(place),), generator=generator)  # type: ignore[arg-type]
+        return z, torch.randn(z.shape, generator=generator), step, text[:, None]
+
+
+def train(corpus: Corpus, budget: Budget, folder: Path, scale: str = "shipped", seed: int = 0) -> Path:
+    """Train both stages within the budget, in `folder` (resumable); returns the path of the weights, folder/mld.safetensors."""
+    data, val = load_feature_data(corpus), load_feature_data(corpus, "val")
+    return train_on(data, val, corpus.digest, budget, folder, scaled(scale), seed)
+
+
+def train_on(data: FeatureData, val: FeatureData, corpus: str, budget: Budget, folder: Path, config: MldConfig, seed: int = 0) -> Path:
+    """The same from features. corpus: its digest, kept with the weights."""
+    if config.vae is None:
+        raise InputError("a configuration without VAE; training here is of latent diffusion: give one with a VAE")
+    texts = Texts(config.text_encoder)
+    if texts.size != config.denoiser.text:
+        raise InputError(f"text_encoder={config.text_encoder} gives {texts.size} numbers, the denoiser reads {config.denoiser.text}")
+    nothing = texts.embed([""])[0]  # before anything is trained: an encoder that is not installed says so now
+    shortest = int(min(SHORTEST, data.lengths.max(), val.lengths.max()))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        vae = build_vae(config.vae)
+        start_as_sinusoids(vae)
+        first = fit(VaeTask(vae, data, val, config.longest, shortest), _part(budget, VAE_SHARE, seed), folder / "vae", f"{SYSTEM} vae")
+        vae.requires_grad_(False).eval()
+        rows = [(d, Posteriors(vae, d, d.usable(shortest), config.longest, shortest, seed)) for d in (data, val)]
+        torch.manual_seed(seed + 1)
+        denoiser = Denoiser(config.denoiser)
+        start_as_sinusoids(denoiser)
+        task = DenoiserTask(denoiser, config.prediction, texts, *rows)
+        second = fit(task, _part(budget, 1 - VAE_SHARE, seed), folder / "denoiser", f"{SYSTEM} denoiser")
+    system = Mld(config, vae, denoiser, data.mean, data.std, task.shift, task.scale, nothing).to("cpu")
+    system.facts = {
+        "steps": {"vae": first.steps, "denoiser": second.steps},
+        "seconds": round(first.seconds + second.seconds, 1),
+        "samples": {"vae": first.steps * VAE_BATCH, "denoiser": second.steps * DENOISER_BATCH},
+        "device": first.device,
+        "seed": seed,
+        "corpus": corpus,
+        "parameters": system.parameters,
+        "undertrained": undertrained(first.history) or undertrained(second.history),
+    }
+    system.save(folder / f"{SYSTEM}.safetensors")
+    return folder / f"{SYSTEM}.safetensors"
+
+
+def recover_joints(features: Tensor) -> Tensor:
+    """Features [B, T, 263], not normalised -> joints [B, T, 22, 3] in metres, differentiable (`decode_humanml263` in torch).
+
+    Heading and root are sums of the steps before a frame; joints 1 to 21 are turned back by the heading and put on the root.
+    """
+    f = FEATURES_263
+    before = F.pad(features[:, :-1], (0, 0, 1, 0))
+    angle = 2 * before[..., f.turn].cumsum(1)  # the format holds half of it
+    step_x, step_z = before[..., f.root_velocity].split(1, -1)
+    x, z = _turned(step_x, step_z, angle)
+    root = torch.cat([x.cumsum(1), features[..., f.root_height], z.cumsum(1)], -1)
+    ric = features[..., f.ric].unflatten(-1, (-1, 3))
+    x, z = _turned(ric[..., 0], ric[..., 2], angle)
+    joints = torch.stack([x + root[..., :1], ric[..., 1], z + root[..., 2:]], -1)
+    return torch.cat([root[..., None, :], joints], -2)
+
+
+def start_as_sinusoids(network: nn.Module) -> None:
+    """Start learned position tables as sinusoids: neighbouring frames are alike from the first step on."""
+    for table in network.modules():
+        if isinstance(table, Positions) and isinstance(table.pe, nn.Parameter):
+            with torch.no_grad():
+                table.pe.copy_(sinusoids(len(table.pe), table.pe.shape[-1])[:, None])
+
+
+def _turned(x: Tensor, z: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Back from the heading frame, about y."""
+    cosine, sine = angle.cos(), angle.sin()
+    return x * cosine - z * sine, x * sine + z * cosine
+
+
+def _mean(error: Tensor, inside: Tensor) -> Tensor:
+    return (error * inside).sum() / (inside.sum() * error.shape[-1])
+
+
+def _part(budget: Budget, share: float, seed: int) -> Budget:
+    """That share of a budget."""
+    minutes = None if budget.minutes is None else budget.minutes * share
+    steps = None if budget.steps is None else max(math.ceil(budget.steps * share), 1)
+    return replace(budget, minutes=minutes, steps=steps, seed=seed)

