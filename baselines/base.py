@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nerm.registry import Registry
 
@@ -17,6 +17,7 @@ class Generator(Protocol):
 
     name: its id.  native_fps: the rate it generates at before it is brought to the rate asked for; None if it generates at any rate.
     digest: sha256 of everything that its motions depend on besides conditions, seconds, fps and seeds.
+    One that was trained here may also have `facts`, of which reports print TRAINING.
     """
 
     name: str
@@ -31,6 +32,17 @@ class Generator(Protocol):
         guidance: weight of classifier-free guidance; None is the system's own.
         """
         ...
+
+
+TRAINING = ("parameters", "steps", "samples", "seconds", "device", "undertrained")
+"""How a system was trained. steps, samples: a number, or one for each stage.  undertrained: a validation loss still fell by more than 2 %
+over the last fifth."""
+
+
+def training_facts(generator: Generator) -> dict[str, Any]:
+    """What is known of TRAINING; empty for an official checkpoint."""
+    facts = getattr(generator, "facts", None) or {}
+    return {name: facts[name] for name in TRAINING if name in facts}
 
 
 GENERATORS = Registry(

@@ -1,10 +1,93 @@
-"""Benchmarks measure speed and memory against frame rate: pytest benchmarks/ --benchmark-only"""
+"""Benchmarks measure speed and memory against frame rate: pytest benchmarks/ --benchmark-only
+
+Speeds of one machine mean nothing on another, so every result carries the machine's matrix-product rate (`gflops` in extra_info), and a
+summary ends the session. NERM_SPEED_REPORT=FILE writes that summary as Markdown too; nothing else is written.
+"""
+
+import os
+import platform
+import timeit
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from tabulate import tabulate
 
+from nerm.atomic import replacing
 from nerm.motion import SMPL22, Motion
 from nerm.motion.skeleton import joints_from_directions
+
+HEAVY = "test_systems.py"
+TABLES = pytest.StashKey[dict[str, list[dict]]]()
+RATE = pytest.StashKey[float]()
+
+
+def pytest_configure(config):
+    config.stash[TABLES] = {}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Minutes of work are not run by accident, as a part of `pytest .`."""
+    if not config.getoption("benchmark_only", False):
+        for item in items:
+            if item.path.name == HEAVY:
+                item.add_marker(pytest.mark.skip(reason="takes minutes; run it with pytest benchmarks/ --benchmark-only"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter, config):
+    tables = config.stash.get(TABLES, {})
+    if not tables:
+        return
+    machine = f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {config.stash[RATE]:.0f} GFLOP/s (float32)"
+    terminalreporter.section("speed of the systems")
+    terminalreporter.write_line(machine)
+    for title, rows in tables.items():
+        terminalreporter.write_line(f"\n{title}\n{tabulate(rows, headers='keys', floatfmt='.4g')}")
+    report = os.environ.get("NERM_SPEED_REPORT")
+    if report:
+        parts = [f"## {title}\n\n{tabulate(rows, headers='keys', floatfmt='.4g', tablefmt='github')}\n" for title, rows in tables.items()]
+        Path(report).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(report) as temporary:
+            temporary.write_text("\n".join(["# Speed", "", f"Machine: {machine}.", "", *parts]))
+
+
+@pytest.fixture(scope="session")
+def tables(request):
+    """Title -> rows, printed at the end of the session."""
+    return request.config.stash[TABLES]
+
+
+@pytest.fixture(scope="session")
+def calibration(request):
+    """What all threads of this machine reach in this session (GFLOP/s)."""
+    request.config.stash[RATE] = matrix_rate()
+    return request.config.stash[RATE]
+
+
+@pytest.fixture(autouse=True)
+def _calibrated(request):
+    if "benchmark" in request.fixturenames:
+        request.getfixturevalue("benchmark").extra_info["gflops"] = round(request.getfixturevalue("calibration"), 1)
+
+
+@pytest.fixture(scope="session")
+def rate():
+    """A function that measures the rate again, now, with the threads that are set."""
+    return matrix_rate
+
+
+def matrix_rate(repeats: int = 20, number: int = 3) -> float:
+    """GFLOP/s of float32 products of 1024 x 1024 matrices: the best of `repeats`."""
+    a, b = torch.rand(2, 1024, 1024)
+    return 2 * 1024**3 * number / min(timeit.repeat(lambda: a @ b, number=number, repeat=repeats)) / 1e9
+
+
+def cpu_name() -> str:
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or "unknown CPU")
 
 
 @pytest.fixture

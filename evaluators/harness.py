@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from baselines.base import training_facts
 from evaluators.protocols.clip import PROTOCOL, TEXT_EXTRACTOR, VERSION, Draw, Extractor, Measured, Record, measure, score
 from evaluators.protocols.recordings import BASE_FPS
 from evaluators.protocols.reference import Reference
@@ -153,9 +154,12 @@ class Harness:
         digests = {"corpus": self.reference.corpus, "reference": self.reference.digest}
         digests |= {name: extractor.digest for name, extractor in self.extractors.items()}
         sampled = source.sampled if source is not None else None
+        more: dict[str, Any] = {}
         if sampled is not None:
             digests["model"] = sampled.generator.digest
+            more = {"training": training_facts(sampled.generator)}
         return provenance(
+            **more,
             device=self.device if sampled is not None else "cpu",
             dtype="float32",
             seed=self.seed,

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import cycle
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from tabulate import tabulate
 
 from evaluators.intervals import interval
 from evaluators.metrics import METRICS, Metric, metric
+from evaluators.picture import picture
 from evaluators.store import Figure, Store, figures, write_atomic
-from evaluators.tables import Published, Role, Table
+from evaluators.tables import Published, Table, position
 from nerm.errors import InputError
 
 COLUMNS = ("table", "dataset", "tier", "system", "metric", "fps", "value", "ci95", "n", "extractor", "upsampling", "set", "published")
@@ -32,6 +30,7 @@ INTERVAL = {
     "paper": "Every replication generates anew, as published.",
 }
 STORED = "†"
+UNDERTRAINED = "‡"
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,12 @@ class Report:
     published: tuple[PublishedFigure, ...]
 
     @cached_property
+    def training(self) -> dict[str, dict]:
+        """System -> how it was trained, where that is known."""
+        found = {document["system"]: document["provenance"].get("training") for document in self.provenance}
+        return {system: facts for system, facts in found.items() if facts}
+
+    @cached_property
     def sections(self) -> list[Section]:
         """Figures that may stand in one table: same metric, version, extractor, set and protocol; in the order of the layout."""
         grouped: dict[tuple, list[Figure]] = {}
@@ -66,7 +71,7 @@ class Report:
         table = self.table
 
         def order(key: tuple) -> tuple:
-            return (*(_position(x, names) for x, names in zip(key, (table.metrics, table.extractors, table.sets), strict=False)), key[3:])
+            return (*(position(x, names) for x, names in zip(key, (table.metrics, table.extractors, table.sets), strict=False)), key[3:])
 
         return [Section(self, tuple(grouped[key]), *key) for key in sorted(grouped, key=order)]
 
@@ -96,7 +101,7 @@ class Section:
     def rows(self) -> list[tuple[str, str]]:
         """(system, upsampling), in the order of the layout."""
         found = {(figure.system, figure.upsampling) for figure in self.figures}
-        return sorted(found, key=lambda row: (_position(row[0], self.report.table.system_ids), row[1]))
+        return sorted(found, key=lambda row: (position(row[0], self.report.table.system_ids), row[1]))
 
     @cached_property
     def cells(self) -> dict[tuple[str, str, float | None], Figure]:
@@ -118,7 +123,8 @@ class Section:
 
     def label(self, system: str, upsampling: str) -> str:
         several = sum(1 for row in self.rows if row[0] == system) > 1
-        return self.report.table.system(system).title + (f" ({upsampling or 'own rate'})" if several else "")
+        mark = UNDERTRAINED if self.report.training.get(system, {}).get("undertrained") else ""
+        return self.report.table.system(system).title + (f" ({upsampling or 'own rate'})" if several else "") + mark
 
     def best(self, fps: float | None) -> frozenset[tuple[str, str]]:
         """The rows of the best generator at a rate, among those this tier computed; equal printed values share it."""
@@ -151,7 +157,7 @@ def build(store: Store, dataset: str, table: Table, tier: str) -> Report:
     fallback = FALLBACK.get(tier)
     if fallback:
         tiers = {system: fallback for system in store.systems(dataset, table.name, fallback)} | tiers
-    order = sorted(tiers, key=lambda system: _position(system, table.system_ids))
+    order = sorted(tiers, key=lambda system: position(system, table.system_ids))
     documents = [store.read(dataset, table.name, tiers[system], system) for system in order]
     found = figures(record for document in documents for record in document["records"])
     return Report(
@@ -246,6 +252,8 @@ def markdown(report: Report) -> str:
         )
     else:
         parts.append(f"Every row was computed in tier `{report.tier}`.\n")
+    trained = _training(report)
+    parts += [trained] if trained else []
     shown: set[str] = set()
     for section in report.sections:
         beside = [p for p in report.published if p.metric == section.metric_id] if section.takes(published) else []
@@ -255,6 +263,8 @@ def markdown(report: Report) -> str:
             f"{_direction(section.metric)}{section.metric.definition}.\n",
             _section_table(section, beside) + "\n",
         ]
+        ratio = _ratio(section, beside)
+        parts += [ratio + "\n"] if ratio else []
     rest = [p for p in report.published if p.metric not in shown]
     if rest and published:
         parts.append("## Published figures\n")
@@ -265,6 +275,40 @@ def markdown(report: Report) -> str:
     parts.append("## Provenance\n")
     parts.append(_provenance(report) + "\n")
     return "\n".join(parts)
+
+
+def _training(report: Report) -> str:
+    """The systems with what they had: parameters, samples, time, device. Rows that share a generator share a line."""
+    rows: dict[str, list[str]] = {}
+    marked = False
+    for document in report.provenance:
+        facts = report.training.get(document["system"])
+        model = document["provenance"].get("sha256", {}).get("model", "")
+        if not facts or model in rows:
+            continue
+        marked |= bool(facts.get("undertrained"))
+        minutes = f"{facts['seconds'] / 60:.0f}" if "seconds" in facts else ""
+        parameters = f"{facts['parameters'] / 1e6:.2f} M" if "parameters" in facts else ""
+        rows[model] = [
+            report.table.system(document["system"]).title + (UNDERTRAINED if facts.get("undertrained") else ""),
+            *(parameters, _stages(facts.get("steps")), _stages(facts.get("samples")), minutes, str(facts.get("device", ""))),
+        ]
+    if not rows:
+        return ""
+    heads = ["system", "parameters", "steps", "samples seen", "minutes", "device"]
+    table = tabulate(list(rows.values()), heads, tablefmt="github", disable_numparse=True)
+    note = (
+        f"\n\n{UNDERTRAINED} undertrained: its validation loss still fell by more than 2 % over the last fifth of the training."
+        if marked
+        else ""
+    )
+    return f"## Training\n\n{table}{note}\n"
+
+
+def _stages(count: int | dict[str, int] | None) -> str:
+    if isinstance(count, dict):
+        return ", ".join(f"{name} {value:,}" for name, value in count.items())
+    return "" if count is None else f"{count:,}"
 
 
 def _section_table(section: Section, beside: list[PublishedFigure]) -> str:
@@ -279,6 +323,29 @@ def _section_table(section: Section, beside: list[PublishedFigure]) -> str:
     if beside and section.report.table.published:
         rows += _published_rows(beside, section.rates, section.metric, section.report.table.published)
     return _grid(rows, [*map(_heading, section.rates), "n"])
+
+
+def _ratio(section: Section, beside: list[PublishedFigure]) -> str:
+    """One sentence: the table's first system over the best of those it is compared with, at the highest rate, ours and as published."""
+    table = section.report.table
+    if not table.ratio or section.metric_id not in table.figure or section.metric.direction == "real":
+        return ""
+    best = {"lower": min, "higher": max}[section.metric.direction]
+    fps = max((rate for rate in section.rates if rate is not None), default=None)
+    found = {f.system: float(np.mean(f.values)) for f in section.figures if f.fps == fps and f.system in table.ratio}
+    mine, *others = table.ratio
+    if mine not in found or not any(name in found for name in others):
+        return ""
+    rival = best((name for name in others if name in found), key=found.__getitem__)
+    names = {name: table.system(name).published or name for name in others}
+    compared = ", ".join(names[name] for name in others if name in found)
+    share = found[mine] / found[rival]
+    text = f"{table.system(mine).title} over the best of {compared} ({names[rival]}) at {_heading(fps)}: {share:.2f}"
+    said = {p.system: p.value for p in beside if p.fps == fps}
+    if table.system(mine).published in said and any(name in said for name in names.values()):
+        top, bottom = said[table.system(mine).published], best(said[name] for name in names.values() if name in said)
+        text += f"; published: {top:g} / {bottom:g} = {top / bottom:.2f}"
+    return text + "."
 
 
 def _published_rows(found: list[PublishedFigure], rates: list[float | None], entry: Metric, where: Published) -> list[list[str]]:
@@ -319,65 +386,7 @@ def _left_out(counts: dict[str, dict[str, int]]) -> str:
     return f"Recordings shorter than a clip, left out of clip metrics: {listed}."
 
 
-# --- figure ---------------------------------------------------------------------------------------------------------------------------
-
-
-def picture(report: Report) -> bytes:
-    """PNG: value against frame rate with the interval as a band, one panel per section of the table's `figure` metrics; b'' if none."""
-    import matplotlib as mpl
-    import seaborn as sns
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-    from matplotlib.lines import Line2D
-
-    panels = [s for s in report.sections if s.metric_id in report.table.figure and any(fps is not None for fps in s.rates)]
-    if not panels:
-        return b""
-    systems = list(dict.fromkeys(row for section in panels for row in section.rows))
-    systems.sort(key=lambda row: (_position(row[0], report.table.system_ids), row[1]))
-    colours: dict[tuple[str, str], tuple] = {}  # distinct inside a role; the line style tells the role
-    for role in get_args(Role):
-        inside = [row for row in systems if report.table.system(row[0]).role == role]
-        colours |= dict(zip(inside, cycle(sns.color_palette("colorblind") if role != "real" else [(0.1, 0.1, 0.1)]), strict=False))
-    lines = {"generator": ("-", "o", 2.0), "oracle": ("--", "s", 1.2), "control": (":", "^", 1.2), "real": ("-", "D", 1.6)}
-    with mpl.rc_context():
-        mpl.rcdefaults()  # a user's own settings must not change the picture
-        mpl.rcParams.update(sns.axes_style("whitegrid"))
-        across = min(2, len(panels))
-        down = -(-len(panels) // across)
-        figure = Canvas(figsize=(5.2 * across, 3.6 * down + 0.26 * len(systems) / across + 0.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        handles: dict[str, Line2D] = {}
-        for place, section in enumerate(panels):
-            axes = figure.add_subplot(down, across, place + 1)
-            for row in section.rows:
-                cells = [section.cells[(*row, fps)] for fps in section.rates if fps is not None and (*row, fps) in section.cells]
-                x = np.array([cell.fps for cell in cells], dtype=float)
-                y, half = np.nan_to_num(np.array([interval(cell.values) for cell in cells])).T
-                role = report.table.system(row[0]).role
-                style, marker, width = lines[role]
-                (line,) = axes.plot(x, y, style, marker=marker, markersize=4, linewidth=width, color=colours[row])
-                axes.fill_between(x, y - half, y + half, color=colours[row], alpha=0.18, linewidth=0)
-                handles.setdefault(section.label(*row), line)
-            means = np.array([np.mean(f.values) for f in section.figures])
-            if means.min() > 0 and means.max() > 30 * means.min():
-                axes.set_yscale("log")
-            axes.set_xticks([fps for fps in section.rates if fps is not None])
-            axes.set_title(section.title.replace("`", ""), fontsize=10)
-            axes.set_xlabel("frames per second")
-        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=across, fontsize=8, frameon=False)
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    return out.getvalue()
-
-
 # --- shared ---------------------------------------------------------------------------------------------------------------------------
-
-
-def _position(name: str, names: Iterable[str]) -> tuple[int, str]:
-    """Sorting key: the listed names in their order, then the others by name."""
-    known = list(names)
-    return (known.index(name), "") if name in known else (len(known), name)
 
 
 def _number(value: float, entry: Metric) -> str:

@@ -1,7 +1,7 @@
 """python -m evaluators.train: train an extractor, or everything that ships.
 
     python -m evaluators.train extractor=clip minutes=12          train, run the controls, write the weights if they hold
-    python -m evaluators.train recipe=shipped minutes=60          extractors, both NeRMs, reference and report, in one command
+    python -m evaluators.train recipe=shipped minutes=210         extractors, systems, reference and reports, in one command
 
 An extractor that fails a control is not written: its weights stay in its run folder, with the table that says why, and the exit code is 1.
 The recipe shares its minutes equally between everything that is trained; a step whose output is there already is not done again, and
@@ -15,6 +15,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from evaluators.extractors.acceptance import Acceptance
     from nerm.data.corpus import Corpus
 
-USAGE = "usage: python -m evaluators.train extractor=clip|guo minutes=12 | recipe=shipped minutes=60"
+USAGE = "usage: python -m evaluators.train extractor=clip|guo minutes=12 | recipe=shipped minutes=210"
 NAMES = {"clip": "multirate", "guo": "guo"}
 """Extractor in the command -> its name in tables."""
 DECISIVE_FPS = {"multirate": (20.0, 60.0, 120.0), "guo": (20.0,)}
@@ -165,64 +166,63 @@ class Step:
     key: str
 
 
-SYSTEMS: dict[str, list[str]] = {"nerm": [], "nerm-fixed": ["stage1.training_rate=fixed"]}
-"""NeRM as shipped, and the same trained at 20 fps -> settings of nerm.train."""
-FIELD_SHARE = 0.85
+SYSTEMS: dict[str, list[str]] = {
+    "nerm": ["nerm.train"],
+    "nerm-fixed": ["nerm.train", "stage1.training_rate=fixed"],
+    "t2m": ["baselines.train", "system=t2m"],
+    "mdm": ["baselines.train", "system=mdm"],
+    "mld": ["baselines.train", "system=mld"],
+}
+"""What ships: NeRM, the same trained at 20 fps, and the systems it is compared with -> the command that trains it, and its settings."""
 
 
 def shipped_recipe(settings: Train, corpus: Corpus) -> list[Step]:
-    """Extractors, fields, denoisers, reference, report. Four things are trained and have a quarter of the budget each."""
+    """Extractors, systems, reference, report. Everything that is trained has an equal share of the budget."""
     from evaluators import run as tables
-    from nerm import train as nerm
 
-    quarter = 1 / (len(NAMES) + len(SYSTEMS))
+    share = 1 / (len(NAMES) + len(SYSTEMS))
     out = Path(settings.out or "runs/shipped")
     models = out / "models"
     budget = f"{settings.minutes:g} minutes" if settings.minutes else f"{settings.steps} steps"
     key = hashlib.sha256(json.dumps([corpus.digest, budget, settings.seed, settings.recipe]).encode()).hexdigest()
     runs = Path(settings.runs) / f"shipped-{key[:8]}"
-    common = [f"dataset={settings.dataset}", f"seed={settings.seed}", f"device={settings.device}"]
-
-    def part(share: float) -> str:
-        return f"minutes={settings.minutes * share}" if settings.minutes else f"steps={max(int((settings.steps or 0) * share), 1)}"
+    part = f"minutes={settings.minutes * share}" if settings.minutes else f"steps={max(int((settings.steps or 0) * share), 1)}"
+    common = [f"dataset={settings.dataset}", f"seed={settings.seed}", f"device={settings.device}", f"threads={settings.threads}", part]
 
     def extractor(name: str) -> Step:
         path = models / f"{name}.safetensors"
-        return Step(name, path, lambda: train_extractor(name, corpus, settings, path, runs / name, quarter), key)
+        return Step(name, path, lambda: train_extractor(name, corpus, settings, path, runs / name, share), key)
 
-    def field(name: str) -> Step:
-        words = [*common, *SYSTEMS[name], "stage=field", part(quarter * FIELD_SHARE), f"out={runs / name}", f"threads={settings.threads}"]
-        return Step(f"{name}, field", runs / name / "field.safetensors", lambda: nerm.main(words), key)
-
-    def denoiser(name: str) -> Step:
-        words = [
-            *common,
-            *SYSTEMS[name],
-            "stage=denoiser",
-            part(quarter * (1 - FIELD_SHARE)),
-            f"out={runs / name}",
-            f"threads={settings.threads}",
-        ]
+    def system(name: str) -> Step:
+        command, *words = SYSTEMS[name]
+        path = models / f"{name}.safetensors"
 
         def train() -> int:
-            code = nerm.main(words)
+            code = import_module(command).main([*words, *common, f"out={runs / name}"])
+            if code:
+                return code
             models.mkdir(parents=True, exist_ok=True)
-            with replacing(models / f"{name}.safetensors") as temporary:
-                shutil.copyfile(runs / name / "nerm.safetensors", temporary)
-            return code
+            with replacing(path) as temporary:
+                shutil.copyfile(runs / name / ("nerm.safetensors" if command == "nerm.train" else path.name), temporary)
+            return 0
 
-        return Step(f"{name}, denoiser", models / f"{name}.safetensors", train, key)
+        return Step(name, path, train, key)
 
     here = [f"dataset={settings.dataset}", f"out={out}", f"shipped={out}"]
     files = [f"{name}.checkpoint={models / f'{name}.safetensors'}" for name in SYSTEMS]
-    codes = [f"{name}.codes={runs / name / 'field.safetensors'}" for name in SYSTEMS]
-    report = ["table=framerates", *here, *files, *codes, f"tier={settings.tier}", f"seed={settings.seed}", f"device={settings.device}"]
+    codes = [f"{name}.codes={runs / name / 'field.safetensors'}" for name, command in SYSTEMS.items() if command[0] == "nerm.train"]
+    more = [*here, *files, f"tier={settings.tier}", f"seed={settings.seed}", f"device={settings.device}"]
+
+    def report(table: str, words: Sequence[str] = ()) -> Step:
+        path = out / settings.dataset / f"{table}.{settings.tier}.md"
+        return Step(f"report {table}", path, lambda: tables.main([f"table={table}", *more, *words]), key)
+
     return [
         *(extractor(name) for name in NAMES),
-        *(field(name) for name in SYSTEMS),
-        *(denoiser(name) for name in SYSTEMS),
+        *(system(name) for name in SYSTEMS),
         Step("reference", out / "reference", lambda: tables.main(["reference", *here]), key),
-        Step("report", out / settings.dataset / f"framerates.{settings.tier}.md", lambda: tables.main(report), key),
+        report("framerates", codes),
+        report("text"),
     ]
 
 

@@ -20,11 +20,11 @@ from nerm.time_encoding import CodebookAttention, FourierEncoding, NoEncoding, c
 
 @dataclass
 class FieldConfig:
-    """Every ablation of the paper is a setting here or in the training's settings."""
+    """Every ablation of the paper is a setting here or in the training's settings. The defaults are scale=shipped (see nerm.train)."""
 
     width: int = 256
     layers: int = 9
-    latent: int = 256
+    latent: int = 128
     time_encoding: str = "simple"  # none | simple | codebook
     octaves: int = 9  # the last one is 2^(octaves - 1) / longest_s Hz: 25.6 Hz
     per_octave: int = 1

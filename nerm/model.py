@@ -51,14 +51,14 @@ class Condition:
 
 @dataclass
 class NeRM:
-    """The whole system. native_fps is None: it has no rate of its own."""
+    """The whole system. native_fps is None: it has no rate of its own.  shift [d], back [d, d]: from pose space to the field's codes."""
 
     stage1: Stage1Config
     field: Field
     stage2: Stage2Config
     denoiser: Denoiser
     shift: Tensor
-    scale: Tensor
+    back: Tensor
     labels: list[str]
     facts: dict = field(default_factory=dict)
     name: str = "nerm"
@@ -141,7 +141,7 @@ class NeRM:
             )
             found.append(z[: len(conditions) - start])
         z = torch.cat(found) if found else torch.zeros(0, self.denoiser.config.latent)
-        return torch.cat([z[:, :-1] * self.scale.to(z.device) + self.shift.to(z.device), z[:, -1:]], -1)
+        return torch.cat([z[:, :-1] @ self.back.to(z.device) + self.shift.to(z.device), z[:, -1:]], -1)
 
     def _guided(self, z: Tensor, k: Tensor, given: list[Tensor], guidance: float) -> Tensor:
         """Both halves of the guidance in one call."""
@@ -173,7 +173,7 @@ class NeRM:
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {f"field.{k}": v for k, v in self.field.state_dict().items()}
         tensors |= {f"denoiser.{k}": v for k, v in self.denoiser.state_dict().items()}
-        tensors |= {"shift": self.shift, "scale": self.scale}
+        tensors |= {"shift": self.shift, "back": self.back}
         facts = {"stage1": asdict(self.stage1), "stage2": asdict(self.stage2), "labels": self.labels, "facts": self.facts}
         with replacing(path) as temporary:
             save_file(
@@ -208,16 +208,22 @@ def load_nerm(where: str | Path = "nerm") -> NeRM:
 
     stage1, stage2 = _settings(Stage1Config, facts["stage1"]), _settings(Stage2Config, facts["stage2"])
     field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
-    for module, prefix in ((field_, "field."), (denoiser, "denoiser.")):
-        module.load_state_dict({k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
+    try:
+        for module, prefix in ((field_, "field."), (denoiser, "denoiser.")):
+            module.load_state_dict({k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
+        shift, back = tensors["shift"].float(), tensors["back"].float()
+    except (RuntimeError, KeyError):
+        raise InputError(
+            f"{path} is a NeRM model of another version of this package; train it again, or use the version it was made with"
+        ) from None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return NeRM(
         stage1,
         field_,
         stage2,
         denoiser,
-        tensors["shift"].float(),
-        tensors["scale"].float(),
+        shift,
+        back,
         json.loads(facts["labels"]),
         json.loads(facts["facts"]),
         path.stem,
@@ -240,6 +246,11 @@ def load_stage1(path: Path, corpus: Corpus | None = None) -> tuple[Stage1Config,
     field_ = Field(settings.field)
     field_.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
     return settings, field_.eval(), tensors["codes.mean"], tensors["codes.logvar"], tensors["codes.window"]
+
+
+def field_training(path: Path) -> dict:
+    """How the field of a file that `train_field` wrote was trained (`nerm.training.Fit.facts`)."""
+    return json.loads(_read(path)[1].get("training", "{}"))
 
 
 def model_path(where: str | Path) -> Path:

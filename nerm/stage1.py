@@ -25,7 +25,10 @@ CODEBOOK_STEPS = 400  # of the VQ-VAE whose codes codebook-coordinate attention 
 
 @dataclass
 class Stage1Config:
-    """Settings of stage 1. The learning rates are for Adam; `kl` weighs the sum over dimensions of the KL divergence."""
+    """Settings of stage 1. `kl` weighs the sum over dimensions of the KL divergence.
+
+    matrix_rate is Muon's, for the matrices of the hidden layers and of their modulation (docs/findings.md); rate and code_rate are Adam's.
+    """
 
     field: FieldConfig = field(default_factory=FieldConfig)
     training_rate: str = "native"  # native | fixed (20 fps, what everyone else trains on)
@@ -33,6 +36,7 @@ class Stage1Config:
     fade_octaves: bool = True  # open the octaves of the time encoding one after the other
     clips: int = 256
     clip_frames: int = 16
+    matrix_rate: float = 0.02
     rate: float = 2e-3
     code_rate: float = 1e-2
     kl: float = 1e-5
@@ -92,9 +96,13 @@ class FieldTask:
             self.module.codes.mean.weight.copy_(initial_codes(windows, config.field.latent, config.field.longest_s))
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
+        field_, config = self.module.field, self.config
+        matrices = [layer.weight for layer in field_.layers] + ([field_.film.weight] if field_.film is not None else [])
+        owned = {id(p) for p in matrices}
         return [
-            torch.optim.Adam(self.module.field.parameters(), lr=self.config.rate, betas=(0.9, 0.99)),
-            torch.optim.SparseAdam(list(self.module.codes.parameters()), lr=self.config.code_rate, betas=(0.9, 0.99)),
+            torch.optim.Muon(matrices, lr=config.matrix_rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
+            torch.optim.Adam([p for p in field_.parameters() if id(p) not in owned], lr=config.rate, betas=(0.9, 0.99)),
+            torch.optim.SparseAdam(list(self.module.codes.parameters()), lr=config.code_rate, betas=(0.9, 0.99)),
         ]
 
     def batch(self, generator: torch.Generator, progress: float) -> tuple:
@@ -242,14 +250,14 @@ def train_field(corpus: Corpus, config: Stage1Config, budget: Budget, folder: Pa
         progress(f"codebook: {found.used} of {len(found.codes)} codes used, perplexity {found.perplexity:.0f}")
         install(found.codes, task.module.field)
     outcome = fit(task, budget, folder / "field", f"field ({config.training_rate} rate)")
-    save_field(task.module, numbers, config, corpus, folder / "field.safetensors")
+    save_field(task.module, numbers, config, corpus, folder / "field.safetensors", outcome.facts(config.clips))
     return outcome
 
 
-def save_field(module: FieldModule, numbers: list[int], config: Stage1Config, corpus: Corpus, path: Path) -> None:
-    """Weights, codes [n, d] with their windows' numbers, and the configuration, in one file, in one step."""
+def save_field(module: FieldModule, numbers: list[int], config: Stage1Config, corpus: Corpus, path: Path, training: dict) -> None:
+    """Weights, codes [n, d] with their windows' numbers, the configuration and how it was trained, in one file, in one step."""
     tensors = {f"field.{k}": v for k, v in module.field.state_dict().items()}
     tensors |= {"codes.mean": module.codes.mean.weight, "codes.logvar": module.codes.logvar.weight, "codes.window": torch.tensor(numbers)}
-    facts = {"stage1": json.dumps(asdict(config)), "corpus": corpus.digest}
+    facts = {"stage1": json.dumps(asdict(config)), "corpus": corpus.digest, "training": json.dumps(training)}
     with replacing(path) as temporary:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, facts)

@@ -1,4 +1,4 @@
-"""Stage 2: the denoiser, trained on the codes of stage 1.
+"""Stage 2: the denoiser, trained on the codes of stage 1, in coordinates in which distance is distance of poses (nerm.pose_space).
 
 Mirroring costs stage 1 nothing: a code gets one more number, +1 for the motion as the field reads it and -1 for its mirror image, and
 the denoiser learns (z, +1 | caption) and (z, -1 | mirrored caption) together. What it samples says itself whether to mirror.
@@ -16,6 +16,8 @@ from nerm.data.captions import load_captions, mirror_caption
 from nerm.data.corpus import Corpus
 from nerm.denoiser import Denoiser, DenoiserConfig
 from nerm.diffusion import STEPS, add_noise, target
+from nerm.field import Field
+from nerm.pose_space import pose_space
 from nerm.text import load_text_encoder
 from nerm.training import Budget, Fit, fit
 
@@ -29,12 +31,17 @@ class Stage2Config:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     prediction: str = "sample"  # epsilon (the paper's) | sample | v_prediction
     text_encoder: str = "minilm"
-    batch: int = 128
-    rate: float = 1e-3
+    batch: int = 256
+    matrix_rate: float = 0.02  # of Muon, for the matrices between hidden layers
+    rate: float = 1e-3  # of AdamW, for the rest
     drop: float = 0.1  # conditions left out, for guidance
+    text_noise: float = 0.8  # length of the noise on a sentence's embedding, which has length 1
     label_share: float = 0.3  # conditions given as a label instead of a sentence
-    mirror_weight: float = 16.0  # of the mirror sign in the loss, against 1 for every other number of the code
-    guidance: float = 2.5
+    flatness: float = 0.25  # of the pose space: 0 keeps distances of poses, 1/2 makes all coordinates alike
+    largest: float = 2.0  # deviation of its first coordinate
+    mirror_size: float = 1.5  # of the mirror sign: the larger, the earlier it is decided
+    mirror_weight: float = 4.0  # of the mirror sign in the loss, against 1 on average for the other numbers of the code
+    guidance: float = 1.0  # more moved samples away from recordings (docs/findings.md)
     sampler: str = "ddim"
     sampling_steps: int = 50
 
@@ -42,19 +49,18 @@ class Stage2Config:
 class DenoiserTask:
     """Codes of the training windows with their conditions."""
 
-    def __init__(self, config: Stage2Config, mean: Tensor, logvar: Tensor, windows: Tensor, corpus: Corpus) -> None:
+    def __init__(self, config: Stage2Config, field_: Field, mean: Tensor, logvar: Tensor, windows: Tensor, corpus: Corpus) -> None:
         self.config = config
         rows = corpus.windows.loc[windows.tolist()]
         self.labels = sorted(set(rows["label"]) - {""})
         config.denoiser.labels = len(self.labels)
         config.denoiser.latent = mean.shape[1] + 1
-        self.shift, self.scale = mean.mean(0), (mean.var(0) + logvar.exp().mean(0)).sqrt()
-        self.mean, self.deviation = (mean - self.shift) / self.scale, (0.5 * logvar).exp() / self.scale
+        self.mean, self.deviation = mean, (0.5 * logvar).exp()
         self.seconds = torch.tensor(rows["seconds"].to_numpy(), dtype=torch.float32)
+        self.space = pose_space(field_, mean, logvar, self.seconds, config.flatness, config.largest)
         self.label = torch.tensor([self.labels.index(name) if name else -1 for name in rows["label"]])
         self._embed_captions()
-        self.module = DenoiserModule(config)
-        self.held_out = torch.Generator().manual_seed(7)
+        self.module = DenoiserModule(config, self.space.weight)
 
     def _embed_captions(self) -> None:
         """texts: [labels, 2 (mirrored), sentences, d], padded by repeating; the last one of a label is not the test sentence."""
@@ -73,7 +79,12 @@ class DenoiserTask:
         self.sided = torch.tensor([any(mirror_caption(text) != text for text in group) for group in groups])
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [torch.optim.AdamW(self.module.parameters(), lr=self.config.rate, weight_decay=0.01)]
+        matrices = self.module.denoiser.matrices()
+        owned = {id(p) for p in matrices}
+        return [
+            torch.optim.Muon(matrices, lr=self.config.matrix_rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
+            torch.optim.AdamW([p for p in self.module.parameters() if id(p) not in owned], lr=self.config.rate, weight_decay=0.01),
+        ]
 
     def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
         index = torch.randint(len(self.mean), (self.config.batch,), generator=generator)
@@ -92,13 +103,25 @@ class DenoiserTask:
         known = label >= 0
         row = label.clamp(min=0)
         sentence = (uniform() * self.sentences[row]).long()
-        text = self.texts[row, mirrored.long(), sentence]
+        text = self._reworded(row, mirrored.long(), sentence, generator)
         use_label = (uniform() < self.config.label_share) & ~(mirrored & self.sided[row])
         kind = torch.where(use_label, LABEL, TEXT)
         kind = torch.where(known & (uniform() >= self.config.drop), kind, NOTHING)
-        z = torch.cat([z, 1 - 2 * mirrored[:, None].float()], -1)
+        z = torch.cat([self.space.enter(z), self.config.mirror_size * (1 - 2 * mirrored[:, None].float())], -1)
         step = torch.randint(STEPS, (count,), generator=generator)
         return z, torch.randn(z.shape, generator=generator), step, self.seconds[index], text, label, kind
+
+    def _reworded(self, row: Tensor, mirrored: Tensor, sentence: Tensor, generator: torch.Generator) -> Tensor:
+        """[B, d] unit vectors around a label's sentences: towards another of them, and off by noise.
+
+        A label has five to ten sentences, which are soon known by heart; a user's own wording lies beside them.
+        """
+        other = (torch.rand(len(row), generator=generator) * self.sentences[row]).long()
+        text = torch.lerp(
+            self.texts[row, mirrored, sentence], self.texts[row, mirrored, other], torch.rand(len(row), 1, generator=generator) / 2
+        )
+        noise = torch.randn(text.shape, generator=generator) * (self.config.text_noise / text.shape[1] ** 0.5)
+        return torch.nn.functional.normalize(text + noise, dim=-1)
 
     def validate(self) -> dict[str, float]:
         """The loss on a fixed draw of training codes: how far memorising has come."""
@@ -109,12 +132,14 @@ class DenoiserTask:
 
 
 class DenoiserModule(nn.Module):
-    """The denoiser and its loss."""
+    """The denoiser and its loss. weight: [d] of the coordinates in it."""
 
-    def __init__(self, config: Stage2Config) -> None:
+    weight: Tensor
+
+    def __init__(self, config: Stage2Config, weight: Tensor) -> None:
         super().__init__()
         self.prediction = config.prediction
-        self.mirror_weight = config.mirror_weight
+        self.register_buffer("weight", torch.cat([weight, torch.tensor([config.mirror_weight])]), persistent=False)
         self.denoiser = Denoiser(config.denoiser)
 
     def forward(
@@ -123,21 +148,30 @@ class DenoiserModule(nn.Module):
         """Equation 6 of the paper, for any of the three predictions."""
         said = self.denoiser(add_noise(z, noise, step), step, seconds, text, label, kind).float()
         error = (said - target(z, noise, step, self.prediction)).square()
-        # One number of 257 would hardly be heard, and a left kick would come out as a right one.
-        loss = (error[:, :-1].sum(-1) + self.mirror_weight * error[:, -1]).mean() / error.shape[1]
+        loss = (error * self.weight).mean()
         return loss, {"mirror": error[:, -1].detach().mean()}
 
 
 def train_denoiser(corpus: Corpus, config: Stage2Config, budget: Budget, folder: Path, out: Path | None = None) -> Fit:
     """Train the denoiser on the codes in folder/field.safetensors; writes the whole system to `out` (default folder/nerm.safetensors)."""
-    from nerm.model import NeRM, load_stage1
+    from nerm.model import NeRM, field_training, load_stage1
 
     torch.manual_seed(budget.seed)
     stage1, field_, mean, logvar, windows = load_stage1(folder / "field.safetensors", corpus)
-    task = DenoiserTask(config, mean, logvar, windows, corpus)
+    before = field_training(folder / "field.safetensors")
+    task = DenoiserTask(config, field_, mean, logvar, windows, corpus)
     outcome = fit(task, budget, folder / "denoiser", "denoiser")
-    facts = {"corpus": corpus.digest, "steps": outcome.steps, "seconds": round(outcome.seconds, 1), "seed": budget.seed}
-    NeRM(stage1, field_, config, task.module.denoiser, task.shift, task.scale, task.labels, facts=facts).save(
+    stages = {"field": before, "denoiser": outcome.facts(config.batch)}
+    facts = {
+        "parameters": sum(p.numel() for part in (field_, task.module.denoiser) for p in part.parameters()),
+        **{key: {name: stage.get(key) for name, stage in stages.items()} for key in ("steps", "samples")},
+        "seconds": round(sum(stage.get("seconds", 0.0) for stage in stages.values()), 1),
+        "device": outcome.device,
+        "undertrained": any(stage.get("undertrained") for stage in stages.values()),
+        "corpus": corpus.digest,
+        "seed": budget.seed,
+    }
+    NeRM(stage1, field_, config, task.module.denoiser, task.space.shift, task.space.back, task.labels, facts=facts).save(
         out or folder / "nerm.safetensors"
     )
     return outcome

@@ -11,12 +11,28 @@ from nerm.stage1 import Stage1Config
 from nerm.stage2 import Stage2Config
 from nerm.training import Budget
 
+SHARES = {"field": 0.75, "denoiser": 0.25}
+"""Of the budget, with stage=all."""
+SCALES = {
+    "shipped": [],
+    "paper": [
+        "stage1.field.latent=256",
+        "stage1.field.width=512",
+        "stage2.denoiser.architecture=transformer",
+        "stage2.denoiser.width=512",
+        "stage2.denoiser.layers=8",
+        "stage2.rate=1e-4",
+    ],
+}
+"""Settings that a scale stands for; others on the command line come on top. Where the paper is silent: the size of its relatives."""
+
 
 @dataclass
 class Train:
-    """minutes are shared between the stages: 85 % for the field, 15 % for the denoiser."""
+    """minutes or steps: the budget, shared between the stages.  scale: shipped (small) | paper."""
 
     dataset: str = "multirate"
+    scale: str = "shipped"
     stage: str = "all"  # field | denoiser | all
     minutes: float | None = None
     steps: int | None = None
@@ -30,8 +46,9 @@ class Train:
 
 
 def main(arguments: Sequence[str]) -> int:
-    settings = parse(Train, arguments)
-    choose("stage", settings.stage, ["field", "denoiser", "all"])
+    scale = choose("scale", parse(Train, arguments).scale, list(SCALES))
+    settings = parse(Train, [*SCALES[scale], *arguments])
+    choose("stage", settings.stage, [*SHARES, "all"])
     import torch
 
     from nerm.data.corpus import load_corpus
@@ -42,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         torch.set_num_threads(settings.threads)
     corpus = load_corpus(settings.dataset)
     out = Path(settings.out)
-    shares = {"field": 0.85, "denoiser": 0.15} if settings.stage == "all" else {settings.stage: 1.0}
+    shares = SHARES if settings.stage == "all" else {settings.stage: 1.0}
 
     def budget(stage: str) -> Budget:
         share = shares[stage]

@@ -70,6 +70,16 @@ class Fit:
     history: list[dict[str, float]] = field(repr=False)
     device: str = ""
 
+    def facts(self, batch: int) -> dict[str, Any]:
+        """What is kept of a training with batches of that size."""
+        return {
+            "steps": self.steps,
+            "samples": self.steps * batch,
+            "seconds": round(self.seconds, 1),
+            "device": self.device,
+            "undertrained": undertrained(self.history),
+        }
+
 
 def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
     """Train until the budget is used up, from the state in `folder` if there is one; leaves the averaged weights in task.module."""

@@ -20,8 +20,8 @@ def system() -> NeRM:
     stage1 = Stage1Config(field=FieldConfig(width=32, layers=3, latent=16))
     stage2 = Stage2Config(denoiser=DenoiserConfig(latent=17, width=32, layers=2, labels=len(LABELS)), sampling_steps=10)
     denoiser = Denoiser(stage2.denoiser)
-    torch.nn.init.normal_(denoiser.leave.weight, std=0.3)
-    return NeRM(stage1, Field(stage1.field), stage2, denoiser, torch.zeros(16), torch.ones(16), LABELS)
+    torch.nn.init.normal_(denoiser.network.leave.weight, std=0.3)
+    return NeRM(stage1, Field(stage1.field), stage2, denoiser, torch.zeros(16), torch.eye(16), LABELS)
 
 
 def test_sampling_at_60_and_keeping_every_third_frame_is_sampling_at_20(system):

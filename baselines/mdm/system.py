@@ -51,6 +51,7 @@ class MDMGenerator:
         """rows: samples per call; default 1 on a processor."""
         self.name = name
         self.weights = weights
+        self.facts = weights.facts
         self.config = weights.config
         self.network = weights.network.eval().to(device)
         self.device = torch.device(device)

@@ -98,7 +98,12 @@ _features("fid", "FID", "lower", _FRECHET, "Frechet distance of two feature sets
 _features("fid_train", "FID (train)", "lower", _FRECHET, "FID against the training split")
 _features("fid_test", "FID (test)", "lower", _FRECHET, "FID against the test split")
 _features(
-    "clip_fid", "clip-FID", "lower", _FRECHET, "FID of clips of 32 frames at the rate asked for; references resampled by point values"
+    "clip_fid",
+    "clip-FID",
+    "lower",
+    _FRECHET,
+    "FID of clips of 32 frames at the rate asked for; references resampled by point values, halves by trial within labels",
+    version=2,
 )
 _features(
     "kid",

@@ -1,9 +1,9 @@
-"""clip_fid v1: clips of 32 frames at the rate asked for, real against a row of the table, and what else is measured at that rate.
+"""clip_fid v2: clips of 32 frames at the rate asked for, real against a row of the table, and what else is measured at that rate.
 
-A replication splits the trials of a set in two. The real side is drawn from the recordings of one half; the row's side is what the row has
-for the recordings of the other half (the recording itself, damaged or not, or motion generated for its caption and length). Every row is
-therefore compared exactly as the floor is (`real`: real clips of one half against real clips of the other), so value minus floor is what
-the row adds. Halves and clips of a replication are the same for every row.
+A replication splits the trials of a set in two, within labels (version 1: at random). The real side is drawn from one half; the row's
+side is what the row has for the recordings of the other half (the recording itself, damaged or not, or motion generated for its caption
+and length). Every row is therefore compared exactly as the floor is (`real`: real clips of one half against real clips of the other), so
+value minus floor is what the row adds. Halves and clips of a replication are the same for every row.
 
 Measuring (motion -> arrays) is apart from scoring (arrays -> records): arrays can be cached and shipped, motion is neither.
 """
@@ -25,7 +25,7 @@ from nerm.motion import Motion, frame_count
 if TYPE_CHECKING:
     from evaluators.protocols.reference import Reference
 
-PROTOCOL, VERSION = "clip", 1
+PROTOCOL, VERSION = "clip", 2
 FRAMES = 32
 CLIPS = 1000
 POOL = 2200

@@ -66,24 +66,36 @@ def members(listed: Sequence[Recording], set_: str, fps: float) -> NDArray[np.in
 
 
 def halves(listed: Sequence[Recording], rows: NDArray, seed: int, replication: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows split in two by trial, at random, with about the same time on both sides; the same at every rate that has the same rows.
+    """Rows split in two by trial, at random within each label, with about the same time on both sides; equal at rates with equal rows.
 
-    No trial is on both sides: what is compared shares no performance.
+    No trial is on both sides: what is compared shares no performance. The trials of a label go to the sides in pairs, and those left over
+    with the nearest label in the alphabet, so that the sides hold the same actions: the floor is then what performances differ by, and not
+    what was sorted where.
     """
     rng = np.random.default_rng([seed, replication, 1])
     seconds: dict[int, float] = {}
+    labels: dict[int, tuple[str, str]] = {}
     for row in rows:
-        seconds[listed[row].trial] = seconds.get(listed[row].trial, 0.0) + listed[row].seconds
+        trial = listed[row].trial
+        seconds[trial] = seconds.get(trial, 0.0) + listed[row].seconds
+        labels[trial] = listed[row].source, listed[row].label
     if len(seconds) < 2:
         raise InputError(f"a set of {len(rows)} recordings of {len(seconds)} trials; two trials are needed to compare halves")
-    sides: tuple[set[int], set[int]] = (set(), set())
+    groups: dict[tuple[str, str], list[int]] = {}
+    for trial in rng.permutation(sorted(seconds)).tolist():
+        groups.setdefault(labels[trial], []).append(trial)
+    ordered = [trial for label in sorted(groups) for trial in groups[label][: len(groups[label]) // 2 * 2]]
+    ordered += [groups[label][-1] for label in sorted(groups) if len(groups[label]) % 2]
+    pairs = [ordered[start : start + 2] for start in range(0, len(ordered), 2)]
+    side: dict[int, int] = {}
     time = [0.0, 0.0]
-    for trial in rng.permutation(sorted(seconds)):
+    for place in rng.permutation(len(pairs)):
         lighter = 0 if time[0] <= time[1] else 1
-        sides[lighter].add(int(trial))
-        time[lighter] += seconds[int(trial)]
-    flip = int(rng.integers(2))  # the heaviest trial is on either side
-    first = np.array([listed[row].trial in sides[flip] for row in rows])
+        for trial, of in zip(sorted(pairs[place], key=lambda trial: -seconds[trial]), (lighter, 1 - lighter), strict=False):
+            side[trial] = of
+            time[of] += seconds[trial]
+    flip = int(rng.integers(2))  # the heavier half is on either side
+    first = np.array([side[listed[row].trial] == flip for row in rows])
     return rows[first], rows[~first]
 
 

@@ -67,7 +67,8 @@ def at_rate(motion: Motion, seconds: float, fps: float, method: Method = "cubic"
 class Sampled:
     """A generator, asked for the caption and the length of each recording.
 
-    One that reads any rate out of codes (`sample_codes` and `read`, of which its `sample` is made) is asked for the codes once.
+    One that reads any rate out of codes (`sample_codes` and `read`, of which its `sample` is made) is asked for the codes once; one that
+    generates at 20 fps is asked for that, and brought to other rates by slerp as it would do itself.
     """
 
     generator: Generator
@@ -90,6 +91,8 @@ class Sampled:
         key = (seed, index, rows.tobytes())
         if fps == BASE_FPS and key in self._at_base:
             return self._at_base[key]
+        if self.generator.native_fps == BASE_FPS and fps != BASE_FPS:
+            return BroughtUp(self, "slerp").motions(listed, rows, fps, seed, index)
         if hasattr(self.generator, "sample_codes"):
             codes = self._codes_of(listed, seed, index)
             made = [self.generator.read(codes[row], listed[row].seconds, fps) for row in rows]  # type: ignore[attr-defined]

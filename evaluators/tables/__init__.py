@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -44,6 +44,7 @@ class Table:
     """A table of the report. Everything is in the order in which it is printed; rates are in frames per second.
 
     quick: the rows that tier=quick computes unless others are asked for; the rest of its report comes from the stored full run.
+    ratio: a system and those it is compared with; below each table of a `figure` metric stands what it has over the best of them.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Table:
     extractors: tuple[str, ...] = ()
     figure: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
+    ratio: tuple[str, ...] = ()
     published: Published | None = None
 
     @property
@@ -93,13 +95,20 @@ def read_table(path: Path) -> Table:
         choose(f"{path.name}, role of {row.id}", row.role, get_args(Role))
     if len(set(table.system_ids)) < len(table.systems):
         raise InputError(f"{path.name} lists a system twice; its systems are {', '.join(table.system_ids)}")
-    for name in table.quick:
-        choose(f"{path.name}, quick", name, table.system_ids)
+    for key, names in (("quick", table.quick), ("ratio", table.ratio)):
+        for name in names:
+            choose(f"{path.name}, {key}", name, table.system_ids)
     for known in (*table.metrics, *table.figure):
         metric(known)
     for rate in table.rates:
         check_fps(rate, f"{path.name}, rate")
     return table
+
+
+def position(name: str, names: Iterable[str]) -> tuple[int, str]:
+    """Sorting key: the listed names in their order, then the others by name."""
+    known = list(names)
+    return (known.index(name), "") if name in known else (len(known), name)
 
 
 def _make(kind: type[T], data: Mapping[str, Any], where: str) -> T:

@@ -318,10 +318,15 @@ def test_a_recipe_goes_on_where_it_stopped(tmp_path):
     assert done == ["a", "b", "b", "c", "b", "c"]
 
 
-def test_the_shipped_recipe_trains_four_things_for_equal_shares(corpus, tmp_path):
-    settings = train.Train(recipe="shipped", minutes=40, out=str(tmp_path / "shipped"), runs=str(tmp_path / "runs"))
-    names = [step.name for step in train.shipped_recipe(settings, corpus)]
-    assert names == ["clip", "guo", "nerm, field", "nerm-fixed, field", "nerm, denoiser", "nerm-fixed, denoiser", "reference", "report"]
-    other = train.shipped_recipe(train.Train(recipe="shipped", minutes=41, out=settings.out, runs=settings.runs), corpus)
+def test_the_shipped_recipe_trains_everything_for_equal_shares(corpus, tmp_path, monkeypatch):
+    settings = train.Train(recipe="shipped", minutes=70, out=str(tmp_path / "shipped"), runs=str(tmp_path / "runs"))
+    steps = {step.name: step for step in train.shipped_recipe(settings, corpus)}
+    assert list(steps) == ["clip", "guo", *train.SYSTEMS, "reference", "report framerates", "report text"]
+    for module in ("nerm.train", "baselines.train"):
+        monkeypatch.setattr(f"{module}.main", lambda words: asked.append(words) or 1)
+    asked: list[list[str]] = []
+    assert [steps[name].do() for name in train.SYSTEMS] == [1] * 5  # nothing was trained, and nothing is taken
+    assert all("minutes=10.0" in words for words in asked) and len(asked) == 5
+    other = train.shipped_recipe(train.Train(recipe="shipped", minutes=71, out=settings.out, runs=settings.runs), corpus)
     assert other[0].key != train.shipped_recipe(settings, corpus)[0].key
-    assert not Path(settings.out).exists()
+    assert not list(Path(settings.out).rglob("*.safetensors"))

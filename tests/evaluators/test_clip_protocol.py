@@ -1,4 +1,4 @@
-"""clip_fid v1: what is drawn, what is compared with what, and that a perfect row scores the floor."""
+"""clip_fid v2: what is drawn, what is compared with what, and that a perfect row scores the floor."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from baselines.base import GENERATORS, load_generator
 from evaluators.protocols import clip as protocol
 from evaluators.protocols.clip import FRAMES, Draw, Measured, measure, plan_clips, score
-from evaluators.protocols.recordings import halves, members, recordings, sample_seed
+from evaluators.protocols.recordings import Recording, halves, members, recordings, sample_seed
 from evaluators.protocols.reference import load_reference
 from evaluators.protocols.rows import BroughtUp, Recorded, Sampled, at_rate, noise, shuffled
 from nerm.errors import InputError
@@ -50,6 +50,35 @@ def test_halves_share_no_trial_and_change_with_the_replication(reference):
         assert sorted([*first, *second]) == rows.tolist()
         assert not {reference.recordings[r].trial for r in first} & {reference.recordings[r].trial for r in second}
     assert len({tuple(first) for first, _ in drawn}) > 1
+
+
+def test_both_halves_hold_the_same_actions():
+    listed = [Recording(row, row, f"label {row % 4}", "cmu", 2.0 + row % 3, 120.0, "") for row in range(32)]
+    for replication in range(6):
+        first, second = halves(listed, np.arange(32), 0, replication)
+        for number in range(4):
+            assert (first % 4 == number).sum() == (second % 4 == number).sum() == 4
+
+
+def test_a_generator_of_20_fps_is_asked_once_and_brought_up_by_slerp(reference):
+    from baselines.dummies import Dummy
+
+    class Slow(Dummy):
+        native_fps, asked = 20.0, 0
+
+        def sample(self, conditions, seconds, fps, seeds, guidance=None):
+            self.asked += len(conditions)
+            assert fps == 20.0
+            return super().sample(conditions, seconds, fps, seeds)
+
+    slow = Slow("slow", 0.03)
+    source, rows = Sampled(slow), reference.rows(120.0)[:3]
+    low = source.motions(reference.recordings, rows, 20.0, 0, 0)
+    high = source.motions(reference.recordings, rows, 120.0, 0, 0)
+    assert slow.asked == len(rows) and source.upsampling == "slerp"
+    for row in rows.tolist():
+        expected = at_rate(low[row], reference.recordings[row].seconds, 120.0, "slerp")
+        np.testing.assert_array_equal(high[row].joints, expected.joints)
 
 
 def test_clips_are_drawn_uniformly_over_recordings_and_starts_and_short_recordings_are_counted():
@@ -213,5 +242,5 @@ def test_a_reconstruction_of_what_a_field_wrote_is_exact_at_every_rate():
     assert max(record["value"] for record in records) < 0.01
 
 
-def test_protocol_numbers_are_those_of_version_1():
-    assert (protocol.PROTOCOL, protocol.VERSION, FRAMES) == ("clip", 1, 32)
+def test_protocol_numbers_are_those_of_version_2():
+    assert (protocol.PROTOCOL, protocol.VERSION, FRAMES) == ("clip", 2, 32)

@@ -87,7 +87,7 @@ def test_published_figures_stand_beside_ours_in_our_units_or_in_rows_of_their_ow
         ("nerm", "mre", "20", ""): "41",
     }
     (alone,) = (r for r in found if r["tier"] == "published")
-    assert (alone["system"], alone["dataset"], alone["published"], alone["value"]) == ("MDM", "humanml3d", "0.544", "")
+    assert (alone["system"], alone["dataset"], alone["published"], alone["value"]) == ("mdm", "humanml3d", "0.544", "")
     text = markdown(of_tier(store))
     assert "| *NeRM, published, humanml3d*" in text and "*0.389 ± 0.011*" in text and "*41.0*" in text
 
@@ -121,7 +121,7 @@ def test_rows_and_sections_follow_the_layout_and_unlisted_systems_come_last(stor
     ]
     section = text.split(headings[1])[1].split("##")[0]
     names = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")][1:]
-    expected = ["NeRM", "NeRM (fixed rate)", "Oracle: real at 20 fps, slerp", "Real (floor: halves by trial)", "my-model"]
+    expected = ["NeRM", "NeRM (fixed rate)", "Oracle: real at 20 fps, slerp", "Real (floor: halves by trial, within labels)", "my-model"]
     assert names == [*expected, "*MDM, published, humanml3d*", "*NeRM, published, humanml3d*"]
 
 
@@ -177,3 +177,32 @@ def test_mistakes_in_a_table_are_answered_with_the_nearest_name(tmp_path):
     path.write_text("title: t\n")
     with pytest.raises(InputError, match="missing about, rates, metrics, systems"):
         read_table(path)
+
+
+def test_how_systems_were_trained_is_printed_once_per_model_and_undertrained_rows_are_marked(store):
+    facts = {"parameters": 1_540_000, "steps": {"vae": 900, "denoiser": 3000}, "samples": 28_800, "seconds": 1920.0, "device": "cpu"}
+    for system, undertrained in (("nerm", True), ("nerm-fixed", False)):
+        document = store.read("multirate", "framerates", "full", system)
+        provenance = document["provenance"] | {
+            "training": facts | {"undertrained": undertrained},
+            "sha256": {"model": system},
+        }
+        store.write("multirate", "framerates", "full", system, document["records"], provenance, {})
+    text = markdown(of_tier(store))
+    assert "| NeRM‡" in text and "| NeRM (fixed rate) " in text and "NeRM (fixed rate)‡" not in text
+    (line,) = (line for line in text.splitlines() if "1.54 M" in line and "NeRM‡" in line)
+    assert "denoiser 3,000, vae 900" in line and "28,800" in line and "| 32 " in line
+    assert "undertrained" in text
+
+
+def test_the_ratio_to_the_best_baseline_stands_beside_the_published_one(store):
+    document = store.read("multirate", "framerates", "full", "nerm")
+    twice = [record | {"value": 2 * record["value"]} for record in document["records"]]
+    store.write("multirate", "framerates", "full", "mdm", twice, document["provenance"], {})
+    with (store.root / "published.csv").open("a") as file:
+        file.write("framerates,humanml3d,MDM,clip_fid,120,8.401,,\nframerates,humanml3d,MLD,clip_fid,120,7.878,,\n")
+    lines = [line for line in markdown(of_tier(store)).splitlines() if line.startswith("NeRM over the best")]
+    assert lines == [
+        "NeRM over the best of MDM (MDM) at 120 fps: 0.50.",
+        "NeRM over the best of MDM (MDM) at 120 fps: 0.50; published: 1.315 / 7.878 = 0.17.",
+    ]

@@ -1,0 +1,71 @@
+"""Coordinates of codes in which distance is distance of poses: what stage 2 denoises. It knows the field and its codes; no condition.
+
+In the field's own coordinates every direction of a code counts alike, also those that hardly move the figure. Here the average of J^T J
+over codes and times, J = d(pose and its velocity) / dz, is the metric, and the principal axes of the codes under it are the coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nerm.field import Field
+
+VELOCITY_S = 0.1  # a metre per second of velocity counts as this many metres of position
+ROOT_SHARE = 0.5  # of the root's place, against 1 of each joint about it
+STEP_S = 0.05  # over which velocities are taken
+
+
+@dataclass
+class PoseSpace:
+    """z = y @ back + shift.  shift: [d].  to, back: [d, d].  weight: [d] what a squared error of each coordinate means in poses, mean 1."""
+
+    shift: Tensor
+    back: Tensor
+    to: Tensor
+    weight: Tensor
+
+    def enter(self, z: Tensor) -> Tensor:
+        """Codes [n, d] of the field -> coordinates."""
+        return (z - self.shift) @ self.to
+
+
+def pose_space(field: Field, mean: Tensor, logvar: Tensor, seconds: Tensor, flatness: float, largest: float) -> PoseSpace:
+    """The pose space of codes N(mean [n, d], exp(logvar) [n, d]) of windows that last seconds [n].
+
+    flatness: deviations are proportional to (variance in poses)^(1/2 - flatness): 0 keeps distances as they are, 1/2 makes all
+    coordinates alike; in between, details are denoised after the gist.  largest: deviation of the first coordinate.
+    """
+    metric = pose_metric(field, mean, seconds)
+    values, vectors = torch.linalg.eigh(metric + 1e-6 * metric.diagonal().mean() * torch.eye(len(metric), dtype=torch.float64))
+    root = vectors * values.sqrt() @ vectors.T
+    inverse = vectors * values.rsqrt() @ vectors.T
+    centred = (mean - mean.mean(0)).double()
+    covariance = centred.T @ centred / len(centred) + torch.diag(logvar.double().exp().mean(0))
+    variance, axes = torch.linalg.eigh(root @ covariance @ root)
+    variance, axes = variance.flip(0).clamp(min=1e-12), axes.flip(1)
+    deviation = largest * (variance / variance[0]) ** (0.5 - flatness)
+    factor = deviation / variance.sqrt()
+    weight = factor**-2
+    return PoseSpace(
+        mean.mean(0), (axes / factor).T.matmul(inverse).float(), (root @ axes * factor).float(), (weight / weight.mean()).float()
+    )
+
+
+def pose_metric(field: Field, mean: Tensor, seconds: Tensor, draws: int = 24, codes: int = 256, times: int = 8) -> Tensor:
+    """[d, d] float64: the average of J^T J, from random projections of J (their expectation is exact)."""
+    generator = torch.Generator().manual_seed(0)
+    metric = torch.zeros(mean.shape[1], mean.shape[1], dtype=torch.float64)
+    for _ in range(draws):
+        index = torch.randint(len(mean), (codes,), generator=generator)
+        z, lasts = mean[index].clone().requires_grad_(), seconds[index].double()
+        at = torch.rand(codes, times, generator=generator, dtype=torch.float64) * lasts[:, None]
+        pose = field(torch.cat([at, at + STEP_S], 1), lasts, z)
+        figure = torch.cat([field.joints(pose)[:, :, 1:].flatten(2), ROOT_SHARE * pose.root], -1)
+        now, later = figure.chunk(2, dim=1)
+        seen = torch.cat([now, VELOCITY_S / STEP_S * (later - now)], -1)
+        (gradient,) = torch.autograd.grad((seen * torch.randn(seen.shape, generator=generator)).sum() / times**0.5, z)
+        metric += gradient.double().T @ gradient.double() / (draws * codes)
+    return metric
