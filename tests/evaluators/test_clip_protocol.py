@@ -168,7 +168,7 @@ def test_codes_are_sampled_once_and_read_at_every_rate_as_sample_would(reference
     torch.manual_seed(0)
     stage1 = Stage1Config(field=FieldConfig(width=16, layers=2, latent=8))
     stage2 = Stage2Config(denoiser=DenoiserConfig(latent=9, width=16, layers=1, labels=1), sampling_steps=3)
-    nerm = NeRM(stage1, Field(stage1.field), stage2, Denoiser(stage2.denoiser), torch.zeros(8), torch.ones(8), ["cmu/walk"])
+    nerm = NeRM(stage1, Field(stage1.field), stage2, Denoiser(stage2.denoiser), torch.zeros(8), torch.eye(8), ["cmu/walk"])
     calls = []
     sample_codes = nerm.sample_codes
     nerm.sample_codes = lambda *arguments: calls.append(1) or sample_codes(*arguments)
