@@ -60,5 +60,5 @@ def picture(report: Report) -> bytes:
             axes.set_xlabel("frames per second")
         figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=across, fontsize=8, frameon=False)
         out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
+        figure.savefig(out, format="png", dpi=80, metadata={"Software": None})
     return out.getvalue()

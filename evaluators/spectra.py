@@ -72,5 +72,5 @@ def _draw(rows: dict[str, NDArray], table: Table) -> bytes:
         axes.set_title(f"Acceleration spectra at {max(table.rates):g} fps; shaded: 8 to 20 Hz", fontsize=10)
         figure.legend(loc="outside right center", fontsize=8, frameon=False)
         out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
+        figure.savefig(out, format="png", dpi=80, metadata={"Software": None})
     return out.getvalue()
