@@ -7,6 +7,7 @@ on three tokens is nothing but overhead otherwise.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
@@ -20,8 +21,8 @@ SINUSOID_POSITIONS = 5000
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
 
 
-class Packable(nn.Module):
-    """A module with one linear map, whose matrix it can hold a second time in oneDNN's own layout.
+class Packable(ABC):
+    """The linear map of a module, whose matrix can be held a second time in oneDNN's own layout.
 
     With a handful of rows reading the matrix is all the work, and from there it is read more than twice as fast (6 rows of 256). The copy
     is used without gradients alone, and only while the matrix has not changed since.
@@ -30,9 +31,9 @@ class Packable(nn.Module):
     _packed: Tensor | None = None
     _version = -1
 
+    @abstractmethod
     def kernel(self) -> tuple[Tensor, Tensor]:
         """(matrix [out, in], bias [out])."""
-        raise NotImplementedError
 
     def product(self, x: Tensor) -> Tensor:
         """x: [..., in] -> [..., out]."""
@@ -73,7 +74,7 @@ class Linear(nn.Linear, Packable):
         return self.product(x)
 
 
-class Attention(Packable):
+class Attention(nn.Module, Packable):
     """Multi-head attention. mask: [B, 1, 1, N] True where a key counts, None where all do."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
