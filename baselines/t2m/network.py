@@ -16,13 +16,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from baselines.t2m.layers import CONTACTS, UNIT, MovementConvEncoder, WordGRU
 from nerm.cli import choose
 from nerm.errors import InputError
 
-UNIT = 4  # frames of a snippet
-CONTACTS = 4  # the last feature columns, which the movement encoder does not see
 CHUNK = 8
 """Snippets are written for exactly this many motions at a time (padded), so that a motion does not depend on its company."""
 WORDS = 22
@@ -89,26 +87,6 @@ class T2MConfig:
         return self.longest // UNIT + 1
 
 
-class MovementConvEncoder(nn.Module):
-    """Features without contacts -> one code per 4 frames."""
-
-    def __init__(self, features: int, hidden: int, latent: int) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.Conv1d(features, hidden, 4, 2, 1),
-            nn.Dropout(0.2),
-            nn.LeakyReLU(0.2),
-            nn.Conv1d(hidden, latent, 4, 2, 1),
-            nn.Dropout(0.2),
-            nn.LeakyReLU(0.2),
-        )
-        self.out_net = nn.Linear(latent, latent)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [B, T, features] -> [B, T // 4, latent]."""
-        return self.out_net(self.main(x.transpose(1, 2)).transpose(1, 2))
-
-
 class MovementConvDecoder(nn.Module):
     """Codes -> 4 frames of all features each. A frame reads its own code and the neighbours'."""
 
@@ -125,27 +103,6 @@ class MovementConvDecoder(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """codes: [B, n, latent] -> [B, 4n, features]."""
         return self.out_net(self.main(codes.transpose(1, 2)).transpose(1, 2))
-
-
-class WordGRU(nn.Module):
-    """Word vectors and word classes through a bidirectional GRU from a learned start: the stem of both readers of text."""
-
-    def __init__(self, dim_word: int, dim_class: int, hidden: int) -> None:
-        super().__init__()
-        self.pos_emb = nn.Linear(dim_class, dim_word)
-        self.input_emb = nn.Linear(dim_word, hidden)
-        self.gru = nn.GRU(hidden, hidden, batch_first=True, bidirectional=True)
-        self.hidden = nn.Parameter(torch.randn(2, 1, hidden))
-
-    def read(self, words: Tensor, classes: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """words [B, N, dim_word], one-hot classes [B, N, dim_class], lengths [B] words -> (states [B, max length, 2h], last [B, 2h]).
-
-        States beyond a length are zero.
-        """
-        x = self.input_emb(words + self.pos_emb(classes))
-        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        states, last = self.gru(packed, self.hidden.expand(-1, len(x), -1).contiguous())
-        return pad_packed_sequence(states, batch_first=True)[0], torch.cat([last[0], last[1]], dim=-1)
 
 
 class TextEncoderBiGRU(WordGRU):

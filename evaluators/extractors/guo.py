@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from baselines.checkpoints import load_strict, safe_load, sections
+from baselines.t2m.layers import CONTACTS, UNIT, MovementConvEncoder, SequenceGRU, WordGRU
 from nerm.atomic import replacing
 from nerm.cli import choose
 from nerm.data.captions import WORD_CLASSES, encode_caption, vocabulary
@@ -34,9 +34,7 @@ from nerm.motion.skeleton import heading, yaw_matrix
 
 VERSION = 1
 FPS = 20.0  # of `embed_motions`: the rate of the format
-UNIT = 4  # frames per movement token
 LONGEST_FRAMES = 196
-CONTACTS = 4  # the last feature columns, which the movement encoder does not see
 
 SCALES = {
     "shipped": {"movement_hidden": 160, "movement_latent": 160, "text_hidden": 128, "motion_hidden": 192, "embedding": 128},
@@ -65,64 +63,33 @@ class GuoConfig:
                 setattr(self, name, width)
 
 
-class MovementEncoder(nn.Module):
-    """Features without contacts -> one movement token per 4 frames. The last token of a clip reads up to 3 frames beyond its end."""
-
-    def __init__(self, features: int, hidden: int, latent: int) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.Conv1d(features, hidden, 4, 2, 1),
-            nn.Dropout(0.2),
-            nn.LeakyReLU(0.2),
-            nn.Conv1d(hidden, latent, 4, 2, 1),
-            nn.Dropout(0.2),
-            nn.LeakyReLU(0.2),
-        )
-        self.out_net = nn.Linear(latent, latent)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [B, T, features] -> [B, T // 4, latent]."""
-        return self.out_net(self.main(x.transpose(1, 2)).transpose(1, 2))
-
-
-class RecurrentEncoder(nn.Module):
-    """Linear, bidirectional GRU from a learned start, and a head on the two last states. What both encoders share."""
-
-    def __init__(self, features: int, hidden: int, head: int, embedding: int) -> None:
-        super().__init__()
-        self.input_emb = nn.Linear(features, hidden)
-        self.gru = nn.GRU(hidden, hidden, batch_first=True, bidirectional=True)
-        self.output_net = nn.Sequential(nn.Linear(2 * hidden, head), nn.LayerNorm(head), nn.LeakyReLU(0.2), nn.Linear(head, embedding))
-        self.hidden = nn.Parameter(torch.randn(2, 1, hidden))
-
-    def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """x: [B, N, features], of which the first lengths[k] rows of item k count -> [B, embedding]."""
-        packed = pack_padded_sequence(self.input_emb(x), lengths.cpu(), batch_first=True, enforce_sorted=False)
-        _, last = self.gru(packed, self.hidden.expand(-1, len(x), -1).contiguous())
-        return self.output_net(torch.cat([last[0], last[1]], dim=-1))
-
-
-class TextEncoder(RecurrentEncoder):
+class TextEncoder(WordGRU):
     """Word vectors and word classes -> embedding."""
 
     def __init__(self, config: GuoConfig) -> None:
-        super().__init__(config.dim_word, config.text_hidden, config.text_hidden, config.embedding)
-        self.pos_emb = nn.Linear(len(WORD_CLASSES), config.dim_word)
+        super().__init__(config.dim_word, len(WORD_CLASSES), config.text_hidden)
+        self.output_net = _head(config.text_hidden, config.embedding)
 
     def forward(self, words: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
         """words: [B, N, dim_word], classes: [B, N, 15] one-hot, lengths: [B] words (sos and eos included) -> [B, embedding]."""
-        return self.encode(words + self.pos_emb(classes), lengths)
+        return self.output_net(self.read(words, classes, lengths)[1])
 
 
-class MotionEncoder(RecurrentEncoder):
+class MotionEncoder(SequenceGRU):
     """Movement tokens -> embedding."""
 
     def __init__(self, config: GuoConfig) -> None:
-        super().__init__(config.movement_latent, config.motion_hidden, config.motion_hidden, config.embedding)
+        super().__init__(config.movement_latent, config.motion_hidden)
+        self.output_net = _head(config.motion_hidden, config.embedding)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """tokens: [B, N, latent], lengths: [B] tokens -> [B, embedding]."""
-        return self.encode(tokens, lengths)
+        return self.output_net(self.run(tokens, lengths)[1])
+
+
+def _head(hidden: int, embedding: int) -> nn.Sequential:
+    """The two last states of a recurrent network, side by side -> embedding."""
+    return nn.Sequential(nn.Linear(2 * hidden, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, embedding))
 
 
 class GuoEvaluator(nn.Module):
@@ -138,7 +105,7 @@ class GuoEvaluator(nn.Module):
         self.register_buffer("mean", torch.zeros(config.dim_pose))
         self.register_buffer("std", torch.ones(config.dim_pose))
         self.words = nn.Embedding(words, config.dim_word) if words else None
-        self.movement_encoder = MovementEncoder(config.dim_pose - CONTACTS, config.movement_hidden, config.movement_latent)
+        self.movement_encoder = MovementConvEncoder(config.dim_pose - CONTACTS, config.movement_hidden, config.movement_latent)
         self.text_encoder = TextEncoder(config)
         self.motion_encoder = MotionEncoder(config)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.data import statistics
 from evaluators.extractors.guo import (
     CONTACTS,
     FPS,
@@ -34,7 +35,7 @@ from nerm.data.captions import SPECIAL, load_captions, mirror_caption, vocabular
 from nerm.data.corpus import Corpus
 from nerm.errors import InputError
 from nerm.motion import resample
-from nerm.motion.features import FEATURES_263, encode_humanml263
+from nerm.motion.features import encode_humanml263
 from nerm.motion.skeleton import LEFT_RIGHT22
 from nerm.training import Budget, fit
 
@@ -141,15 +142,6 @@ def features_of(joints: NDArray, mirrored: bool = False) -> NDArray:
     return encode_humanml263(canonical_clips(joints[None])[0])
 
 
-def statistics(features: list[NDArray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(mean [263], std [263]) over all frames; the standard deviation is averaged within the format's groups, as HumanML3D does."""
-    frames = np.concatenate(features).astype(np.float64)
-    std = frames.std(axis=0)
-    for columns in FEATURES_263.slices.values():
-        std[columns] = max(float(std[columns].mean()), 1e-4)
-    return frames.mean(axis=0).astype(np.float32), std.astype(np.float32)
-
-
 def word_vectors(size: int = 300) -> Tensor:
     """Start vectors of the vocabulary: words of the training captions by the words they share a label with, others near zero.
 
@@ -179,9 +171,9 @@ class GuoTask:
         self.train, self.val = load_split(corpus, "train"), load_split(corpus, "val")
         evaluator = GuoEvaluator(config, len(vocabulary()))
         mean, std = statistics([features_of(joints) for joints in self.train.joints])
-        evaluator.mean.copy_(torch.from_numpy(mean))
-        evaluator.std.copy_(torch.from_numpy(std))
-        self.mean, self.std = mean, std
+        evaluator.mean.copy_(mean)
+        evaluator.std.copy_(std)
+        self.mean, self.std = mean.numpy(), std.numpy()
         assert evaluator.words is not None
         if settings.co_occurrence:
             with torch.no_grad():
