@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,10 +67,7 @@ class MiniLM:
         tokenizer, model = self._load()
         found = []
         for text in texts:
-            tokens = tokenizer(text, return_tensors="pt")
-            longest = model.config.max_position_embeddings
-            if tokens["input_ids"].shape[1] > longest:
-                raise InputError(f"a text of {tokens['input_ids'].shape[1]} tokens; the encoder takes {longest}: shorten it")
+            tokens = tokens_of(text, tokenizer, model)
             with torch.no_grad():
                 mean = model(**tokens).last_hidden_state[0].mean(0)
             found.append((mean / mean.norm()).numpy())
@@ -126,13 +123,24 @@ class Clip:
 
         found = []
         for text in texts:
-            tokens = self._tokenizer(text, return_tensors="pt")
-            longest = self._model.config.max_position_embeddings
-            if tokens["input_ids"].shape[1] > longest:
-                raise InputError(f"a text of {tokens['input_ids'].shape[1]} tokens; the encoder takes {longest}: shorten it")
+            tokens = tokens_of(text, self._tokenizer, self._model)
             with torch.no_grad():
                 found.append(self._model(**tokens).text_embeds[0].numpy())
         return np.stack(found).astype(np.float32)
+
+    def beginning(self, text: str, pieces: int) -> str:
+        """The text if it has at most so many word pieces, start and end not counted; otherwise what the first ones spell."""
+        found = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return text if len(found) <= pieces else self._tokenizer.decode(found[:pieces])
+
+
+def tokens_of(text: str, tokenizer: Any, model: Any) -> Any:
+    """What a text model of transformers is called with for one text; more tokens than it has positions for are an InputError."""
+    tokens = tokenizer(text, return_tensors="pt")
+    count, longest = tokens["input_ids"].shape[1], model.config.max_position_embeddings
+    if count > longest:
+        raise InputError(f"a text of {count} tokens; the encoder takes {longest}: shorten it")
+    return tokens
 
 
 def write_shipped_embeddings() -> Path:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nerm.errors import InputError
-from nerm.text import load_text_encoder
+from nerm.text import Clip, load_text_encoder, tokens_of
 
 CLIP_TOKENS = 20
 """Word pieces of a text that the original gives to CLIP, besides start and end; the rest is cut off (it was trained with that)."""
@@ -34,16 +34,11 @@ class PooledEncoder:
 
     def __init__(self, name: str) -> None:
         self._encoder = load_text_encoder(name)
-        self._tokenizer = getattr(self._encoder, "_tokenizer", None) if name.startswith("clip") else None
 
     def __call__(self, texts: Sequence[str]) -> list[Tensor]:
-        return list(torch.from_numpy(self._encoder.encode([self._cut(text) for text in texts]))[:, None])
-
-    def _cut(self, text: str) -> str:
-        if self._tokenizer is None:
-            return text
-        pieces = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return text if len(pieces) <= CLIP_TOKENS else self._tokenizer.decode(pieces[:CLIP_TOKENS])
+        if isinstance(self._encoder, Clip):
+            texts = [self._encoder.beginning(text, CLIP_TOKENS) for text in texts]
+        return list(torch.from_numpy(self._encoder.encode(texts))[:, None])
 
 
 class TokenEncoder:
@@ -63,10 +58,7 @@ class TokenEncoder:
     def __call__(self, texts: Sequence[str]) -> list[Tensor]:
         found = []
         for text in texts:
-            tokens = self._tokenizer(text, return_tensors="pt")
-            longest = self._model.config.max_position_embeddings
-            if tokens["input_ids"].shape[1] > longest:
-                raise InputError(f"a text of {tokens['input_ids'].shape[1]} tokens; the encoder takes {longest}: shorten it")
+            tokens = tokens_of(text, self._tokenizer, self._model)
             with torch.no_grad():
                 found.append(self._model(**tokens).last_hidden_state[0].float())
         return found

@@ -480,6 +480,23 @@ def test_token_features_come_from_the_folder_beside_the_checkpoint(tmp_path, ber
         made.sample([Condition(text="a " * 12)], [1.0], 20, [0])
 
 
+def test_clip_reads_the_first_20_word_pieces_and_refuses_what_is_longer_than_its_positions(tmp_path, bert):
+    from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModelWithProjection
+
+    from baselines.mdm.text import load_encoder
+    from nerm.text import load_text_encoder
+
+    AutoTokenizer.from_pretrained(bert).save_pretrained(tmp_path)
+    widths = {"hidden_size": 8, "intermediate_size": 8, "projection_dim": 6, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPTextConfig(vocab_size=8, max_position_embeddings=24, eos_token_id=3, **widths)
+    CLIPTextModelWithProjection(config).save_pretrained(tmp_path)
+    words = ["a", "person", "walks"] * 7  # 21
+    whole, first, cut = load_encoder(f"clip:{tmp_path}")([" ".join(words[:n]) for n in (21, 20, 19)])
+    assert whole.shape == (1, 6) and torch.equal(whole, first) and not torch.equal(first, cut)
+    with pytest.raises(InputError, match="26 tokens; the encoder takes 24"):
+        load_text_encoder(f"clip:{tmp_path}").encode([" ".join(words[:3] * 8)])
+
+
 def test_a_text_model_that_is_not_there_is_answered(tmp_path):
     from baselines.mdm.text import load_encoder
 
