@@ -6,13 +6,13 @@ Drawn from the `.spectrum.csv` files beside the raw replications, and from nothi
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.picture import png
 from evaluators.report import FALLBACK
 from evaluators.store import Store, write_atomic
 from evaluators.tables import Role, Table
@@ -71,6 +71,4 @@ def _draw(rows: dict[str, NDArray], table: Table) -> bytes:
         axes.set(xscale="log", yscale="log", xlabel="Hz", ylabel="power of joint acceleration, (m/s$^2$)$^2$/Hz")
         axes.set_title(f"Acceleration spectra at {max(table.rates):g} fps; shaded: 8 to 20 Hz", fontsize=10)
         figure.legend(loc="outside right center", fontsize=8, frameon=False)
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=80, metadata={"Software": None})
-    return out.getvalue()
+        return png(figure)
