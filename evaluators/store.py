@@ -15,6 +15,7 @@ import re
 import subprocess
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ from numpy.typing import NDArray
 
 from nerm.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, FORMAT)  # format 1 has no `shared`: every series says everything
 _SERIES: dict[str, Any] = {
     "metric": None,
     "version": 1,
@@ -40,6 +42,8 @@ _SERIES: dict[str, Any] = {
 }
 """What identifies a series of replications, with defaults; `metric` must be given, fps=None is a figure without a rate."""
 _REPLICATION = ("replication", "seed", "n", "value")
+_SHARED = ("replication", "seed", "n", "version", "extractor", "upsampling", "protocol", "protocol_version")
+"""What the series of a file mostly agree on. It stands once, in `shared`, and a series says only what it has otherwise."""
 _PACKAGES = ("nerm", "numpy", "scipy", "torch", "transformers", "diffusers", "accelerate")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -143,13 +147,14 @@ def read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text())
         head = {key: document[key] for key in ("dataset", "table", "tier", "system")}
-        document["records"] = [head | record for series in document.pop("series") for record in _from_series(series)]
+        shared = document.pop("shared", {})
+        document["records"] = [head | record for series in document.pop("series") for record in _from_series(shared | series)]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{path} is not a complete result file ({type(error).__name__}: {error}); delete it and run its table again"
         ) from None
-    if document.get("format") != FORMAT:
-        raise InputError(f"{path} has result format {document.get('format')}; this version reads format {FORMAT}")
+    if document.get("format") not in _READ:
+        raise InputError(f"{path} has result format {document.get('format')}; this version reads {' and '.join(map(str, _READ))}")
     return document
 
 
@@ -188,8 +193,17 @@ def _from_series(series: Mapping[str, Any]) -> list[Record]:
 def _dump(head: Mapping[str, Any], series: Sequence[Mapping[str, Any]]) -> bytes:
     """Sorted JSON, one line per series so that a difference can be read."""
     text = json.dumps(_plain(head), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    lines = ",\n".join("  " + canonical(item) for item in series)
-    return (text.removesuffix("\n}") + f',\n "series": [\n{lines}\n ]\n}}\n').encode()
+    shared = {key: _most_common([canonical(item[key]) for item in series]) for key in _SHARED} if series else {}
+    own = [{key: value for key, value in item.items() if canonical(value) != shared.get(key)} for item in series]
+    common = canonical({key: json.loads(value) for key, value in shared.items()})
+    lines = ",\n".join("  " + canonical(item) for item in own)
+    return (text.removesuffix("\n}") + f',\n "shared": {common},\n "series": [\n{lines}\n ]\n}}\n').encode()
+
+
+def _most_common(texts: Sequence[str]) -> str:
+    """The first in the alphabet of equally common ones."""
+    counts = Counter(texts)
+    return max(sorted(counts), key=counts.__getitem__)
 
 
 # --- provenance -----------------------------------------------------------------------------------------------------------------------

@@ -41,6 +41,32 @@ def test_equal_results_are_equal_bytes_whatever_the_order_and_the_number_type(tm
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_what_most_series_share_is_written_once_and_read_back_with_each(tmp_path):
+    store = Store(tmp_path)
+    kinds = [{"fps": 20}, {"fps": 60}, {"fps": 120, "version": 2, "n": 7, "extractor": ""}]
+    mixed = [record for kind in kinds for record in records(**kind)] + records((0.0,), fps=None)
+    path = store.write(*WHERE, mixed, {})
+    assert path.read_text().count('"multirate"') == 2  # the dataset and the extractor
+    found = store.records(*WHERE)
+    assert len(found) == len(mixed)
+    known = {(r["fps"], r["replication"]): r for r in found}
+    for record in mixed:
+        assert {"version": 1, **record}.items() - {("value", 1 / 3)} <= known[record["fps"], record["replication"]].items()
+
+
+def test_a_file_of_the_first_format_in_which_every_series_says_everything_is_read(tmp_path):
+    store = Store(tmp_path)
+    path = store.write(*WHERE, records(), {})
+    expected = store.read(*WHERE)
+    document = json.loads(path.read_text())
+    document["series"] = [document.pop("shared") | series for series in document["series"]]
+    path.write_text(json.dumps(document | {"format": 1}))
+    assert store.read(*WHERE) == expected | {"format": 1}
+    path.write_text(json.dumps(document | {"format": 3}))
+    with pytest.raises(InputError, match="result format 3; this version reads 1 and 2"):
+        store.read(*WHERE)
+
+
 def test_machine_dependent_numbers_stand_apart_from_records_and_provenance(tmp_path):
     store = Store(tmp_path)
     store.write(*WHERE, records(), {}, machine={"seconds": 12.5})
