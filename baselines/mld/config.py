@@ -98,14 +98,15 @@ class MldConfig:
         choose("prediction", self.prediction, ("epsilon", "sample"))
 
 
-# The corpus has windows of up to 10 s, which are 201 rows. 112 is 4 heads of 28; tables have no rows that are never read. A VAE that is
-# trained for minutes is far from overfitting, and without dropout attention has its fast path.
-_SHIPPED = {"latent": [1, 112], "ff": 224}
+# The corpus has windows of up to 10 s, which are 201 rows. 112 is 4 heads of 28; tables have few rows that are never read. A VAE that is
+# trained for minutes is far from overfitting, and without dropout attention has its fast path. Seven tokens and the distribution layer are
+# variants of the original's ablations: of unseen windows of 5 s the first 112 principal components leave 56 mm, 784 leave 26.
+_SHIPPED = {"latent": [7, 112], "ff": 216}
 SCALES: dict[str, dict[str, Any]] = {
     "paper": {"vae": {}, "denoiser": {}},
     "shipped": {
-        "vae": {**_SHIPPED, "layers": 3, "positions": 208, "dropout": 0.0},
-        "denoiser": {**_SHIPPED, "layers": 5, "text": 384, "positions": 8},
+        "vae": {**_SHIPPED, "layers": 3, "positions": 212, "dropout": 0.0, "mlp_dist": True},
+        "denoiser": {**_SHIPPED, "layers": 5, "text": 384, "positions": 12},
         "text_encoder": "minilm",
         "longest": 204,
     },

@@ -1,14 +1,14 @@
 """Training of MLD on a corpus, in two stages that share the budget: the VAE, then the denoiser on its posterior.
 
 Where it leaves the original, for a training of minutes instead of days: position tables start as sinusoids (and are learned from there),
-latents are standardised per number before the second stage (a VAE trained this briefly is far from unit variance, and the noise schedule
-counts on it), posteriors are computed once, for a few crops of every window, and batches hold windows of similar length.
+a VAE with a distribution layer starts with an order in time and narrow posteriors (`start_in_order`), latents are standardised per number
+before the second stage (a VAE trained this briefly is far from unit variance, and the noise schedule counts on it), posteriors are computed
+once, for a few crops of every window, and batches hold windows of similar length. The shipped scale has another optimiser (`Recipe`).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from baselines.data import UNIT, FeatureData, Texts, load_feature_data
 from baselines.mld.config import MldConfig, scaled
 from baselines.mld.denoiser import Denoiser
 from baselines.mld.diffusion import NoiseSettings, add_noise, alphas_cumprod
-from baselines.mld.network import Positions, sinusoids
+from baselines.mld.network import Attention, PlainStack, Positions, SkipStack, sinusoids
 from baselines.mld.system import SYSTEM, Mld
 from baselines.mld.vae import ActorVae, MldVae, build_vae
 from nerm.errors import InputError
@@ -30,19 +30,47 @@ from nerm.training import Budget, fit, undertrained
 if TYPE_CHECKING:
     from nerm.data.corpus import Corpus
 
-VAE_SHARE = 0.6
+VAE_SHARE = 0.7
 """Of the budget; the denoiser has the rest."""
 VAE_BATCH, DENOISER_BATCH = 32, 128
-VAE_RATE, DENOISER_RATE = 8e-4, 1e-3  # AdamW; `fit` anneals them
-WEIGHT_DECAY = 0.01
 JOINTS_WEIGHT, KL_WEIGHT = 1.0, 1e-4  # the original's, section 4.1
 DROPPED_TEXTS = 0.1
 CROPS = 8
 """Posteriors per window for the second stage, every other one of the mirror image."""
 SHORTEST = 2 * UNIT
 """Feature rows of the shortest window that is used: windows of the table last from half a second on."""
-POOL = 4  # windows drawn for one that is taken: those of similar length make a batch
+POOL = 8  # windows drawn for one that is taken: those of similar length make a batch
+NARROW = -5.0
+"""Log-variance that posteriors start with, where a layer of its own says it. The last normalisation keeps means near unit variance, so a
+log-variance of 0 drowns half of every number in noise, and a training of minutes never gets away from there."""
+SHARPER = 1.5
+"""By how much queries and keys of a VAE start larger, where they start alike."""
 _VAL_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Learning rates; `fit` anneals them. matrices: of Muon for the matrices of the layers; None: AdamW for everything, as published."""
+
+    vae: float
+    denoiser: float
+    matrices: float | None = None
+    decay: float = 0.01
+
+    def optimizers(self, network: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+        """Of all parameters of a network."""
+        if self.matrices is None:
+            return [torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=self.decay)]
+        matrices = layer_matrices(network)
+        owned = {id(p) for p in matrices}
+        return [
+            torch.optim.Muon(matrices, lr=self.matrices, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
+            torch.optim.Adam([p for p in network.parameters() if id(p) not in owned], lr=rate, betas=(0.9, 0.99)),
+        ]
+
+
+RECIPES = {"paper": Recipe(vae=8e-4, denoiser=1e-3), "shipped": Recipe(vae=1e-3, denoiser=1e-3, matrices=0.005)}
+"""By scale. The shipped one has NeRM's kind of optimiser; at NeRM's rate of 0.02 the logits of attention grow too large (docs/findings.md)."""
 
 
 class VaeModule(nn.Module):
@@ -76,14 +104,23 @@ class VaeModule(nn.Module):
 class VaeTask:
     """Crops of all windows and of their mirror images."""
 
-    def __init__(self, vae: MldVae | ActorVae, train: FeatureData, val: FeatureData, longest: int, shortest: int) -> None:
+    def __init__(
+        self,
+        vae: MldVae | ActorVae,
+        train: FeatureData,
+        val: FeatureData,
+        longest: int,
+        shortest: int,
+        recipe: Recipe = RECIPES["shipped"],
+    ) -> None:
+        self.recipe = recipe
         self.data, self.val, self.longest, self.shortest = train, val, longest, shortest
         self.rows, self.val_rows = train.usable(shortest), val.usable(shortest)
         self.latent = tuple(vae.config.latent)
         self.module: nn.Module = VaeModule(vae, train.mean, train.std)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [torch.optim.AdamW(self.module.parameters(), lr=VAE_RATE, weight_decay=WEIGHT_DECAY)]
+        return self.recipe.optimizers(self.module, self.recipe.vae)
 
     def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
         """x, lengths, noise."""
@@ -151,9 +188,16 @@ class DenoiserTask:
     """Standardised draws from the posteriors, with a training caption or the empty text."""
 
     def __init__(
-        self, denoiser: Denoiser, prediction: str, texts: Texts, train: tuple[FeatureData, Posteriors], val: tuple[FeatureData, Posteriors]
+        self,
+        denoiser: Denoiser,
+        prediction: str,
+        texts: Texts,
+        train: tuple[FeatureData, Posteriors],
+        val: tuple[FeatureData, Posteriors],
+        recipe: Recipe = RECIPES["shipped"],
     ) -> None:
         """prediction: what the denoiser says, epsilon | sample."""
+        self.recipe = recipe
         self.data, self.posteriors = train
         self.val = val
         self.shift, self.scale = self.posteriors.statistics()
@@ -161,7 +205,7 @@ class DenoiserTask:
         self.module: nn.Module = DenoiserModule(denoiser, NoiseSettings(prediction_type=prediction))
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [torch.optim.AdamW(self.module.parameters(), lr=DENOISER_RATE, weight_decay=WEIGHT_DECAY)]
+        return self.recipe.optimizers(self.module, self.recipe.denoiser)
 
     def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
         """z, noise, step, text."""
@@ -190,10 +234,19 @@ class DenoiserTask:
 def train(corpus: Corpus, budget: Budget, folder: Path, scale: str = "shipped", seed: int = 0) -> Path:
     """Train both stages within the budget, in `folder` (resumable); returns the path of the weights, folder/mld.safetensors."""
     data, val = load_feature_data(corpus), load_feature_data(corpus, "val")
-    return train_on(data, val, corpus.digest, budget, folder, scaled(scale), seed)
+    return train_on(data, val, corpus.digest, budget, folder, scaled(scale), seed, RECIPES[scale])
 
 
-def train_on(data: FeatureData, val: FeatureData, corpus: str, budget: Budget, folder: Path, config: MldConfig, seed: int = 0) -> Path:
+def train_on(
+    data: FeatureData,
+    val: FeatureData,
+    corpus: str,
+    budget: Budget,
+    folder: Path,
+    config: MldConfig,
+    seed: int = 0,
+    recipe: Recipe = RECIPES["shipped"],
+) -> Path:
     """The same from features. corpus: its digest, kept with the weights."""
     if config.vae is None:
         raise InputError("a configuration without VAE; training here is of latent diffusion: give one with a VAE")
@@ -206,13 +259,15 @@ def train_on(data: FeatureData, val: FeatureData, corpus: str, budget: Budget, f
         torch.manual_seed(seed)
         vae = build_vae(config.vae)
         start_as_sinusoids(vae)
-        first = fit(VaeTask(vae, data, val, config.longest, shortest), _part(budget, VAE_SHARE, seed), folder / "vae", f"{SYSTEM} vae")
+        start_in_order(vae)
+        vae_task = VaeTask(vae, data, val, config.longest, shortest, recipe)
+        first = fit(vae_task, _part(budget, VAE_SHARE, seed), folder / "vae", f"{SYSTEM} vae")
         vae.requires_grad_(False).eval()
         rows = [(d, Posteriors(vae, d, d.usable(shortest), config.longest, shortest, seed)) for d in (data, val)]
         torch.manual_seed(seed + 1)
         denoiser = Denoiser(config.denoiser)
         start_as_sinusoids(denoiser)
-        task = DenoiserTask(denoiser, config.prediction, texts, *rows)
+        task = DenoiserTask(denoiser, config.prediction, texts, *rows, recipe)
         second = fit(task, _part(budget, 1 - VAE_SHARE, seed), folder / "denoiser", f"{SYSTEM} denoiser")
     system = Mld(config, vae, denoiser, data.mean, data.std, task.shift, task.scale, nothing).to("cpu")
     system.facts = {
@@ -254,6 +309,45 @@ def start_as_sinusoids(network: nn.Module) -> None:
                 table.pe.copy_(sinusoids(len(table.pe), table.pe.shape[-1])[:, None])
 
 
+def start_in_order(vae: nn.Module) -> None:
+    """Start a VAE with a distribution layer (`mlp_dist`) and learned positions with an order in time; others stay as they are.
+
+    Every token starts as the wave of a time of its own, spread over the position table, and queries start like keys, so that tokens first
+    read the frames around their time, and frames first read the tokens around theirs. Posteriors start narrow.
+    """
+    if not (isinstance(vae, MldVae) and vae.config.mlp_dist) or vae.config.sinusoid:
+        return
+    tokens, width = vae.config.latent
+    with torch.no_grad():
+        rows = torch.arange(vae.config.positions, dtype=torch.float32)
+        # In the encoder frame 0 comes after the tokens; the same frame has the same wave in both tables.
+        first = tokens if vae.config.arch == "encoder_decoder" else 0
+        vae.query_pos_encoder.pe.copy_(_waves(rows, width)[:, None])
+        vae.query_pos_decoder.pe.copy_(_waves(rows + first, width)[:, None])
+        centres = tokens + (torch.arange(tokens) + 0.5) * (vae.config.positions - tokens) / tokens
+        vae.global_motion_token.copy_(_waves(centres, width) - vae.query_pos_encoder.rows(tokens))
+        vae.dist_layer.weight[:width].copy_(torch.eye(width))
+        vae.dist_layer.weight[width:].mul_(0.1)
+        vae.dist_layer.bias[:width].zero_()
+        vae.dist_layer.bias[width:].fill_(NARROW)
+        for module in vae.modules():
+            if isinstance(module, Attention):
+                query, key, _ = module.in_proj_weight.chunk(3)
+                query.copy_(key.mul_(SHARPER))
+
+
+def _waves(places: Tensor, width: int) -> Tensor:
+    """[n] -> [n, width]: sines and cosines with 6 to 600 frames to a turn, so that all of them tell frames of a window apart."""
+    angle = places[:, None] * 100.0 ** (-torch.arange(0, width, 2) / width)
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :width]
+
+
+def layer_matrices(network: nn.Module) -> list[nn.Parameter]:
+    """The matrices of attention, feed-forward and long skip connections: what maps width to width inside the stacks."""
+    stacks = [module for module in network.modules() if isinstance(module, SkipStack | PlainStack)]
+    return [p for stack in stacks for p in stack.parameters() if p.dim() == 2]
+
+
 def _turned(x: Tensor, z: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
     """Back from the heading frame, about y."""
     cosine, sine = angle.cos(), angle.sin()
@@ -267,5 +361,5 @@ def _mean(error: Tensor, inside: Tensor) -> Tensor:
 def _part(budget: Budget, share: float, seed: int) -> Budget:
     """That share of a budget."""
     minutes = None if budget.minutes is None else budget.minutes * share
-    steps = None if budget.steps is None else max(math.ceil(budget.steps * share), 1)
+    steps = None if budget.steps is None else max(round(budget.steps * share), 1)
     return replace(budget, minutes=minutes, steps=steps, seed=seed)

@@ -1,7 +1,6 @@
 """Features of a corpus for the baselines: what they are, how batches are cropped, captions, embeddings, and the cache."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -9,51 +8,18 @@ from baselines import data
 from baselines.data import FeatureData, Texts, load_feature_data, make_feature_data, statistics
 from nerm.data.captions import load_captions, mirror_caption
 from nerm.errors import InputError
-from nerm.motion import SMPL22, Motion
 from nerm.motion.features import FEATURES_263, decode_humanml263
 from nerm.motion.skeleton import LEFT_RIGHT22
 
-LABELS = ("cmu/walk", "hdm05/depositFloorR", "hdm05/grabHighR", "")
-
-
-def walk(frames, fps, seed):
-    """A figure that swings its limbs and goes forward. [frames, 22, 3]"""
-    random = np.random.default_rng(seed)
-    rest = np.zeros((22, 3))
-    for joint in range(1, 22):
-        rest[joint] = rest[SMPL22.parents[joint]] + SMPL22.offsets[joint]
-    t = np.arange(frames)[:, None, None] / fps
-    swing = 0.05 * np.sin(2 * np.pi * t * random.uniform(0.5, 1.5, (1, 22, 3)) + random.uniform(0, 6, (1, 22, 3)))
-    return (rest + swing + t * np.array([0.3, 0.0, 1.0]) + np.array([0.0, 0.95, 0.0])).astype(np.float32)
-
-
-class SmallCorpus:
-    """Windows of 4, 3, 2 and 0.1 s at 30 fps, the last one without a label."""
-
-    name = "small"
-
-    def __init__(self, digest="0123456789abcdef0123"):
-        self.digest, self.read = digest, 0
-        self.seconds = [4.0, 3.0, 2.0, 0.1]
-
-    def select(self, split):
-        if split not in ("train", "val"):
-            return pd.DataFrame({"label": [], "seconds": []})
-        return pd.DataFrame({"label": LABELS, "seconds": self.seconds}).iloc[:: 1 if split == "train" else 2]
-
-    def window(self, index):
-        self.read += 1
-        return Motion(walk(round(self.seconds[index] * 30) + 1, 30.0, index), 30.0).canonical()
-
 
 @pytest.fixture(scope="module")
-def small():
-    return make_feature_data(SmallCorpus())
+def small(small_corpus):
+    return make_feature_data(small_corpus())
 
 
-def test_features_describe_the_windows_at_20_fps(small):
-    assert small.lengths.tolist() == [80, 60, 40] and small.labels == list(LABELS[:3])
-    window = SmallCorpus().window(1)
+def test_features_describe_the_windows_at_20_fps(small, small_corpus):
+    assert small.lengths.tolist() == [80, 60, 40] and small.labels == list(small_corpus.labels[:3])
+    window = small_corpus().window(1)
     found = decode_humanml263(small.features[1].numpy())
     # Frame 2k of 20 fps is frame 3k of 30 fps.
     np.testing.assert_allclose(found[::2], window.joints[:-1:3], atol=1e-4)
@@ -79,8 +45,8 @@ def test_a_group_that_never_changes_has_a_small_deviation_and_not_none():
     assert (std == 1e-4).all()
 
 
-def test_another_split_is_normalised_with_the_statistics_of_train(small):
-    val = make_feature_data(SmallCorpus(), "val")
+def test_another_split_is_normalised_with_the_statistics_of_train(small, small_corpus):
+    val = make_feature_data(small_corpus(), "val")
     assert len(val) == 2 and torch.equal(val.mean, small.mean) and torch.equal(val.std, small.std)
 
 
@@ -197,9 +163,9 @@ def equal(a, b):
     return a.labels == b.labels and all(torch.equal(x, y) for x, y in pairs)
 
 
-def test_features_are_made_once_and_then_read(small, tmp_path, monkeypatch):
+def test_features_are_made_once_and_then_read(small, small_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("NERM_DATA", str(tmp_path))
-    corpus = SmallCorpus()
+    corpus = small_corpus()
     first = load_feature_data(corpus)
     made = corpus.read
     again = load_feature_data(corpus)
@@ -207,35 +173,35 @@ def test_features_are_made_once_and_then_read(small, tmp_path, monkeypatch):
     assert equal(load_feature_data(corpus, "val"), make_feature_data(corpus, "val"))
 
 
-def test_another_corpus_of_the_same_name_and_a_cut_file_are_made_again(tmp_path, monkeypatch):
+def test_another_corpus_of_the_same_name_and_a_cut_file_are_made_again(small_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("NERM_DATA", str(tmp_path))
-    load_feature_data(SmallCorpus())
-    other = SmallCorpus("f" * 20)
+    load_feature_data(small_corpus())
+    other = small_corpus("f" * 20)
     load_feature_data(other)
     assert other.read > 0
     for file in (tmp_path / "features").iterdir():
         file.write_bytes(file.read_bytes()[:100])
-    again = SmallCorpus()
+    again = small_corpus()
     assert len(load_feature_data(again)) == 3 and again.read > 0
 
 
-def test_a_corpus_without_a_digest_is_not_cached(tmp_path, monkeypatch):
+def test_a_corpus_without_a_digest_is_not_cached(small_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("NERM_DATA", str(tmp_path))
-    load_feature_data(SmallCorpus(""))
+    load_feature_data(small_corpus(""))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_data_folder_that_cannot_be_written_costs_the_cache_and_nothing_else(tmp_path, monkeypatch, capsys):
+def test_a_data_folder_that_cannot_be_written_costs_the_cache_and_nothing_else(small_corpus, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NERM_DATA", str(tmp_path))
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(data, "_write", full)
-    assert len(load_feature_data(SmallCorpus())) == 3
+    assert len(load_feature_data(small_corpus())) == 3
     assert "No space left on device" in capsys.readouterr().err
 
 
-def test_a_split_without_windows_is_answered():
+def test_a_split_without_windows_is_answered(small_corpus):
     with pytest.raises(InputError, match="split 'tests'"):
-        make_feature_data(SmallCorpus(), "tests", train=make_feature_data(SmallCorpus()))
+        make_feature_data(small_corpus(), "tests", train=make_feature_data(small_corpus()))

