@@ -70,7 +70,7 @@ class Recipe:
 
 
 RECIPES = {"paper": Recipe(vae=8e-4, denoiser=1e-3), "shipped": Recipe(vae=1e-3, denoiser=1e-3, matrices=0.005)}
-"""By scale. The shipped one has NeRM's kind of optimiser; at NeRM's rate of 0.02 the logits of attention grow too large (docs/findings.md)."""
+"""By scale. The shipped one has NeRM's kind of optimiser, slower: at 0.02 the logits of attention grow too large (docs/findings.md)."""
 
 
 class VaeModule(nn.Module):
