@@ -21,8 +21,8 @@ class DenoiserConfig:
     """latent counts the field's code and one more number, the mirror sign (see nerm.stage2). condition: width of its embedding (mlp)."""
 
     architecture: str = "mlp"  # mlp | transformer
-    latent: int = 129
-    width: int = 192
+    latent: int = 561
+    width: int = 224
     layers: int = 3
     heads: int = 4  # transformer
     condition: int = 64  # mlp

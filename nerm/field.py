@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nerm.cli import choose
 from nerm.motion import SMPL22
-from nerm.time_encoding import CodebookAttention, FourierEncoding, NoEncoding, coordinate
+from nerm.time_encoding import CodebookAttention, CodeCurve, FourierEncoding, NoEncoding, coordinate
 
 
 @dataclass
@@ -23,8 +23,9 @@ class FieldConfig:
     """Every ablation of the paper is a setting here or in the training's settings. The defaults are scale=shipped (see nerm.train)."""
 
     width: int = 256
-    layers: int = 9
-    latent: int = 128
+    layers: int = 6
+    latent: int = 560
+    intervals: int = 32  # the code is a curve of so many intervals (nerm.time_encoding.CodeCurve); 0: one for all times, the paper's
     time_encoding: str = "simple"  # none | simple | codebook
     octaves: int = 9  # the last one is 2^(octaves - 1) / longest_s Hz: 25.6 Hz
     per_octave: int = 1
@@ -55,14 +56,17 @@ class Field(nn.Module):
         choose("conditioning", config.conditioning, ["film", "concatenation"])
         self.config = config
         self.encoding = _encoding(config)
+        self.curve = CodeCurve(config.intervals, config.latent, config.time_normalisation, config.longest_s) if config.intervals else None
+        code = self.curve.size if self.curve else config.latent
         concatenated = config.conditioning == "concatenation"
-        size = self.encoding.size + int(config.rate_input) + concatenated * config.latent
+        size = self.encoding.size + int(config.rate_input) + concatenated * code
         self.enter = nn.Linear(size, config.width)
         self.norms = nn.ModuleList(nn.LayerNorm(config.width, elementwise_affine=concatenated) for _ in range(config.layers))
         self.layers = nn.ModuleList(nn.Linear(config.width, config.width) for _ in range(config.layers))
-        self.film = None if concatenated else nn.Linear(config.latent, 2 * config.width * config.layers)
+        self.film = None if concatenated else nn.Linear(code, 2 * config.width * config.layers)
         if self.film is not None:
-            nn.init.normal_(self.film.weight, std=2 * config.latent**-0.5)  # a weak start costs thousands of steps
+            strength = 1 if self.curve else 2  # a weak start costs thousands of steps
+            nn.init.normal_(self.film.weight, std=strength * code**-0.5)
             nn.init.zeros_(self.film.bias)
         for layer in self.layers:
             nn.init.normal_(layer.weight, std=(2 / config.width) ** 0.5)
@@ -83,16 +87,17 @@ class Field(nn.Module):
         if config.rate_input:
             rate = torch.as_tensor(60.0 if fps is None else fps, device=t.device, dtype=torch.float32)
             parts.append(torch.log2(rate / 60.0).reshape(-1, 1, 1).expand(*t.shape, 1))
+        code = self.curve(t, z) if self.curve else z[:, None]  # [B, m or 1, c]
         if self.film is None:
-            parts.append(z[:, None].expand(*t.shape, z.shape[-1]))
+            parts.append(code.expand(*t.shape, code.shape[-1]))
             modulation = None
         else:
-            modulation = self.film(z).unflatten(-1, (config.layers, 2, 1, config.width))  # [B, L, 2, 1, W]
+            modulation = self.film(code).split(config.width, -1)  # scale, shift of every layer in turn: [B, m or 1, W]
         h = self.enter(torch.cat(parts, dim=-1))
         for index, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
             x = norm(h)
             if modulation is not None:
-                x = torch.addcmul(modulation[:, index, 1], x, 1 + modulation[:, index, 0])
+                x = torch.addcmul(modulation[2 * index + 1], x, 1 + modulation[2 * index])
             h = h + layer(F.relu(x))
         h = self.leave(h).float()
         with torch.autocast(h.device.type, enabled=False):

@@ -34,14 +34,15 @@ class Stage1Config:
     training_rate: str = "native"  # native | fixed (20 fps, what everyone else trains on)
     progressive: bool = True  # first at the lowest rate of each recording, then at all of them
     fade_octaves: bool = True  # open the octaves of the time encoding one after the other
-    clips: int = 256
-    clip_frames: int = 16
+    clips: int = 800
+    clip_frames: int = 5
     matrix_rate: float = 0.02
     rate: float = 2e-3
-    code_rate: float = 1e-2
+    code_rate: float = 3e-2
     kl: float = 1e-5
     root_weight: float = 0.1
-    high_band_weight: float = 0.02  # weight of acceleration errors, (10 m/s^2)^2, phased in between 30 and 60 % of the run
+    velocity_weight: float = 0.3  # of velocity errors, (m/s)^2, phased in between 30 and 60 % of the run
+    high_band_weight: float = 0.02  # of acceleration errors, (10 m/s^2)^2, likewise
     fixed_fps: float = 20.0
 
 
@@ -93,7 +94,7 @@ class FieldTask:
         self.config, self.windows = config, windows
         self.module = FieldModule(config, len(windows))
         with torch.no_grad():
-            self.module.codes.mean.weight.copy_(initial_codes(windows, config.field.latent, config.field.longest_s))
+            self.module.codes.mean.weight.copy_(initial_codes(windows, config.field))
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         field_, config = self.module.field, self.config
@@ -128,26 +129,37 @@ class FieldTask:
         return {"loss": float(np.mean(error)), "root_mm": float(np.mean(root))}
 
 
-def initial_codes(windows: Windows, size: int, longest_s: float, times: int = 64, spread: float = 0.5) -> Tensor:
-    """Where the codes [n, size] start: principal components of the windows' poses at fixed centred times.
+def initial_codes(windows: Windows, config: FieldConfig, spread: float = 0.5) -> Tensor:
+    """Where the codes [n, d] start: principal components of the windows' poses at fixed centred times.
 
     Like motions start with like codes, which an auto-decoder with random codes never achieves: there the random part stays, and
-    neighbourhoods mean nothing to stage 2. Components are weighted by the square root of their spread.
+    neighbourhoods mean nothing to stage 2. Components are weighted by the square root of their spread. One code for all times sees 64
+    times of the whole window; each control point of a curve sees 8 times within one interval of its own, and starts at 0 outside.
     """
-    grid = torch.linspace(-longest_s / 2, longest_s / 2, times, dtype=torch.float64)
-    position = ((grid + windows.seconds[:, None] / 2) * windows.fps[:, None]).round().long()
-    inside = (position >= 0) & (position < windows.count[:, None])
+    half = config.longest_s / 2
+    if config.intervals:
+        step = config.longest_s / config.intervals
+        points = torch.arange(-1, config.intervals + 2, dtype=torch.float64) * step - half
+        around = torch.linspace(-step, step, 8, dtype=torch.float64)
+    else:
+        step, points, around = half, torch.zeros(1, dtype=torch.float64), torch.linspace(-half, half, 64, dtype=torch.float64)
+    position = (((points[:, None] + around).flatten() + windows.seconds[:, None] / 2) * windows.fps[:, None]).round().long()
+    outside = (position < 0) | (position >= windows.count[:, None])
     position = torch.minimum(position.clamp(min=0), windows.count[:, None] - 1)
     poses = windows.frames[windows.offset[:, None] + position]
     poses[:, :, 1:] -= poses[:, :, :1].clone()
-    features = torch.cat([poses.flatten(2), 0.5 * inside[..., None].float()], dim=-1).flatten(1)
-    features = features - features.mean(0)
+    poses[:, :, 0] *= 0.3  # metres of path would drown the pose
+    features = torch.cat([poses.flatten(2), 0.5 * outside[..., None].float()], dim=-1)
+    features = features.reshape(len(windows) * len(points), -1)
+    used = (points.abs() <= windows.seconds[:, None] / 2 + step).flatten()
+    features = (features - features[used].mean(0)) * used[:, None]
+    size = config.latent // len(points)
     rank = min(size, *features.shape)
-    u, s, _ = torch.linalg.svd(features, full_matrices=False)
-    scores = u[:, :rank] * s[:rank].sqrt()
+    _, s, v = torch.pca_lowrank(features, q=rank, center=False, niter=4)
     codes = torch.zeros(len(features), size)
-    codes[:, :rank] = scores * (spread / scores.square().mean().sqrt())
-    return codes + 0.02 * torch.randn_like(codes)
+    codes[:, :rank] = features @ v / s.clamp(min=1e-9).sqrt()
+    codes *= spread / codes[used].square().mean().sqrt()
+    return (codes + 0.02 * torch.randn_like(codes)).reshape(len(windows), -1)
 
 
 class FieldModule(nn.Module):
@@ -166,15 +178,22 @@ class FieldModule(nn.Module):
         z, kl = self.codes(index, noise)
         fade = min(1.0, 0.4 + 2 * progress) if self.config.fade_octaves else 1.0
         pose = self.field(times, seconds, z, fps, fade)
-        high_band = self.config.high_band_weight * min(1.0, max(0.0, (progress - 0.3) / 0.3))
-        loss, parts = clip_loss(self.field, pose, joints, fps, self.config.root_weight, high_band)
+        phase = min(1.0, max(0.0, (progress - 0.3) / 0.3))
+        weights = (self.config.root_weight, phase * self.config.velocity_weight, phase * self.config.high_band_weight)
+        loss, parts = clip_loss(self.field, pose, joints, fps, *weights)
         return loss + self.config.kl * kl.mean(), parts | {"kl": kl.mean().detach()}
 
 
 def clip_loss(
-    field_: Field, pose: Pose, joints: Tensor, fps: Tensor, root_weight: float = 0.1, high_band_weight: float = 0.0
+    field_: Field,
+    pose: Pose,
+    joints: Tensor,
+    fps: Tensor,
+    root_weight: float = 0.1,
+    velocity_weight: float = 0.0,
+    high_band_weight: float = 0.0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Squared errors of joints about the root and of the root path, in (10 cm)^2, and of accelerations; errors in mm for the log.
+    """Squared errors of joints about the root and of the root path, in (10 cm)^2, of velocities and of accelerations; mm for the log.
 
     joints: [B, m, 22, 3] metres at fps [B]. Positions hardly know what happens above 8 Hz (about a millimetre), accelerations do.
     """
@@ -182,16 +201,21 @@ def clip_loss(
     root = pose.root - joints[..., 0, :]
     loss = 100 * (error.square().sum(-1).mean() + root_weight * root.square().sum(-1).mean())
     parts = {"mre_mm": 1000 * error.detach().norm(dim=-1).mean(), "root_mm": 1000 * root.detach().norm(dim=-1).mean()}
+    place = error + root[..., None, :]
+    if velocity_weight:
+        velocity = torch.diff(place, dim=1) * fps.to(place.dtype)[:, None, None, None]
+        loss = loss + velocity_weight * _huber(velocity, 1.0)
+        parts["velocity_mps"] = velocity.detach().norm(dim=-1).mean()
     if high_band_weight:
-        acceleration = _second_difference(error + root[..., None, :], fps)
-        loss = (
-            loss
-            + high_band_weight
-            * 0.01
-            * torch.nn.functional.huber_loss(acceleration, torch.zeros_like(acceleration), reduction="none", delta=10.0).sum(-1).mean()
-        )
+        acceleration = _second_difference(place, fps)
+        loss = loss + high_band_weight * 0.01 * _huber(acceleration, 10.0)
         parts["acc_mps2"] = acceleration.detach().norm(dim=-1).mean()
     return loss, parts
+
+
+def _huber(error: Tensor, delta: float) -> Tensor:
+    """The mean over vectors [..., 3] of a loss that is quadratic up to delta."""
+    return torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=delta).sum(-1).mean()
 
 
 def _second_difference(x: Tensor, fps: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class Stage2Config:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     prediction: str = "sample"  # epsilon (the paper's) | sample | v_prediction
     text_encoder: str = "minilm"
-    batch: int = 256
+    batch: int = 768  # orthogonalising costs more than the batch
     matrix_rate: float = 0.02  # of Muon, for the matrices between hidden layers
     rate: float = 1e-3  # of AdamW, for the rest
     drop: float = 0.1  # conditions left out, for guidance

@@ -1,6 +1,5 @@
-"""Encodings of the time coordinate: none, Fourier ("simple"), and codebook-coordinate attention (NeRM, section on the encoding of time).
-
-They know coordinates and nothing of motion. A coordinate is t in units of `normalise`; see `coordinate`.
+"""Encodings of the time coordinate: none, Fourier ("simple"), and codebook-coordinate attention (NeRM, section on the encoding of time);
+and codes that are curves over it. They know coordinates and nothing of motion. A coordinate is t in units of `normalise`; see `coordinate`.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ import math
 
 import torch
 from torch import Tensor, nn
+
+from nerm.errors import InputError
 
 
 def coordinate(times_s: Tensor, seconds: Tensor, longest_s: float, normalised: bool) -> Tensor:
@@ -79,3 +80,29 @@ class CodebookAttention(nn.Module):
     def _block(self, query: Tensor, memory: Tensor, attention: nn.MultiheadAttention, index: int) -> Tensor:
         query = self.norms[2 * index](query + attention(query, memory, memory, need_weights=False)[0])
         return self.norms[2 * index + 1](query + self.feed[index](query))
+
+
+class CodeCurve(nn.Module):
+    """Reads a code as a curve in time: a uniform cubic B-spline over [-1, 1], its `intervals` + 3 control points one after the other.
+
+    What a code says of one moment then costs nothing elsewhere (as codes laid out in space do for images: Bauer et al., "Spatial Functa",
+    2023); the curve is twice continuously differentiable, so that its joints leave no trace in velocities and accelerations.
+    """
+
+    def __init__(self, intervals: int, latent: int, normalised: bool, longest_s: float) -> None:
+        super().__init__()
+        self.intervals, self.points = intervals, intervals + 3
+        if latent % self.points:
+            raise InputError(f"latent={latent}; a code that is a curve of {intervals} intervals needs a multiple of {self.points}")
+        self.size = latent // self.points
+        self.start, self.length = (-1.0, 2.0) if normalised else (0.0, longest_s)
+
+    def forward(self, t: Tensor, z: Tensor) -> Tensor:
+        """t: [B, m] coordinates; z: [B, points * size] -> [B, m, size]."""
+        x = (t - self.start) * (self.intervals / self.length)
+        first = x.floor().clamp(0, self.intervals - 1)
+        u = (x - first).to(z.dtype)
+        weights = torch.stack([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3], -1) / 6
+        row = torch.arange(len(z), device=z.device)[:, None, None] * self.points
+        near = z.reshape(-1, self.size)[row + first.long()[..., None] + torch.arange(4, device=z.device)]
+        return torch.einsum("bmk,bmkc->bmc", weights, near)

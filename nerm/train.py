@@ -11,13 +11,17 @@ from nerm.stage1 import Stage1Config
 from nerm.stage2 import Stage2Config
 from nerm.training import Budget
 
-SHARES = {"field": 0.75, "denoiser": 0.25}
+SHARES = {"field": 0.72, "denoiser": 0.28}
 """Of the budget, with stage=all."""
 SCALES = {
     "shipped": [],
     "paper": [
         "stage1.field.latent=256",
+        "stage1.field.intervals=0",
+        "stage1.field.layers=9",
         "stage1.field.width=512",
+        "stage1.clips=256",
+        "stage1.clip_frames=32",
         "stage2.denoiser.architecture=transformer",
         "stage2.denoiser.width=512",
         "stage2.denoiser.layers=8",

@@ -73,13 +73,13 @@ def test_a_short_training_uses_most_codes_and_repeats_exactly(windows):
 
 def test_a_field_takes_the_codes_into_its_time_encoding(windows):
     codes = train_codebook(windows, steps=2, config=SMALL, device="cpu").codes
-    config = FieldConfig(width=16, layers=1, latent=4, time_encoding="codebook", codebook_size=32, codebook_width=8)
+    config = FieldConfig(width=16, layers=1, latent=4, intervals=1, time_encoding="codebook", codebook_size=32, codebook_width=8)
     field = install(codes, Field(config))
     assert torch.equal(field.encoding.codebook, codes)
     with pytest.raises(InputError, match=r"codes of shape \[3, 8\]; the field expects \[32, 8\]"):
         install(codes[:3], field)
     with pytest.raises(InputError, match="only time_encoding=codebook has a codebook"):
-        install(codes, Field(FieldConfig(width=16, layers=1, latent=4)))
+        install(codes, Field(FieldConfig(width=16, layers=1, latent=4, intervals=1)))
 
 
 def test_windows_without_a_clip_are_refused():

@@ -1,13 +1,16 @@
+import numpy as np
 import pytest
 import torch
+from scipy.interpolate import BSpline
 
+from nerm.errors import InputError
 from nerm.field import Codes, Field, FieldConfig, Pose
 from nerm.model import decode
 from nerm.motion import SMPL22
 from nerm.motion.skeleton import bone_directions, joints_from_directions
-from nerm.time_encoding import FourierEncoding, coordinate
+from nerm.time_encoding import CodeCurve, FourierEncoding, coordinate
 
-SMALL = {"width": 32, "layers": 3, "latent": 16}
+SMALL = {"width": 32, "layers": 3, "latent": 16, "intervals": 5}
 
 
 def a_field(**settings) -> Field:
@@ -18,8 +21,9 @@ def a_field(**settings) -> Field:
 @pytest.mark.parametrize("encoding", ["none", "simple", "codebook"])
 @pytest.mark.parametrize("conditioning", ["film", "concatenation"])
 @pytest.mark.parametrize("normalised", [True, False])
-def test_decoding_at_60_and_keeping_every_third_frame_is_decoding_at_20(encoding, conditioning, normalised):
-    field = a_field(time_encoding=encoding, conditioning=conditioning, time_normalisation=normalised)
+@pytest.mark.parametrize("intervals", [0, 5])
+def test_decoding_at_60_and_keeping_every_third_frame_is_decoding_at_20(encoding, conditioning, normalised, intervals):
+    field = a_field(time_encoding=encoding, conditioning=conditioning, time_normalisation=normalised, intervals=intervals)
     z = torch.randn(16)
     assert abs(decode(field, z, 4.0, 60).joints[::3] - decode(field, z, 4.0, 20).joints).max() < 1e-5
 
@@ -63,6 +67,27 @@ def test_closed_octaves_are_silent():
     closed = FourierEncoding(8)(torch.rand(50), fade=0.5)
     assert closed[:, 1 + 4 : 1 + 8].abs().max() == 0
     assert closed[:, 1 : 1 + 4].abs().max() > 0.5
+
+
+def test_a_curve_is_a_cubic_spline_of_its_control_points():
+    points, times = np.random.default_rng(0).normal(size=(9, 2)), np.linspace(0, 10, 101)
+    expected = BSpline(10 / 6 * np.arange(-3, 10), points, 3)(times)
+    curve = CodeCurve(6, 18, normalised=False, longest_s=10.0)
+    found = curve(torch.from_numpy(times)[None], torch.from_numpy(points).reshape(1, 18))
+    assert abs(found[0].numpy() - expected).max() < 1e-12
+
+
+def test_what_a_curve_says_of_one_moment_costs_nothing_elsewhere():
+    field = a_field()
+    z, changed = torch.zeros(16), torch.zeros(16)
+    changed[:2] = 1.0  # the first control point: its support is the first of five intervals of 2 s
+    still, moved = decode(field, z, 10.0, 20).joints, decode(field, changed, 10.0, 20).joints
+    assert abs(still - moved)[41:].max() == 0 and abs(still - moved)[:20].max() > 1e-4
+
+
+def test_a_code_that_cannot_be_a_curve_is_refused():
+    with pytest.raises(InputError, match="latent=16; a code that is a curve of 4 intervals needs a multiple of 7"):
+        a_field(intervals=4)
 
 
 def test_codes_cost_the_batch_and_not_the_corpus():

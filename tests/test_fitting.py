@@ -17,7 +17,7 @@ from nerm.motion.skeleton import KIT21
 @pytest.fixture(scope="module")
 def field():
     torch.manual_seed(3)
-    return Field(FieldConfig(width=48, layers=3, latent=16, octaves=3)).eval()
+    return Field(FieldConfig(width=48, layers=3, latent=16, intervals=5, octaves=3)).eval()
 
 
 @pytest.fixture(scope="module")

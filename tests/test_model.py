@@ -17,7 +17,7 @@ SENTENCE = "a person walks forward"
 @pytest.fixture(scope="module")
 def system() -> NeRM:
     torch.manual_seed(0)
-    stage1 = Stage1Config(field=FieldConfig(width=32, layers=3, latent=16))
+    stage1 = Stage1Config(field=FieldConfig(width=32, layers=3, latent=16, intervals=5))
     stage2 = Stage2Config(denoiser=DenoiserConfig(latent=17, width=32, layers=2, labels=len(LABELS)), sampling_steps=10)
     denoiser = Denoiser(stage2.denoiser)
     torch.nn.init.normal_(denoiser.network.leave.weight, std=0.3)

@@ -51,7 +51,7 @@ def test_mirrored_windows_are_mirror_images():
 
 
 def test_the_true_pose_has_no_loss_and_an_error_has_its_size():
-    field = Field(FieldConfig(width=16, layers=1, latent=4))
+    field = Field(FieldConfig(width=16, layers=1, latent=4, intervals=1))
     joints = torch.from_numpy(MOTIONS[0].joints[None, :16].astype(np.float32))
     pose = Pose(joints[..., 0, :], torch.from_numpy(bone_directions(joints.numpy(), SMPL22)).float())
     fps = torch.tensor([120.0])
@@ -63,9 +63,22 @@ def test_the_true_pose_has_no_loss_and_an_error_has_its_size():
     assert float(loss) == pytest.approx(0.5, rel=1e-3)  # (10 cm)^2, weighted
 
 
+@pytest.mark.parametrize("fps", [20.0, 120.0])
+def test_velocity_errors_are_in_metres_per_second(fps):
+    field = Field(FieldConfig(width=16, layers=1, latent=4, intervals=1))
+    joints = torch.from_numpy(MOTIONS[0].joints[None, :16].astype(np.float32))
+    t = torch.arange(16) / fps
+    directions = torch.from_numpy(bone_directions(joints.numpy(), SMPL22)).float()
+    drifting = Pose(joints[..., 0, :] + torch.stack([0.5 * t, 0 * t, 0 * t], -1), directions)
+    alone, _ = clip_loss(field, drifting, joints, torch.tensor([fps]))
+    loss, parts = clip_loss(field, drifting, joints, torch.tensor([fps]), velocity_weight=0.2)
+    assert float(parts["velocity_mps"]) == pytest.approx(0.5, rel=0.02)
+    assert float(loss - alone) == pytest.approx(0.2 * 0.5 * 0.5**2, rel=0.02)
+
+
 @pytest.mark.parametrize("fps", [20.0, 60.0, 120.0])
 def test_acceleration_errors_are_in_metres_per_second_squared(fps):
-    field = Field(FieldConfig(width=16, layers=1, latent=4))
+    field = Field(FieldConfig(width=16, layers=1, latent=4, intervals=1))
     joints = torch.from_numpy(MOTIONS[0].joints[None, :16].astype(np.float32))
     pose = Pose(joints[..., 0, :], torch.from_numpy(bone_directions(joints.numpy(), SMPL22)).float())
     t = torch.arange(16) / fps
@@ -75,17 +88,19 @@ def test_acceleration_errors_are_in_metres_per_second_squared(fps):
     assert float(parts["acc_mps2"]) == pytest.approx(3.0 * rows / 14, rel=0.02)
 
 
-def test_like_motions_start_with_like_codes():
+@pytest.mark.parametrize("intervals", [0, 5])
+def test_like_motions_start_with_like_codes(intervals):
     torch.manual_seed(0)
     twins = [*MOTIONS[:3], Motion(MOTIONS[0].joints + np.float32(0.001), 120)]
-    codes = initial_codes(load_windows(twins), 16, 10.0)
+    codes = initial_codes(load_windows(twins), FieldConfig(latent=32, intervals=intervals))
     distance = torch.cdist(codes, codes)
     assert distance[0, 3] < 0.3 * distance[0, 1:3].min()
 
 
-def test_a_small_field_learns_its_windows(tmp_path):
+@pytest.mark.parametrize(("intervals", "latent"), [(0, 16), (8, 44)])
+def test_a_small_field_learns_its_windows(tmp_path, intervals, latent):
     torch.manual_seed(0)
-    config = Stage1Config(field=FieldConfig(width=64, layers=3, latent=16), clips=16)
+    config = Stage1Config(field=FieldConfig(width=64, layers=3, latent=latent, intervals=intervals), clips=16)
     task = FieldTask(config, load_windows(MOTIONS))
     before = task.validate()["loss"]
     found = fit(task, Budget(steps=300, device="cpu", precision="no"), tmp_path)

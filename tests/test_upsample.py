@@ -27,7 +27,7 @@ LENGTHS = SMPL22.lengths * np.linspace(0.8, 1.3, 22)
 @pytest.fixture(scope="module")
 def field():
     torch.manual_seed(4)
-    return Field(FieldConfig(width=32, layers=2, latent=8, octaves=3)).eval()
+    return Field(FieldConfig(width=32, layers=2, latent=8, intervals=1, octaves=3)).eval()
 
 
 def walk(seconds=3.0, fps=30.0, lengths=LENGTHS, dtype=np.float64):

@@ -166,7 +166,7 @@ def test_codes_are_sampled_once_and_read_at_every_rate_as_sample_would(reference
     from nerm.stage2 import Stage2Config
 
     torch.manual_seed(0)
-    stage1 = Stage1Config(field=FieldConfig(width=16, layers=2, latent=8))
+    stage1 = Stage1Config(field=FieldConfig(width=16, layers=2, latent=8, intervals=1))
     stage2 = Stage2Config(denoiser=DenoiserConfig(latent=9, width=16, layers=1, labels=1), sampling_steps=3)
     nerm = NeRM(stage1, Field(stage1.field), stage2, Denoiser(stage2.denoiser), torch.zeros(8), torch.eye(8), ["cmu/walk"])
     calls = []
@@ -234,7 +234,7 @@ def test_a_reconstruction_of_what_a_field_wrote_is_exact_at_every_rate():
     from nerm.model import decode
 
     torch.manual_seed(0)
-    field = Field(FieldConfig(width=16, layers=2, latent=8)).eval()
+    field = Field(FieldConfig(width=16, layers=2, latent=8, intervals=1)).eval()
     codes = torch.randn(2, 8)
     motions = [decode(field, codes[0], 1.0, 120.0), decode(field, codes[1], 1.0, 60.0)]
     records = reconstruct(field, motions, codes, [20.0, 60.0, 120.0], "unseen", DRAW)
