@@ -143,7 +143,8 @@ def initial_codes(windows: Windows, config: FieldConfig, spread: float = 0.5) ->
         around = torch.linspace(-step, step, 8, dtype=torch.float64)
     else:
         step, points, around = half, torch.zeros(1, dtype=torch.float64), torch.linspace(-half, half, 64, dtype=torch.float64)
-    position = (((points[:, None] + around).flatten() + windows.seconds[:, None] / 2) * windows.fps[:, None]).round().long()
+    centre = windows.seconds[:, None] / 2 if config.time_normalisation else torch.full((len(windows), 1), half, dtype=torch.float64)
+    position = (((points[:, None] + around).flatten() + centre) * windows.fps[:, None]).round().long()
     outside = (position < 0) | (position >= windows.count[:, None])
     position = torch.minimum(position.clamp(min=0), windows.count[:, None] - 1)
     poses = windows.frames[windows.offset[:, None] + position]
@@ -151,7 +152,7 @@ def initial_codes(windows: Windows, config: FieldConfig, spread: float = 0.5) ->
     poses[:, :, 0] *= 0.3  # metres of path would drown the pose
     features = torch.cat([poses.flatten(2), 0.5 * outside[..., None].float()], dim=-1)
     features = features.reshape(len(windows) * len(points), -1)
-    used = (points.abs() <= windows.seconds[:, None] / 2 + step).flatten()
+    used = ((points + centre >= -step) & (points + centre <= windows.seconds[:, None] + step)).flatten()
     features = (features - features[used].mean(0)) * used[:, None]
     size = config.latent // len(points)
     rank = min(size, *features.shape)

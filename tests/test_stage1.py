@@ -97,6 +97,14 @@ def test_like_motions_start_with_like_codes(intervals):
     assert distance[0, 3] < 0.3 * distance[0, 1:3].min()
 
 
+@pytest.mark.parametrize(("normalised", "unused"), [(True, [0, 1, 6, 7]), (False, [5, 6, 7])])
+def test_control_points_far_outside_a_window_start_at_zero(normalised, unused):
+    config = FieldConfig(latent=32, intervals=5, time_normalisation=normalised)  # points every 2 s, 2 s beyond both ends
+    windows = load_windows([a_motion(120, 4, seed) for seed in range(3)])
+    largest = initial_codes(windows, config).reshape(3, 8, 4).abs().amax((0, 2))
+    assert [k for k in range(8) if largest[k] < 0.12] == unused
+
+
 @pytest.mark.parametrize(("intervals", "latent"), [(0, 16), (8, 44)])
 def test_a_small_field_learns_its_windows(tmp_path, intervals, latent):
     torch.manual_seed(0)
