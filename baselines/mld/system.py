@@ -26,6 +26,7 @@ from baselines.data import Texts
 from baselines.mld.config import MldConfig
 from baselines.mld.denoiser import NOTHING, Denoiser
 from baselines.mld.diffusion import NoiseSettings, reverse, sampler
+from baselines.mld.network import pack
 from baselines.mld.official import inferred, networks, read_official
 from baselines.mld.vae import ActorVae, MldVae
 from baselines.readout import FeatureReadout, load_statistics
@@ -161,6 +162,7 @@ class Mld:
     def decode(self, z: Tensor, frames: int) -> Tensor:
         """One latent [tokens, width] -> normalised features [frames, F]."""
         assert self.vae is not None
+        pack(self.vae.decoder, frames)
         return self.vae.decode(z[None], torch.tensor([frames], device=z.device))[0]
 
     def _features(self, given: Tensor, frames: Sequence[int], seeds: Sequence[int], guidance: float) -> Iterator[Tensor]:
