@@ -150,7 +150,8 @@ class NeRM:
             return self.denoiser(z, k, lengths, text, label, kind)
         twice = [torch.cat([x, x]) for x in (z, k, lengths, text, label)]
         both = self.denoiser(*twice, torch.cat([kind, torch.zeros_like(kind)]))
-        return guided(*both.chunk(2), guidance)
+        conditional, unconditional = both.chunk(2)
+        return guided(conditional, unconditional, guidance)
 
     def _encode(self, conditions: Sequence[Condition]) -> tuple[Tensor, Tensor, Tensor]:
         text = torch.zeros(len(conditions), self.denoiser.config.text)

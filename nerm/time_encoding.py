@@ -38,6 +38,8 @@ class FourierEncoding(nn.Module):
     (1: all open), so that bandwidth grows with what the field has learned.
     """
 
+    frequencies: Tensor
+
     def __init__(self, octaves: int, per_octave: int = 1) -> None:
         super().__init__()
         exponents = torch.arange(octaves * per_octave, dtype=torch.float64) / per_octave

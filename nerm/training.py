@@ -30,7 +30,8 @@ from nerm.errors import InputError
 class Task(Protocol):
     """What is trained. `module(*batch, progress=...)` returns (loss, {name: value}); `batch` draws from the generator it is given."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module: ...
 
     def optimizers(self) -> list[torch.optim.Optimizer]: ...
 
@@ -92,7 +93,8 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
     dense = [p for p in task.module.parameters() if p.requires_grad and not _sparse(p, task.module)]
     average = {name: p.detach().clone() for name, p in _dense_named(task.module)}
     step, before, history = _resume(folder, task.module, average, optimizers, accelerator)
-    begin, saved, validated, recent = time.monotonic(), time.monotonic(), len([h for h in history if "val_loss" in h]), {}
+    begin, saved, validated = time.monotonic(), time.monotonic(), len([h for h in history if "val_loss" in h])
+    recent: dict[str, list] = {}
     bar = tqdm(
         desc=label, total=100, initial=0, unit="%", disable=not accelerator.is_main_process, bar_format="{l_bar}{bar}| {elapsed} {postfix}"
     )
@@ -259,7 +261,7 @@ def _resume(folder: Path, module: nn.Module, average: dict, optimizers: list, ac
         raise InputError(f"{path} is from a run with other settings ({str(error).splitlines()[1].strip()}); give another out=") from None
     average.update(tensors["average"])
     for index, optimizer in enumerate(optimizers):
-        state: dict[int, dict[str, Tensor]] = {}
+        state: dict[int, dict[str, Any]] = {}
         for name, value in tensors["optimizer"].items():
             owner, parameter, key = name.split("/")
             if int(owner) == index:
