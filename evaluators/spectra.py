@@ -30,7 +30,9 @@ def read_spectra(path: Path) -> dict[float, NDArray]:
 
 
 def write_spectra(store: Store, dataset: str, table: Table, tier: str) -> list[Path]:
-    """Write ROOT/<dataset>/<table>.<tier>.spectra.png at the highest rate of the table; nothing if no row has a spectrum."""
+    """Write ROOT/<dataset>/<table>.<tier>.spectra.png at the highest rate of the table; nothing if that rate cannot hold the band, or no row has a spectrum."""
+    if max(table.rates) < 2 * BAND_HZ[1]:
+        return []
     rows: dict[str, NDArray] = {}
     for system in table.system_ids:
         for where in dict.fromkeys((tier, FALLBACK.get(tier, tier))):

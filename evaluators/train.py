@@ -1,7 +1,7 @@
 """python -m evaluators.train: train an extractor, or everything that ships.
 
     python -m evaluators.train extractor=clip minutes=12          train, run the controls, write the weights if they hold
-    python -m evaluators.train recipe=shipped minutes=210         extractors, systems, reference and reports, in one command
+    python -m evaluators.train recipe=shipped minutes=224         extractors, systems, reference and reports, in one command
 
 An extractor that fails a control is not written: its weights stay in its run folder, with the table that says why, and the exit code is 1.
 The recipe shares its minutes equally between everything that is trained; a step whose output is there already is not done again, and
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evaluators.extractors.acceptance import Acceptance
     from nerm.data.corpus import Corpus
 
-USAGE = "usage: python -m evaluators.train extractor=clip|guo minutes=12 | recipe=shipped minutes=210"
+USAGE = "usage: python -m evaluators.train extractor=clip|guo minutes=12 | recipe=shipped minutes=224"
 NAMES = {"clip": "multirate", "guo": "guo"}
 """Extractor in the command -> its name in tables."""
 DECISIVE_FPS = {"multirate": (20.0, 60.0, 120.0), "guo": (20.0,)}
