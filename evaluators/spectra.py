@@ -30,7 +30,10 @@ def read_spectra(path: Path) -> dict[float, NDArray]:
 
 
 def write_spectra(store: Store, dataset: str, table: Table, tier: str) -> list[Path]:
-    """Write ROOT/<dataset>/<table>.<tier>.spectra.png at the highest rate of the table; nothing if that rate cannot hold the band, or no row has a spectrum."""
+    """Write ROOT/<dataset>/<table>.<tier>.spectra.png at the highest rate of the table.
+
+    Nothing if that rate cannot hold the band, or no row has a spectrum.
+    """
     if max(table.rates) < 2 * BAND_HZ[1]:
         return []
     rows: dict[str, NDArray] = {}

@@ -208,12 +208,12 @@ def load_nerm(where: str | Path = "nerm") -> NeRM:
     from nerm.stage2 import Stage2Config
 
     stage1, stage2 = _settings(Stage1Config, facts["stage1"]), _settings(Stage2Config, facts["stage2"])
-    field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
     try:
+        field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
         for module, prefix in ((field_, "field."), (denoiser, "denoiser.")):
             module.load_state_dict({k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
         shift, back = tensors["shift"].float(), tensors["back"].float()
-    except (RuntimeError, KeyError):
+    except (RuntimeError, KeyError, InputError):  # settings that it does not name are the defaults of today
         raise InputError(
             f"{path} is a NeRM model of another version of this package; train it again, or use the version it was made with"
         ) from None

@@ -93,6 +93,8 @@ class CodeCurve(nn.Module):
 
     def __init__(self, intervals: int, latent: int, normalised: bool, longest_s: float) -> None:
         super().__init__()
+        if intervals < 1:
+            raise InputError(f"intervals={intervals}; expected a positive number, or 0 for one code for all times")
         self.intervals, self.points = intervals, intervals + 3
         if latent % self.points:
             raise InputError(f"latent={latent}; a code that is a curve of {intervals} intervals needs a multiple of {self.points}")

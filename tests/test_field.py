@@ -88,6 +88,8 @@ def test_what_a_curve_says_of_one_moment_costs_nothing_elsewhere():
 def test_a_code_that_cannot_be_a_curve_is_refused():
     with pytest.raises(InputError, match="latent=16; a code that is a curve of 4 intervals needs a multiple of 7"):
         a_field(intervals=4)
+    with pytest.raises(InputError, match="intervals=-3; expected a positive number, or 0"):
+        a_field(intervals=-3)
 
 
 def test_codes_cost_the_batch_and_not_the_corpus():
