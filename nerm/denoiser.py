@@ -23,7 +23,8 @@ class DenoiserConfig:
     architecture: str = "mlp"  # mlp | transformer
     latent: int = 561
     width: int = 224
-    layers: int = 3
+    layers: int = 2
+    last: int = 560  # hidden numbers from which the output is read: fewer than the code has would bound its rank (mlp)
     heads: int = 4  # transformer
     condition: int = 64  # mlp
     text: int = 384
@@ -85,7 +86,8 @@ class ModulatedMLP(nn.Module):
         self.modulate = nn.Linear(config.condition, 2 * width * layers)
         self.widen = nn.ModuleList(nn.Linear(width, 2 * width) for _ in range(layers))
         self.narrow = nn.ModuleList(nn.Linear(2 * width, width) for _ in range(layers))
-        self.leave = nn.Linear(width, config.latent)
+        self.last = nn.Linear(width, config.last)
+        self.leave = nn.Linear(config.last, config.latent)
         for layer in (*self.narrow, self.leave):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -96,7 +98,7 @@ class ModulatedMLP(nn.Module):
         h = self.enter(z)
         for index, (norm, widen, narrow) in enumerate(zip(self.norms, self.widen, self.narrow, strict=True)):
             h = h + narrow(F.gelu(widen(torch.addcmul(shift[:, index], norm(h), 1 + scale[:, index]))))
-        return self.leave(h)
+        return self.leave(F.gelu(self.last(F.layer_norm(h, h.shape[-1:]))))
 
 
 class TokenTransformer(nn.Module):

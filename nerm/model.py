@@ -232,8 +232,8 @@ def load_nerm(where: str | Path = "nerm") -> NeRM:
     )
 
 
-def load_stage1(path: Path, corpus: Corpus | None = None) -> tuple[Stage1Config, Field, Tensor, Tensor, Tensor]:
-    """(settings, field, code means [n, d], log-variances [n, d], window numbers [n]) of a file that `train_field` wrote."""
+def load_stage1(path: Path, corpus: Corpus | None = None) -> tuple[Stage1Config, Field, Tensor, Tensor]:
+    """(settings, field, code means [n, d], window numbers [n]) of a file that `train_field` wrote."""
     from nerm.stage1 import Stage1Config
 
     tensors, facts = _read(path)
@@ -246,7 +246,7 @@ def load_stage1(path: Path, corpus: Corpus | None = None) -> tuple[Stage1Config,
     settings = _settings(Stage1Config, facts["stage1"])
     field_ = Field(settings.field)
     field_.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
-    return settings, field_.eval(), tensors["codes.mean"], tensors["codes.logvar"], tensors["codes.window"]
+    return settings, field_.eval(), tensors["codes.mean"], tensors["codes.window"]
 
 
 def field_training(path: Path) -> dict:

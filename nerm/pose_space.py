@@ -32,25 +32,25 @@ class PoseSpace:
         return (z - self.shift) @ self.to
 
 
-def pose_space(field: Field, mean: Tensor, logvar: Tensor, seconds: Tensor, flatness: float, largest: float) -> PoseSpace:
-    """The pose space of codes N(mean [n, d], exp(logvar) [n, d]) of windows that last seconds [n].
+def pose_space(field: Field, codes: Tensor, seconds: Tensor, flatness: float, largest: float) -> PoseSpace:
+    """The pose space of codes [n, d] of windows that last seconds [n].
 
     flatness: deviations are proportional to (variance in poses)^(1/2 - flatness): 0 keeps distances as they are, 1/2 makes all
     coordinates alike; in between, details are denoised after the gist.  largest: deviation of the first coordinate.
     """
-    metric = pose_metric(field, mean, seconds)
+    metric = pose_metric(field, codes, seconds)
     values, vectors = torch.linalg.eigh(metric + 1e-6 * metric.diagonal().mean() * torch.eye(len(metric), dtype=torch.float64))
     root = vectors * values.sqrt() @ vectors.T
     inverse = vectors * values.rsqrt() @ vectors.T
-    centred = (mean - mean.mean(0)).double()
-    covariance = centred.T @ centred / len(centred) + torch.diag(logvar.double().exp().mean(0))
+    centred = (codes - codes.mean(0)).double()
+    covariance = centred.T @ centred / len(centred)
     variance, axes = torch.linalg.eigh(root @ covariance @ root)
     variance, axes = variance.flip(0).clamp(min=1e-12), axes.flip(1)
     deviation = largest * (variance / variance[0]) ** (0.5 - flatness)
     factor = deviation / variance.sqrt()
     weight = factor**-2
     return PoseSpace(
-        mean.mean(0), (axes / factor).T.matmul(inverse).float(), (root @ axes * factor).float(), (weight / weight.mean()).float()
+        codes.mean(0), (axes / factor).T.matmul(inverse).float(), (root @ axes * factor).float(), (weight / weight.mean()).float()
     )
 
 

@@ -36,28 +36,34 @@ class Stage2Config:
     rate: float = 1e-3  # of AdamW, for the rest
     drop: float = 0.1  # conditions left out, for guidance
     text_noise: float = 0.8  # length of the noise on a sentence's embedding, which has length 1
+    crop: float = 0.2  # largest share of a window's duration that is left out at its ends: exact durations would give windows away
     label_share: float = 0.3  # conditions given as a label instead of a sentence
     flatness: float = 0.25  # of the pose space: 0 keeps distances of poses, 1/2 makes all coordinates alike
     largest: float = 2.0  # deviation of its first coordinate
+    gist: float = 0.5  # weight of a coordinate in the loss: its weight in distances of poses to this power, so that details count more
     mirror_size: float = 1.5  # of the mirror sign: the larger, the earlier it is decided
-    mirror_weight: float = 4.0  # of the mirror sign in the loss, against 1 on average for the other numbers of the code
+    mirror_weight: float = 16.0  # of the mirror sign in the loss, against 1 on average for the other numbers of the code
     guidance: float = 1.0  # more moved samples away from recordings (docs/findings.md)
     sampler: str = "ddim"
     sampling_steps: int = 50
 
 
 class DenoiserTask:
-    """Codes of the training windows with their conditions."""
+    """Codes of the training windows with their conditions.
 
-    def __init__(self, config: Stage2Config, field_: Field, mean: Tensor, logvar: Tensor, windows: Tensor, corpus: Corpus) -> None:
+    The codes are the means of stage 1's posteriors. Draws from them would be noise that no denoiser can predict, most of it where it
+    cannot matter: control points beyond the ends of a short window are read at no time, so that their posterior is the prior.
+    """
+
+    def __init__(self, config: Stage2Config, field_: Field, mean: Tensor, windows: Tensor, corpus: Corpus) -> None:
         self.config = config
         rows = corpus.windows.loc[windows.tolist()]
         self.labels = sorted(set(rows["label"]) - {""})
         config.denoiser.labels = len(self.labels)
         config.denoiser.latent = mean.shape[1] + 1
-        self.mean, self.deviation = mean, (0.5 * logvar).exp()
         self.seconds = torch.tensor(rows["seconds"].to_numpy(), dtype=torch.float32)
-        self.space = pose_space(field_, mean, logvar, self.seconds, config.flatness, config.largest)
+        self.space = pose_space(field_, mean, self.seconds, config.flatness, config.largest)
+        self.codes = self.space.enter(mean)
         self.label = torch.tensor([self.labels.index(name) if name else -1 for name in rows["label"]])
         self._embed_captions()
         self.module = DenoiserModule(config, self.space.weight)
@@ -87,17 +93,16 @@ class DenoiserTask:
         ]
 
     def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
-        index = torch.randint(len(self.mean), (self.config.batch,), generator=generator)
+        index = torch.randint(len(self.codes), (self.config.batch,), generator=generator)
         return self.conditioned(index, generator)
 
     def conditioned(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """z, noise, step, seconds, text, label, kind for the windows `index`: codes, mirror signs, sentences and noise drawn anew."""
+        """z, noise, step, seconds, text, label, kind for the windows `index`: mirror signs, sentences and noise drawn anew."""
         count = len(index)
 
         def uniform() -> Tensor:
             return torch.rand(count, generator=generator)
 
-        z = self.mean[index] + self.deviation[index] * torch.randn(count, self.mean.shape[1], generator=generator)
         mirrored = uniform() < 0.5
         label = self.label[index]
         known = label >= 0
@@ -107,9 +112,10 @@ class DenoiserTask:
         use_label = (uniform() < self.config.label_share) & ~(mirrored & self.sided[row])
         kind = torch.where(use_label, LABEL, TEXT)
         kind = torch.where(known & (uniform() >= self.config.drop), kind, NOTHING)
-        z = torch.cat([self.space.enter(z), self.config.mirror_size * (1 - 2 * mirrored[:, None].float())], -1)
+        z = torch.cat([self.codes[index], self.config.mirror_size * (1 - 2 * mirrored[:, None].float())], -1)
         step = torch.randint(STEPS, (count,), generator=generator)
-        return z, torch.randn(z.shape, generator=generator), step, self.seconds[index], text, label, kind
+        seconds = self.seconds[index] * (1 - self.config.crop * uniform())
+        return z, torch.randn(z.shape, generator=generator), step, seconds, text, label, kind
 
     def _reworded(self, row: Tensor, mirrored: Tensor, sentence: Tensor, generator: torch.Generator) -> Tensor:
         """[B, d] unit vectors around a label's sentences: towards another of them, and off by noise.
@@ -126,20 +132,21 @@ class DenoiserTask:
     def validate(self) -> dict[str, float]:
         """The loss on a fixed draw of training codes: how far memorising has come."""
         generator = torch.Generator().manual_seed(7)
-        index = torch.randint(len(self.mean), (1024,), generator=generator)
+        index = torch.randint(len(self.codes), (1024,), generator=generator)
         loss, _ = self.module(*self.conditioned(index, generator), progress=1.0)
         return {"loss": float(loss)}
 
 
 class DenoiserModule(nn.Module):
-    """The denoiser and its loss. weight: [d] of the coordinates in it."""
+    """The denoiser and its loss. weight: [d] of the coordinates in distances of poses."""
 
     weight: Tensor
 
     def __init__(self, config: Stage2Config, weight: Tensor) -> None:
         super().__init__()
         self.prediction = config.prediction
-        self.register_buffer("weight", torch.cat([weight, torch.tensor([config.mirror_weight])]), persistent=False)
+        weight = weight**config.gist
+        self.register_buffer("weight", torch.cat([weight / weight.mean(), torch.tensor([config.mirror_weight])]), persistent=False)
         self.denoiser = Denoiser(config.denoiser)
 
     def forward(
@@ -157,9 +164,9 @@ def train_denoiser(corpus: Corpus, config: Stage2Config, budget: Budget, folder:
     from nerm.model import NeRM, field_training, load_stage1
 
     torch.manual_seed(budget.seed)
-    stage1, field_, mean, logvar, windows = load_stage1(folder / "field.safetensors", corpus)
+    stage1, field_, mean, windows = load_stage1(folder / "field.safetensors", corpus)
     before = field_training(folder / "field.safetensors")
-    task = DenoiserTask(config, field_, mean, logvar, windows, corpus)
+    task = DenoiserTask(config, field_, mean, windows, corpus)
     outcome = fit(task, budget, folder / "denoiser", "denoiser")
     stages = {"field": before, "denoiser": outcome.facts(config.batch)}
     facts = {

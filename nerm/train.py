@@ -11,7 +11,7 @@ from nerm.stage1 import Stage1Config
 from nerm.stage2 import Stage2Config
 from nerm.training import Budget
 
-SHARES = {"field": 0.72, "denoiser": 0.28}
+SHARES = {"field": 0.5, "denoiser": 0.5}
 """Of the budget, with stage=all."""
 SCALES = {
     "shipped": [],

@@ -24,7 +24,7 @@ def codes():
 
 
 def space_of(field, codes, flatness):
-    return pose_space(field, codes, torch.full_like(codes, -9.0), torch.full((len(codes),), SECONDS), flatness, 2.0)
+    return pose_space(field, codes, torch.full((len(codes),), SECONDS), flatness, 2.0)
 
 
 def test_there_and_back_is_the_code(field, codes):

@@ -99,7 +99,7 @@ def trained(path: Path, corpus: Corpus, count: int) -> tuple[Field, list[Motion]
 
     from nerm.model import load_stage1
 
-    _, field, means, _, windows = load_stage1(path, corpus)
+    _, field, means, windows = load_stage1(path, corpus)
     numbers = windows.tolist()
     known = {int(number): place for place, number in reversed(list(enumerate(numbers))) if int(number) in corpus.windows.index}
     chosen = _choose(corpus, list(known), count)
