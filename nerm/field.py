@@ -6,6 +6,7 @@ Nothing in it is per frame, so reading it at 60 fps and keeping every third fram
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,8 +69,8 @@ class Field(nn.Module):
             strength = 1 if self.curve else 2  # a weak start costs thousands of steps
             nn.init.normal_(self.film.weight, std=strength * code**-0.5)
             nn.init.zeros_(self.film.bias)
-        for layer in self.layers:
-            nn.init.normal_(layer.weight, std=(2 / config.width) ** 0.5)
+        for matrix in (p for p in self.layers.parameters() if p.ndim == 2):
+            nn.init.normal_(matrix, std=(2 / config.width) ** 0.5)
         self.leave = nn.LayerNorm(config.width)
         bones = len(SMPL22) - 1
         self.root_head = nn.Linear(config.width, 3)
@@ -78,6 +79,10 @@ class Field(nn.Module):
         self.register_buffer("mean_root", torch.tensor([0.0, 0.9, 0.0]))
         self.register_buffer("root_scale", torch.tensor([1.0, 0.2, 1.0]))
         self.register_buffer("to_joints", _ancestry(), persistent=False)
+
+    def matrices(self) -> list[nn.Parameter]:
+        """The matrices of the hidden layers and of their modulation, which Muon is for."""
+        return [p for name, p in self.named_parameters() if p.ndim == 2 and name.startswith(("layers.", "film."))]
 
     def forward(self, times_s: Tensor, seconds: Tensor, z: Tensor, fps: Tensor | float | None = None, fade: float = 1.0) -> Pose:
         """The pose at times_s [B, m] (seconds from the first frame) of sequences that last seconds [B], with codes z [B, d]."""
@@ -133,9 +138,9 @@ class Codes(nn.Module):
         return mean if noise is None else mean + (0.5 * logvar).exp() * noise, kl
 
 
-def _encoding(config: FieldConfig) -> nn.Module:
+def _encoding(config: FieldConfig) -> NoEncoding | FourierEncoding | CodebookAttention:
     fourier = FourierEncoding(config.octaves, config.per_octave)
-    makers = {
+    makers: dict[str, Callable[[], NoEncoding | FourierEncoding | CodebookAttention]] = {
         "none": NoEncoding,
         "simple": lambda: fourier,
         "codebook": lambda: CodebookAttention(fourier, torch.zeros(config.codebook_size, config.codebook_width)),

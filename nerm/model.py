@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,7 +132,7 @@ class NeRM:
             picked = [x[rows].to(self.device) for x in (lengths, text, label, kind)]
             chunk_seeds = [seeds[i] for i in rows.tolist()]
             z = sample(
-                lambda z, k, given=picked: self._guided(z, k, given, self.stage2.guidance if guidance is None else guidance),
+                partial(self._guided, given=picked, guidance=self.stage2.guidance if guidance is None else guidance),
                 (CHUNK, self.denoiser.config.latent),
                 chunk_seeds,
                 sampler or self.stage2.sampler,

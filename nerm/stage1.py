@@ -98,7 +98,7 @@ class FieldTask:
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         field_, config = self.module.field, self.config
-        matrices = [layer.weight for layer in field_.layers] + ([field_.film.weight] if field_.film is not None else [])
+        matrices = field_.matrices()
         owned = {id(p) for p in matrices}
         return [
             torch.optim.Muon(matrices, lr=config.matrix_rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),

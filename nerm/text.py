@@ -131,7 +131,7 @@ class Clip:
     def beginning(self, text: str, pieces: int) -> str:
         """The text if it has at most so many word pieces, start and end not counted; otherwise what the first ones spell."""
         found = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return text if len(found) <= pieces else self._tokenizer.decode(found[:pieces])
+        return text if len(found) <= pieces else str(self._tokenizer.decode(found[:pieces]))
 
 
 def tokens_of(text: str, tokenizer: Any, model: Any) -> Any:

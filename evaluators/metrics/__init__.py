@@ -212,6 +212,16 @@ _motions(
     **_BAND,
 )
 _motions(
+    "band_error",
+    "8-20 Hz error",
+    "lower",
+    "m^2/s^4",
+    "reconstruction:band_error",
+    "mean power from 8 to 20 Hz of the acceleration of the difference from the recording",
+    takes="motion pairs",
+    **_BAND,
+)
+_motions(
     "band_energy_error",
     "8-20 Hz energy error",
     "lower",

@@ -1,4 +1,4 @@
-"""How far a reconstructed motion is from its original, in millimetres. Both are on one skeleton, at one rate, frame by frame."""
+"""How far a reconstructed motion is from its original. Both are on one skeleton, at one rate, frame by frame."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nerm.errors import InputError
+from nerm.motion.kinematics import band_energy
 
 
 def mre_mm(reconstructed: ArrayLike, original: ArrayLike) -> float:
@@ -21,6 +22,15 @@ def root_path_mm(reconstructed: ArrayLike, original: ArrayLike) -> float:
     """Mean distance of the roots over time in mm. joints [T, J, 3] in metres, in one world frame."""
     x, y = _joints(reconstructed, original)
     return float(1e3 * np.linalg.norm(x[:, 0] - y[:, 0], axis=-1).mean())
+
+
+def band_error(reconstructed: ArrayLike, original: ArrayLike, fps: float) -> float:
+    """Mean power of the acceleration of the difference from 8 to 20 Hz, (m/s^2)^2 per joint: what is wrong there, wave by wave.
+
+    joints [T, J, 3] in metres at fps, at least 50.
+    """
+    x, y = _joints(reconstructed, original)
+    return band_energy(x - y, fps)
 
 
 def _joints(reconstructed: ArrayLike, original: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,5 +1,5 @@
-"""MRE and root path of motions read out of their codes, at every rate: training windows with the codes they were trained with (`train`) and
-test windows with codes fitted to a frozen field (`unseen`).
+"""MRE, root path and 8-20 Hz error of motions read out of their codes, at every rate: training windows with the codes they were trained
+with (`train`) and test windows with codes fitted to a frozen field (`unseen`).
 
 The truth at a rate is the recording's point values there; recordings slower than the rate are left out. It needs motion and the field; it
 knows no extractor.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluators.metrics import metric
-from evaluators.metrics.reconstruction import mre_mm, root_path_mm
+from evaluators.metrics.reconstruction import band_error, mre_mm, root_path_mm
 from evaluators.protocols.clip import Draw, Record
 from evaluators.protocols.rows import Sampled, at_rate
 from nerm.cli import progress
@@ -29,34 +29,39 @@ if TYPE_CHECKING:
     from nerm.data.corpus import Corpus
     from nerm.field import Field
 
-PROTOCOL, VERSION = "reconstruction", 1
-WINDOWS = {"quick": 24, "full": 200, "paper": 200}
-"""Windows of each set, of recordings of 120 fps first: these count at every rate."""
+PROTOCOL, VERSION = "reconstruction", 2
+WINDOWS = {"quick": (24, 24), "full": (700, 200), "paper": (700, 200)}
+"""Training and unseen windows, of recordings of 120 fps first: these count at every rate. Unseen ones take a fit each."""
+BAND_FRAMES = 64
+"""A window needs as many frames for its 8-20 Hz error."""
 
 
 def reconstruct(field: Field, motions: Sequence[Motion], codes: Tensor, rates: Sequence[float], set_: str, draw: Draw) -> list[Record]:
-    """Records of mre and root_path at every rate. motions: canonical, at native rates; codes: [n, d] as `fit_codes` gives them.
+    """Records of mre and root_path at every rate, of band_error where the rate allows it.
 
-    Replications draw windows with replacement.
+    motions: canonical, at native rates; codes: [n, d] as `fit_codes` gives them. Replications draw windows with replacement.
     """
     from nerm.model import decode
 
     found: list[Record] = []
     for fps in rates:
-        errors = []
+        errors: list[tuple[float, float, float]] = []
         for motion, code in zip(motions, codes, strict=True):
             if motion.fps >= fps - 1e-6:
                 truth = at_rate(motion, motion.seconds, fps).joints
                 read = decode(field, code, motion.seconds, fps).joints[: len(truth)]
-                errors.append((mre_mm(read, truth), root_path_mm(read, truth)))
+                high = fps >= metric("band_error").lowest_fps and len(truth) >= BAND_FRAMES
+                errors.append((mre_mm(read, truth), root_path_mm(read, truth), band_error(read, truth, fps) if high else np.nan))
         if not errors:
             continue
         values = np.array(errors)
-        shared = {"fps": fps, "set": set_, "protocol": PROTOCOL, "protocol_version": VERSION, "seed": draw.seed, "n": len(values)}
-        for replication in range(draw.replications):
-            drawn = np.random.default_rng([draw.seed, replication, 6]).integers(len(values), size=len(values))
-            for name, value in zip(("mre", "root_path"), values[drawn].mean(axis=0), strict=True):
-                found.append(shared | {"metric": name, "version": metric(name).version, "replication": replication, "value": value})
+        for name, column in zip(("mre", "root_path", "band_error"), values.T, strict=True):
+            known = column[np.isfinite(column)]
+            shared = {"fps": fps, "set": set_, "protocol": PROTOCOL, "protocol_version": VERSION, "seed": draw.seed, "n": len(known)}
+            shared |= {"metric": name, "version": metric(name).version}
+            for replication in range(draw.replications if len(known) else 0):
+                drawn = np.random.default_rng([draw.seed, replication, 6]).integers(len(known), size=len(known))
+                found.append(shared | {"replication": replication, "value": known[drawn].mean()})
     return found
 
 
@@ -74,23 +79,25 @@ def attach(harness: Harness, corpus: Callable[[], Corpus], codes: Mapping[str, P
         progress(f"reconstruction: left out here ({error})")
         return
     draw = Draw(harness.settings.replications, harness.seed)
-    count = WINDOWS[harness.tier]
+    training, tested = WINDOWS[harness.tier]
 
     def more(system: str) -> list[Record]:
         if system not in fields or opened is None:
             return []
         found = []
         if system in codes:
-            field, motions, known = trained(codes[system], opened, count)
+            field, motions, known = trained(codes[system], opened, training)
             found += reconstruct(field, motions, known, harness.table.rates, "train", draw)
         else:
             progress(f"{system}: reconstruction of training windows needs their codes; give {system}.codes=RUN/field.safetensors")
-        found += unseen(fields[system], opened, count, harness.table.rates, draw)
+        found += unseen(fields[system], opened, tested, harness.table.rates, draw)
         return found
 
     harness.more = more
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in codes.items()}
-    harness.more_key = {name: f"{opened.digest} {count} {digests.get(name, '')}" for name in fields if opened is not None}
+    harness.more_key = {
+        name: f"{opened.digest} {VERSION} {training} {tested} {digests.get(name, '')}" for name in fields if opened is not None
+    }
 
 
 def trained(path: Path, corpus: Corpus, count: int) -> tuple[Field, list[Motion], Any]:

@@ -79,6 +79,7 @@ CASES: dict[str, Callable[[list], float]] = {
     **{f"r_precision_top{k}": joined(lambda x, y, *_, k=k: r.r_precision(x, y, r.pools(len(x), 3, 16))[k - 1]) for k in (1, 2, 3)},
     "mre": averaged(pair_of_joints(reconstruction.mre_mm)),
     "root_path": averaged(pair_of_joints(reconstruction.root_path_mm)),
+    "band_error": averaged(lambda a, b: reconstruction.band_error(a.joints, b.joints, a.fps)),
     **{name: averaged(measure) for name, measure in physical.PER_MOTION.items()},
     "band_energy_error": of_all(physical.band_energy_error),
 }

@@ -158,6 +158,20 @@ def test_reconstruction_error_ignores_the_root_path_and_nothing_else():
         reconstruction.mre_mm(joints[:-1], joints)
 
 
+def test_the_8_to_20_hz_error_is_the_power_of_what_is_wrong_there_whatever_the_energies_are():
+    fps, hz, size = 120.0, 12.0, 1e-3
+    t = np.arange(480) / fps
+    still = np.zeros((480, 22, 3))
+    wave, other = still.copy(), still.copy()
+    wave[..., 0], other[..., 0] = size * np.sin(2 * np.pi * hz * t)[:, None], size * np.cos(2 * np.pi * hz * t)[:, None]
+    power = (size * (2 * np.pi * hz) ** 2) ** 2 / 2
+    assert reconstruction.band_error(wave, still, fps) == pytest.approx(power, rel=0.1)
+    assert reconstruction.band_error(wave, other, fps) == pytest.approx(2 * power, rel=0.1)  # equal energy, out of phase
+    slow = still.copy()
+    slow[..., 0] = 0.1 * np.sin(2 * np.pi * 2.0 * t)[:, None]
+    assert reconstruction.band_error(slow, still, fps) < 0.05 * power
+
+
 def test_intervals_are_those_of_the_field_and_one_replication_has_none():
     values = np.random.default_rng(0).normal(5, 2, 400)
     mean, half = intervals.interval(values)
