@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -208,16 +209,14 @@ def load_nerm(where: str | Path = "nerm") -> NeRM:
     from nerm.stage1 import Stage1Config
     from nerm.stage2 import Stage2Config
 
-    stage1, stage2 = _settings(Stage1Config, facts["stage1"]), _settings(Stage2Config, facts["stage2"])
     try:
+        stage1, stage2 = _settings(Stage1Config, facts["stage1"]), _settings(Stage2Config, facts["stage2"])
         field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
         for module, prefix in ((field_, "field."), (denoiser, "denoiser.")):
             module.load_state_dict({k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
         shift, back = tensors["shift"].float(), tensors["back"].float()
-    except (RuntimeError, KeyError, InputError):  # settings that it does not name are the defaults of today
-        raise InputError(
-            f"{path} is a NeRM model of another version of this package; train it again, or use the version it was made with"
-        ) from None
+    except (RuntimeError, KeyError, InputError, OmegaConfBaseException):  # settings that it does not name are the defaults of today
+        raise _another_version(path, "NeRM model") from None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return NeRM(
         stage1,
@@ -244,9 +243,12 @@ def load_stage1(path: Path, corpus: Corpus | None = None) -> tuple[Stage1Config,
         raise InputError(
             f"{path} was trained on another version of the corpus ({facts['corpus'][:12]}, here {corpus.digest[:12]}); train it again"
         )
-    settings = _settings(Stage1Config, facts["stage1"])
-    field_ = Field(settings.field)
-    field_.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
+    try:
+        settings = _settings(Stage1Config, facts["stage1"])
+        field_ = Field(settings.field)
+        field_.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
+    except (RuntimeError, KeyError, InputError, OmegaConfBaseException):
+        raise _another_version(path, "field") from None
     return settings, field_.eval(), tensors["codes.mean"], tensors["codes.window"]
 
 
@@ -268,6 +270,10 @@ def model_path(where: str | Path) -> Path:
             return candidate
     shipped = sorted(p.stem for p in (Path(__file__).resolve().parents[1] / MODELS).glob("nerm*.safetensors"))
     raise InputError(f"no model '{where}'; shipped are {', '.join(shipped) or 'none'}: train one with python -m nerm.train")
+
+
+def _another_version(path: Path, what: str) -> InputError:
+    return InputError(f"{path} is a {what} of another version of this package; train it again, or use the version it was made with")
 
 
 def _settings(schema: type, text: str):  # type: ignore[no-untyped-def]
