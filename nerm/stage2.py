@@ -16,6 +16,7 @@ from nerm.data.captions import load_captions, mirror_caption
 from nerm.data.corpus import Corpus
 from nerm.denoiser import Denoiser, DenoiserConfig
 from nerm.diffusion import STEPS, add_noise, target
+from nerm.errors import InputError
 from nerm.field import Field
 from nerm.pose_space import pose_space
 from nerm.text import load_text_encoder
@@ -56,6 +57,8 @@ class DenoiserTask:
     """
 
     def __init__(self, config: Stage2Config, field_: Field, mean: Tensor, windows: Tensor, corpus: Corpus) -> None:
+        if not 0 <= config.crop < 1:
+            raise InputError(f"stage2.crop={config.crop:g}; expected a share of a window's duration, at least 0 and below 1")
         self.config = config
         rows = corpus.windows.loc[windows.tolist()]
         self.labels = sorted(set(rows["label"]) - {""})

@@ -1,8 +1,10 @@
 """What the denoiser is trained on: codes, sentences reworded and mirror images; and its optimisers."""
 
+import pytest
 import torch
 
 from nerm.denoiser import Denoiser, DenoiserConfig
+from nerm.errors import InputError
 from nerm.stage2 import LABEL, TEXT, DenoiserTask, Stage2Config
 
 
@@ -60,6 +62,12 @@ def test_durations_are_those_of_a_windows_middle_part():
     seconds = task.conditioned(index, torch.Generator().manual_seed(0))[3]
     share = seconds / task.seconds[index]
     assert share.max() <= 1 and share.min() >= 1 - task.config.crop and share.std() > 0.2 * task.config.crop
+
+
+@pytest.mark.parametrize("crop", [-0.1, 1.0])
+def test_a_crop_that_is_no_share_is_refused(crop):
+    with pytest.raises(InputError, match="expected a share of a window's duration"):
+        DenoiserTask(Stage2Config(crop=crop), None, torch.zeros(1, 4), torch.tensor([0]), None)
 
 
 def test_batches_are_drawn_from_all_windows():
