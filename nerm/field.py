@@ -6,6 +6,7 @@ Nothing in it is per frame, so reading it at 60 fps and keeping every third fram
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,6 +36,9 @@ class FieldConfig:
     conditioning: str = "film"  # film | concatenation
     variational: bool = True
     longest_s: float = 10.0
+    texture: int = 0  # frequencies beside the octaves, evenly spaced between the two below; opened by nerm.refinement
+    texture_low_hz: float = 7.0
+    texture_high_hz: float = 22.0
     codebook_size: int = 512
     codebook_width: int = 64
 
@@ -62,6 +66,7 @@ class Field(nn.Module):
         concatenated = config.conditioning == "concatenation"
         size = self.encoding.size + int(config.rate_input) + concatenated * code
         self.enter = nn.Linear(size, config.width)
+        self.texture = Texture(config) if config.texture else None
         self.norms = nn.ModuleList(nn.LayerNorm(config.width, elementwise_affine=concatenated) for _ in range(config.layers))
         self.layers = nn.ModuleList(nn.Linear(config.width, config.width) for _ in range(config.layers))
         self.film = None if concatenated else nn.Linear(code, 2 * config.width * config.layers)
@@ -99,6 +104,8 @@ class Field(nn.Module):
         else:
             modulation = self.film(code).split(config.width, -1)  # scale, shift of every layer in turn: [B, m or 1, W]
         h = self.enter(torch.cat(parts, dim=-1))
+        if self.texture is not None:
+            h = h + self.texture(times_s)
         for index, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
             x = norm(h)
             if modulation is not None:
@@ -113,6 +120,24 @@ class Field(nn.Module):
     def joints(self, pose: Pose) -> Tensor:
         """Joint positions [..., 22, 3] relative to the root, metres."""
         return torch.einsum("jb,...bc->...jc", self.to_joints, pose.directions)
+
+
+class Texture(nn.Module):
+    """Waves of the upper bands, silent at first: octaves are too far apart there for what is noise in recordings."""
+
+    angular: Tensor
+
+    def __init__(self, config: FieldConfig) -> None:
+        super().__init__()
+        spaced = torch.linspace(config.texture_low_hz, config.texture_high_hz, config.texture, dtype=torch.float64)
+        self.register_buffer("angular", 2 * math.pi * spaced, persistent=False)
+        self.mix = nn.Linear(2 * config.texture, config.width, bias=False)
+        nn.init.zeros_(self.mix.weight)
+
+    def forward(self, times_s: Tensor) -> Tensor:
+        """[B, m] seconds -> [B, m, width]."""
+        phase = times_s[..., None].double() * self.angular
+        return self.mix(torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1).float())
 
 
 class Codes(nn.Module):

@@ -118,8 +118,9 @@ class NeRM:
         seeds: Sequence[int],
         guidance: float | None = None,
         sampler: str | None = None,
+        chunk: int = CHUNK,
     ) -> Tensor:
-        """Codes [n, d + 1] in the field's units, with the mirror sign last."""
+        """Codes [n, d + 1] in the field's units, with the mirror sign last. A larger chunk is faster and differs in the last digits."""
         if not len(conditions) == len(seconds) == len(seeds):
             raise InputError(f"{len(conditions)} conditions, {len(seconds)} durations and {len(seeds)} seeds; give one of each per motion")
         for length in seconds:
@@ -128,13 +129,13 @@ class NeRM:
         text, label, kind = self._encode(conditions)
         lengths = torch.as_tensor(list(seconds), dtype=torch.float32)
         found = []
-        for start in range(0, len(conditions), CHUNK):
-            rows = torch.arange(start, start + CHUNK).clamp(max=len(conditions) - 1)
+        for start in range(0, len(conditions), chunk):
+            rows = torch.arange(start, start + chunk).clamp(max=len(conditions) - 1)
             picked = [x[rows].to(self.device) for x in (lengths, text, label, kind)]
             chunk_seeds = [seeds[i] for i in rows.tolist()]
             z = sample(
                 partial(self._guided, given=picked, guidance=self.stage2.guidance if guidance is None else guidance),
-                (CHUNK, self.denoiser.config.latent),
+                (chunk, self.denoiser.config.latent),
                 chunk_seeds,
                 sampler or self.stage2.sampler,
                 self.stage2.sampling_steps,

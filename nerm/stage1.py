@@ -115,18 +115,20 @@ class FieldTask:
         return (*draw_clips(self.windows, index, config.clip_frames, generator, lowest_only), noise)
 
     def validate(self) -> dict[str, float]:
-        """Reconstruction of 64 training windows (an auto-decoder has no other without fitting)."""
-        from nerm.model import decode
+        return reconstruction_error(self.module.field, self.module.codes.mean.weight.detach(), self.windows)
 
-        chosen = torch.linspace(0, len(self.windows) - 1, 64).long()
-        error, root = [], []
-        for index in chosen.tolist():
-            truth = window_joints(self.windows, index)
-            z = self.module.codes.mean.weight[index].detach()
-            found = decode(self.module.field, z, float(self.windows.seconds[index]), float(self.windows.fps[index])).joints
-            error.append(np.linalg.norm((found - found[:, :1]) - (truth - truth[:, :1]), axis=-1).mean() * 1000)
-            root.append(np.linalg.norm(found[:, 0] - truth[:, 0], axis=-1).mean() * 1000)
-        return {"loss": float(np.mean(error)), "root_mm": float(np.mean(root))}
+
+def reconstruction_error(field_: Field, codes: Tensor, windows: Windows, count: int = 64) -> dict[str, float]:
+    """Of so many training windows (an auto-decoder has no others without fitting), mm: joints about the root, and the root's path."""
+    from nerm.model import decode
+
+    error, root = [], []
+    for index in torch.linspace(0, len(windows) - 1, count).long().tolist():
+        truth = window_joints(windows, index)
+        found = decode(field_, codes[index], float(windows.seconds[index]), float(windows.fps[index])).joints
+        error.append(np.linalg.norm((found - found[:, :1]) - (truth - truth[:, :1]), axis=-1).mean() * 1000)
+        root.append(np.linalg.norm(found[:, 0] - truth[:, 0], axis=-1).mean() * 1000)
+    return {"loss": float(np.mean(error)), "root_mm": float(np.mean(root))}
 
 
 def initial_codes(windows: Windows, config: FieldConfig, spread: float = 0.5) -> Tensor:

@@ -1,17 +1,18 @@
-"""python -m nerm.train dataset=multirate stage=all minutes=60: both stages of NeRM, annealed to the time they are given, resumable."""
+"""python -m nerm.train dataset=multirate stage=all minutes=60: the stages of NeRM, annealed to the time they are given, resumable."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nerm.cli import choose, parse, progress, run
+from nerm.refinement import RefinementConfig
 from nerm.stage1 import Stage1Config
 from nerm.stage2 import Stage2Config
-from nerm.training import Budget
+from nerm.training import Budget, Fit
 
-SHARES = {"field": 0.5, "denoiser": 0.5}
+SHARES = {"field": 0.5, "denoiser": 0.375, "refinement": 0.125}
 """Of the budget, with stage=all."""
 SCALES = {
     "shipped": [],
@@ -37,7 +38,7 @@ class Train:
 
     dataset: str = "multirate"
     scale: str = "shipped"
-    stage: str = "all"  # field | denoiser | all
+    stage: str = "all"  # field | denoiser | refinement | all
     minutes: float | None = None
     steps: int | None = None
     out: str = "runs/nerm"
@@ -47,6 +48,7 @@ class Train:
     threads: int = 0
     stage1: Stage1Config = field(default_factory=Stage1Config)
     stage2: Stage2Config = field(default_factory=Stage2Config)
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     import torch
 
     from nerm.data.corpus import load_corpus
+    from nerm.refinement import refine
     from nerm.stage1 import train_field
     from nerm.stage2 import train_denoiser
 
@@ -69,18 +72,21 @@ def main(arguments: Sequence[str]) -> int:
         share = shares[stage]
         return Budget(
             minutes=settings.minutes * share if settings.minutes else None,
-            steps=int(settings.steps * share) if settings.steps else None,
+            steps=max(int(settings.steps * share), 1) if settings.steps else None,
             seed=settings.seed,
             device=settings.device,
             precision=settings.precision,
         )
 
-    if "field" in shares:
-        outcome = train_field(corpus, settings.stage1, budget("field"), out)
-        progress(f"field: {outcome.steps} steps in {outcome.seconds / 60:.1f} min on {outcome.device}: {outcome.history[-1]}")
-    if "denoiser" in shares:
-        outcome = train_denoiser(corpus, settings.stage2, budget("denoiser"), out)
-        progress(f"denoiser: {outcome.steps} steps in {outcome.seconds / 60:.1f} min on {outcome.device}: {outcome.history[-1]}")
+    stages: dict[str, Callable[[Budget], Fit]] = {
+        "field": lambda budget: train_field(corpus, settings.stage1, budget, out),
+        "denoiser": lambda budget: train_denoiser(corpus, settings.stage2, budget, out),
+        "refinement": lambda budget: refine(corpus, settings.refinement, budget, out),
+    }
+    for stage in shares:
+        outcome = stages[stage](budget(stage))
+        progress(f"{stage}: {outcome.steps} steps in {outcome.seconds / 60:.1f} min on {outcome.device}: {outcome.history[-1]}")
+    if "field" not in shares or len(shares) > 1:
         progress(f"the system is {out / 'nerm.safetensors'}")
     return 0
 

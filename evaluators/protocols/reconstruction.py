@@ -86,8 +86,8 @@ def attach(harness: Harness, corpus: Callable[[], Corpus], codes: Mapping[str, P
             return []
         found = []
         if system in codes:
-            field, motions, known = trained(codes[system], opened, training)
-            found += reconstruct(field, motions, known, harness.table.rates, "train", draw)
+            motions, known = trained(codes[system], opened, training)
+            found += reconstruct(fields[system], motions, known, harness.table.rates, "train", draw)
         else:
             progress(f"{system}: reconstruction of training windows needs their codes; give {system}.codes=RUN/field.safetensors")
         found += unseen(fields[system], opened, tested, harness.table.rates, draw)
@@ -100,17 +100,17 @@ def attach(harness: Harness, corpus: Callable[[], Corpus], codes: Mapping[str, P
     }
 
 
-def trained(path: Path, corpus: Corpus, count: int) -> tuple[Field, list[Motion], Any]:
-    """The field of a training run, and `count` of its windows with their codes."""
+def trained(path: Path, corpus: Corpus, count: int) -> tuple[list[Motion], Any]:
+    """`count` windows of a training run with their codes."""
     import torch
 
     from nerm.model import load_stage1
 
-    _, field, means, windows = load_stage1(path, corpus)
+    _, _, means, windows = load_stage1(path, corpus)
     numbers = windows.tolist()
     known = {int(number): place for place, number in reversed(list(enumerate(numbers))) if int(number) in corpus.windows.index}
     chosen = _choose(corpus, list(known), count)
-    return field, [corpus.window(number) for number in chosen], means[torch.tensor([known[number] for number in chosen])]
+    return [corpus.window(number) for number in chosen], means[torch.tensor([known[number] for number in chosen])]
 
 
 def unseen(field: Field, corpus: Corpus, count: int, rates: Sequence[float], draw: Draw) -> list[Record]:

@@ -1,0 +1,72 @@
+"""The critic of the refinement: is a clip a recording's, or read out of a code? It knows clips and their rates; it knows no field.
+
+A clip is described as its reader would describe it at any rate: joints about the root's place on the ground, velocities and accelerations
+in SI units, in the axes of its middle frame.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nerm.motion import SMPL22
+
+FEATURES = 3 * 3 * len(SMPL22)
+"""Values per frame: joints (m), velocities (m/s), accelerations (m/s^2)."""
+
+
+def canonical(joints: Tensor) -> Tensor:
+    """Clips [n, m, 22, 3] moved and turned so that the root is above the origin and faces +z at the middle frame; heights unchanged."""
+    middle = joints[:, joints.shape[1] // 2]
+    left_hip, right_hip, left_shoulder, right_shoulder = (SMPL22.index(n) for n in ("l_hip", "r_hip", "l_shoulder", "r_shoulder"))
+    across = (middle[:, left_hip] - middle[:, right_hip]) + (middle[:, left_shoulder] - middle[:, right_shoulder])
+    yaw = torch.atan2(-across[:, 2], across[:, 0])
+    cos, sin, zero, one = torch.cos(yaw), torch.sin(yaw), torch.zeros_like(yaw), torch.ones_like(yaw)
+    turn = torch.stack([cos, zero, -sin, zero, one, zero, sin, zero, cos], -1).unflatten(-1, (3, 3))
+    return torch.einsum("nij,nmkj->nmki", turn, joints - _on_ground(middle[:, None, :1]))
+
+
+def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
+    """joints: [n, m, 22, 3] metres at fps [n] -> [n, m - 2, 198], first and second differences included."""
+    place = canonical(joints)
+    rate = fps.to(place.dtype)[:, None, None, None]
+    velocity = torch.diff(place, dim=1) * rate
+    acceleration = torch.diff(velocity, dim=1) * rate
+    place = place[:, 1:-1]
+    root = place[:, :, :1]
+    about = torch.cat([root, place[:, :, 1:] - _on_ground(root)], dim=2)
+    return torch.cat([about.flatten(2), velocity[:, 1:].flatten(2), acceleration.flatten(2)], dim=-1)
+
+
+def _on_ground(x: Tensor) -> Tensor:
+    return x * x.new_tensor([1.0, 0.0, 1.0])
+
+
+class Critic(nn.Module):
+    """Convolutions over the frames of a clip; the mean over what is left of them is the verdict. asinh keeps an impact from deciding alone.
+
+    mean, std: [198] of recordings' features.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor, width: int = 192) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+        self.enter = nn.Conv1d(FEATURES + 1, width, 3, padding=1)
+        self.mix = nn.Conv1d(width, width, 3, padding=1)
+        self.halve = nn.ModuleList(nn.Conv1d(width, width, 3, stride=2, padding=1) for _ in range(2))
+        self.leave = nn.Conv1d(width, 1, 1)
+
+    def forward(self, features: Tensor, fps: Tensor) -> Tensor:
+        """features: [n, m, 198] at fps [n] -> verdicts [n], larger for recordings."""
+        x = torch.asinh(2 * (features - self.mean) / self.std)
+        rate = torch.log2(fps.to(x.dtype) / 60)[:, None, None].expand(*x.shape[:2], 1)
+        h = F.leaky_relu(self.enter(torch.cat([x, rate], -1).transpose(1, 2)), 0.2)
+        h = h + F.leaky_relu(self.mix(h), 0.2)
+        for layer in self.halve:
+            h = F.leaky_relu(layer(h), 0.2)
+        return self.leave(h).mean((1, 2))

@@ -1,0 +1,123 @@
+"""The critic and the refinement: what it sees, who learns from what, and a refined field that reads like recordings."""
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+
+from nerm.critic import Critic, clip_features
+from nerm.errors import InputError
+from nerm.field import Field, FieldConfig
+from nerm.model import decode
+from nerm.motion import SMPL22, Motion
+from nerm.motion.skeleton import joints_from_directions
+from nerm.refinement import RefinementConfig, RefinementTask, refined_shape
+from nerm.stage1 import load_windows
+from nerm.training import Budget, fit
+
+SHAPE = FieldConfig(width=32, layers=2, latent=16, intervals=0)
+SMALL = RefinementConfig(clips=16, clip_frames=8, sampled=0.5)
+
+
+def a_motion(fps: float, seconds: float, seed: int) -> Motion:
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * fps) + 1) / fps
+    waves = 0.2 * np.sin(2 * np.pi * rng.uniform(0.2, 2, 66) * t[:, None] + rng.uniform(0, 6, 66))
+    directions = SMPL22.offsets[1:] / SMPL22.lengths[1:, None] + waves[:, 3:].reshape(-1, 21, 3)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    return Motion(joints_from_directions(waves[:, :3] + [0, 0.9, 0], directions, SMPL22), fps).canonical()
+
+
+MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4), (60, 3), (120, 2.0)])]
+
+
+def a_task(shape: FieldConfig = SHAPE, config: RefinementConfig = SMALL) -> RefinementTask:
+    torch.manual_seed(0)
+    codes, sampled = torch.randn(3, 16), torch.randn(2, 3, 16)
+    return RefinementTask(config, 0.1, Field(shape), codes, sampled, load_windows(MOTIONS))
+
+
+def clips(count: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    starts = range(0, 10 * count, 10)
+    return torch.stack([torch.from_numpy(MOTIONS[0].joints[s : s + 8].astype(np.float32)) for s in starts]), torch.full((count,), 120.0)
+
+
+def test_the_critic_does_not_see_where_a_clip_is_and_which_way_it_faces():
+    joints, fps = clips()
+    turn = torch.tensor([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+    elsewhere = joints @ turn.T + torch.tensor([3.0, 0, -2])
+    assert torch.allclose(clip_features(joints, fps), clip_features(elsewhere, fps), atol=0.05)  # accelerations: 1e-6 m x 120^2
+    higher = joints + torch.tensor([0.0, 0.1, 0.0])
+    assert (clip_features(higher, fps) - clip_features(joints, fps))[..., 1].mean() == pytest.approx(0.1, abs=1e-4)
+
+
+def test_the_critic_sees_velocity_and_acceleration_in_si_units():
+    t = torch.arange(8) / 60
+    joints = clips(1)[0][:, :1].expand(1, 8, 22, 3).clone()
+    joints[..., 1] += (0.5 * 3 * t**2)[None, :, None]
+    features = clip_features(joints, torch.tensor([60.0])).unflatten(-1, (3, 22, 3))
+    assert torch.allclose(features[0, :, 2, :, 1], torch.tensor(3.0), atol=0.02)
+    assert torch.allclose(torch.diff(features[0, :, 1, :, 1], dim=0), torch.tensor(3.0 / 60), atol=1e-3)
+
+
+def gradients(adversarial: float) -> tuple[dict, dict]:
+    task = a_task(config=replace(SMALL, adversarial=adversarial))
+    batch = task.batch(torch.Generator().manual_seed(0), 0.5)
+    task.module(*batch, progress=0.5)[0].backward()
+    named = {name: p.grad for name, p in task.module.named_parameters() if p.grad is not None}
+    return tuple({k: v for k, v in named.items() if k.startswith(part)} for part in ("field.", "critic."))
+
+
+def test_neither_side_learns_from_the_others_loss():
+    (field_without, critic_without), (field_with, critic_with) = gradients(0.0), gradients(5.0)
+    assert any(not torch.allclose(field_with[k], field_without[k]) for k in field_with)
+    assert critic_with and all(torch.equal(critic_with[k], critic_without[k]) for k in critic_with)
+    task = a_task(config=replace(SMALL, adversarial=0.0, penalty=0.0))
+    task.module(*task.batch(torch.Generator().manual_seed(0), 0.5), progress=0.5)[0].backward()
+    alone = {k: p.grad for k, p in task.module.field.named_parameters() if p.grad is not None}
+    assert all(torch.allclose(field_without[f"field.{k}"], g) for k, g in alone.items())  # the penalty ends at the clips too
+
+
+def test_half_of_the_clips_are_read_from_sampled_codes():
+    task = a_task()
+    z = task.batch(torch.Generator().manual_seed(0), 0.5)[0]
+    assert all((row == task.sampled.flatten(0, 1)).all(-1).any() for row in z[:8])
+    assert all((row == task.codes).all(-1).any() for row in z[8:])
+
+
+def test_the_critic_learns_to_tell_and_the_field_learns_to_pass(tmp_path):
+    task = a_task(config=replace(SMALL, clips=32, adversarial=1.0))
+    found = fit(task, Budget(steps=150, device="cpu", average=0.9, clip=0.0), tmp_path)
+    first, last = found.history[0], found.history[-1]
+    assert first["right"] > 0.7  # an untrained field is no match
+    assert last["loss"] < first["loss"] and np.isfinite(last["fooled"])
+
+
+def test_texture_is_silent_at_first_and_holds_its_frequencies_at_every_rate():
+    shape = replace(SHAPE, texture=4)
+    plain, field_ = Field(SHAPE).eval(), Field(shape).eval()
+    field_.load_state_dict(field_.state_dict() | plain.state_dict())
+    z = torch.randn(16, generator=torch.Generator().manual_seed(0))
+    assert np.array_equal(decode(plain, z, 2.0, 60).joints, decode(field_, z, 2.0, 60).joints)
+    torch.nn.init.normal_(field_.texture.mix.weight, std=0.3)
+    fine, coarse = decode(field_, z, 2.0, 60).joints, decode(field_, z, 2.0, 20).joints
+    assert np.allclose(fine[::3], coarse, atol=1e-5) and np.abs(fine - decode(plain, z, 2.0, 60).joints).max() > 1e-3
+
+
+def test_recordings_too_slow_for_texture_leave_it_out():
+    assert refined_shape(SHAPE, 16, 120.0).texture == 16
+    assert refined_shape(SHAPE, 16, 20.0) == SHAPE
+    assert asdict(refined_shape(SHAPE, 16, 60.0))["texture"] == 16
+
+
+def test_a_share_of_sampled_clips_that_leaves_no_recordings_is_refused():
+    with pytest.raises(InputError, match="expected a share of the clips"):
+        a_task(config=replace(SMALL, sampled=1.0))
+
+
+def test_verdicts_are_one_number_a_clip():
+    joints, fps = clips()
+    features = clip_features(joints, fps)
+    critic = Critic(features.mean((0, 1)), features.std((0, 1)), width=16)
+    assert critic(features, fps).shape == (8,)
