@@ -10,21 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nerm.clips import canonical, on_ground
 from nerm.motion import SMPL22
 
 FEATURES = 3 * 3 * len(SMPL22)
 """Values per frame: joints (m), velocities (m/s), accelerations (m/s^2)."""
-
-
-def canonical(joints: Tensor) -> Tensor:
-    """Clips [n, m, 22, 3] moved and turned so that the root is above the origin and faces +z at the middle frame; heights unchanged."""
-    middle = joints[:, joints.shape[1] // 2]
-    left_hip, right_hip, left_shoulder, right_shoulder = (SMPL22.index(n) for n in ("l_hip", "r_hip", "l_shoulder", "r_shoulder"))
-    across = (middle[:, left_hip] - middle[:, right_hip]) + (middle[:, left_shoulder] - middle[:, right_shoulder])
-    yaw = torch.atan2(-across[:, 2], across[:, 0])
-    cos, sin, zero, one = torch.cos(yaw), torch.sin(yaw), torch.zeros_like(yaw), torch.ones_like(yaw)
-    turn = torch.stack([cos, zero, -sin, zero, one, zero, sin, zero, cos], -1).unflatten(-1, (3, 3))
-    return torch.einsum("nij,nmkj->nmki", turn, joints - _on_ground(middle[:, None, :1]))
 
 
 def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
@@ -35,12 +25,8 @@ def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
     acceleration = torch.diff(velocity, dim=1) * rate
     place = place[:, 1:-1]
     root = place[:, :, :1]
-    about = torch.cat([root, place[:, :, 1:] - _on_ground(root)], dim=2)
+    about = torch.cat([root, place[:, :, 1:] - on_ground(root)], dim=2)
     return torch.cat([about.flatten(2), velocity[:, 1:].flatten(2), acceleration.flatten(2)], dim=-1)
-
-
-def _on_ground(x: Tensor) -> Tensor:
-    return x * x.new_tensor([1.0, 0.0, 1.0])
 
 
 class Critic(nn.Module):

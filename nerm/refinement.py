@@ -143,8 +143,8 @@ def refine(corpus: Corpus, config: RefinementConfig, budget: Budget, folder: Pat
     facts = outcome.facts(config.clips)
     model.facts["parameters"] = sum(p.numel() for part in (field_, model.denoiser) for p in part.parameters())
     for key in ("steps", "samples"):
-        model.facts[key] = model.facts[key] | {"refinement": facts[key]}
-    model.facts["seconds"] = round(model.facts["seconds"] + facts["seconds"] - model.facts.get("refinement_seconds", 0.0), 1)
+        model.facts[key] = model.facts.get(key, {}) | {"refinement": facts[key]}
+    model.facts["seconds"] = round(model.facts.get("seconds", 0.0) + facts["seconds"] - model.facts.get("refinement_seconds", 0.0), 1)
     model.facts["refinement_seconds"] = facts["seconds"]
     model.stage1, model.field = replace(settings, field=shape), field_
     model.save(folder / "nerm.safetensors")

@@ -44,8 +44,8 @@ class Stage2Config:
     gist: float = 0.5  # weight of a coordinate in the loss: its weight in distances of poses to this power, so that details count more
     mirror_size: float = 1.5  # of the mirror sign: the larger, the earlier it is decided
     mirror_weight: float = 16.0  # of the mirror sign in the loss, against 1 on average for the other numbers of the code
-    guidance: float = 1.0  # more moved samples away from recordings (docs/findings.md)
-    sampler: str = "ddim"
+    guidance: float = 1.6  # with the sampler chosen on labels that training had not seen (docs/findings.md)
+    sampler: str = "ddpm"
     sampling_steps: int = 50
 
 

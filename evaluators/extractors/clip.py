@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nerm.atomic import replacing
+from nerm.clips import canonical, centre_frame, on_ground
 from nerm.errors import InputError
 from nerm.motion import SMPL22
 from nerm.motion.kinematics import derivative, lowpass
@@ -87,22 +88,6 @@ class Block(nn.Sequential):
         super().__init__(nn.GroupNorm(1, width), wide, nn.GELU(), nn.Conv1d(2 * width, width, 1))
 
 
-def centre_frame(frames: int) -> int:
-    """The frame that gives a clip its origin in time, place and heading."""
-    return frames // 2
-
-
-def canonical(joints: Tensor) -> Tensor:
-    """Clips [n, m, 22, 3] moved and turned so that the root is above the origin and faces +z at the centre frame; heights unchanged."""
-    centre = joints[:, centre_frame(joints.shape[1])]
-    left_hip, right_hip, left_shoulder, right_shoulder = (SMPL22.index(n) for n in ("l_hip", "r_hip", "l_shoulder", "r_shoulder"))
-    across = (centre[:, left_hip] - centre[:, right_hip]) + (centre[:, left_shoulder] - centre[:, right_shoulder])
-    yaw = torch.atan2(-across[:, 2], across[:, 0])
-    cos, sin, zero, one = torch.cos(yaw), torch.sin(yaw), torch.zeros_like(yaw), torch.ones_like(yaw)
-    turn = torch.stack([cos, zero, -sin, zero, one, zero, sin, zero, cos], -1).unflatten(-1, (3, 3))
-    return torch.einsum("nij,nmkj->nmki", turn, joints - _on_ground(centre[:, None, :1]))
-
-
 def clip_features(joints: NDArray | Tensor, fps: float, config: ClipConfig) -> Tensor:
     """What the extractor sees of clips. joints: [n, m, 22, 3] metres at one rate -> [n, m, 264].
 
@@ -116,12 +101,8 @@ def clip_features(joints: NDArray | Tensor, fps: float, config: ClipConfig) -> T
     place, velocity, low, high = (torch.einsum("ab,nbc->nac", torch.from_numpy(matrix), flat) for matrix in filters)
     place = place.unflatten(-1, (-1, 3))
     root = place[:, :, :1]
-    relative = torch.cat([root, place[:, :, 1:] - _on_ground(root)], dim=2)
+    relative = torch.cat([root, place[:, :, 1:] - on_ground(root)], dim=2)
     return torch.cat([relative.flatten(2), velocity, low, high], dim=-1)
-
-
-def _on_ground(x: Tensor) -> Tensor:
-    return x * torch.tensor([1.0, 0.0, 1.0])
 
 
 @lru_cache(maxsize=256)

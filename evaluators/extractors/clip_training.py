@@ -19,8 +19,9 @@ from scipy.ndimage import spline_filter1d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evaluators.extractors.clip import CLIP_FRAMES, ClipConfig, ClipEncoder, canonical, clip_features, save
+from evaluators.extractors.clip import CLIP_FRAMES, ClipConfig, ClipEncoder, clip_features, save
 from evaluators.protocols.rows import CHAINS
+from nerm.clips import canonical
 from nerm.data.corpus import Corpus
 from nerm.motion import SMPL22
 from nerm.motion.kinematics import lowpass

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nerm.data.corpus import Corpus
     from nerm.field import Field
 
-PROTOCOL, VERSION = "reconstruction", 2
+PROTOCOL, VERSION = "reconstruction", 3
 WINDOWS = {"quick": (24, 24), "full": (700, 200), "paper": (700, 200)}
 """Training and unseen windows, of recordings of 120 fps first: these count at every rate. Unseen ones take a fit each."""
 BAND_FRAMES = 64

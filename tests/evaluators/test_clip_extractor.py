@@ -11,6 +11,7 @@ import torch
 from evaluators import train
 from evaluators.extractors import acceptance, clip, clip_training, frozen, load_extractor
 from evaluators.extractors.clip import CLIP_FRAMES, ClipConfig, ClipEncoder, ClipExtractor, clip_features
+from nerm.clips import canonical
 from nerm.data.corpus import Corpus
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion, resample
@@ -68,7 +69,7 @@ def test_the_height_above_the_floor_matters(extractor):
 
 
 def test_the_centre_frame_stands_at_the_origin_and_faces_z():
-    centre = clip.canonical(torch.from_numpy(clips()))[:, CLIP_FRAMES // 2].numpy()
+    centre = canonical(torch.from_numpy(clips()))[:, CLIP_FRAMES // 2].numpy()
     np.testing.assert_allclose(centre[:, 0, [0, 2]], 0, atol=1e-6)
     np.testing.assert_allclose(heading(centre), 0, atol=1e-5)
     np.testing.assert_allclose(centre[:, :, 1], clips()[:, CLIP_FRAMES // 2, :, 1], atol=1e-6)
