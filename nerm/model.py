@@ -216,6 +216,9 @@ def load_nerm(where: str | Path = "nerm") -> NeRM:
         for module, prefix in ((field_, "field."), (denoiser, "denoiser.")):
             module.load_state_dict({k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
         shift, back = tensors["shift"].float(), tensors["back"].float()
+        labels, about = json.loads(facts["labels"]), json.loads(facts["facts"])
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} has damaged settings ({error}); fetch or train it again") from None
     except (RuntimeError, KeyError, InputError, OmegaConfBaseException):  # settings that it does not name are the defaults of today
         raise _another_version(path, "NeRM model") from None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -226,8 +229,8 @@ def load_nerm(where: str | Path = "nerm") -> NeRM:
         denoiser,
         shift,
         back,
-        json.loads(facts["labels"]),
-        json.loads(facts["facts"]),
+        labels,
+        about,
         path.stem,
         digest,
     )

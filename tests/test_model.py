@@ -155,3 +155,14 @@ def test_a_model_file_of_before_says_that_it_is_of_another_version(system, tmp_p
     save_file(tensors, path, facts | {"stage1": json.dumps(settings)})
     with pytest.raises(InputError, match="another version of this package"):
         load_nerm(path)
+
+
+@pytest.mark.parametrize("key", ["stage1", "labels"])
+def test_a_model_file_with_damaged_settings_says_so(system, tmp_path, key):
+    path = tmp_path / "damaged.safetensors"
+    system.save(path)
+    with safe_open(path, "pt") as file:
+        facts, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, facts | {key: facts[key][:-3]})
+    with pytest.raises(InputError, match="damaged settings"):
+        load_nerm(path)

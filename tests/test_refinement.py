@@ -3,30 +3,26 @@
 from dataclasses import asdict, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from moving import a_motion
 
 from nerm.critic import Critic, clip_features
+from nerm.data.captions import load_captions
+from nerm.denoiser import Denoiser, DenoiserConfig
 from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
-from nerm.model import decode
-from nerm.motion import SMPL22, Motion
-from nerm.motion.skeleton import joints_from_directions
-from nerm.refinement import RefinementConfig, RefinementTask, refined_shape
-from nerm.stage1 import load_windows
+from nerm.model import NeRM, decode, load_nerm, load_stage1
+from nerm.motion import Motion
+from nerm.refinement import RefinementConfig, RefinementTask, refine, refined_shape
+from nerm.stage1 import FieldModule, Stage1Config, load_windows, save_field
+from nerm.stage2 import Stage2Config
 from nerm.training import Budget, fit
 
+LABEL = sorted(load_captions().train)[0]
 SHAPE = FieldConfig(width=32, layers=2, latent=16, intervals=0)
 SMALL = RefinementConfig(clips=16, clip_frames=8, sampled=0.5)
-
-
-def a_motion(fps: float, seconds: float, seed: int) -> Motion:
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * fps) + 1) / fps
-    waves = 0.2 * np.sin(2 * np.pi * rng.uniform(0.2, 2, 66) * t[:, None] + rng.uniform(0, 6, 66))
-    directions = SMPL22.offsets[1:] / SMPL22.lengths[1:, None] + waves[:, 3:].reshape(-1, 21, 3)
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    return Motion(joints_from_directions(waves[:, :3] + [0, 0.9, 0], directions, SMPL22), fps).canonical()
 
 
 MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4), (60, 3), (120, 2.0)])]
@@ -114,6 +110,39 @@ def test_recordings_too_slow_for_texture_leave_it_out():
 def test_a_share_of_sampled_clips_that_leaves_no_recordings_is_refused():
     with pytest.raises(InputError, match="expected a share of the clips"):
         a_task(config=replace(SMALL, sampled=1.0))
+
+
+class Recordings:
+    """What `refine` asks of a corpus."""
+
+    digest = "three motions"
+    windows = pd.DataFrame({"label": [LABEL, "", LABEL], "seconds": [m.seconds for m in MOTIONS], "fps": [m.fps for m in MOTIONS]})
+
+    def select(self, split: str) -> pd.DataFrame:
+        return self.windows
+
+    def window(self, number: int) -> Motion:
+        return MOTIONS[number]
+
+
+def test_a_refined_system_keeps_its_denoiser_and_says_how_it_was_trained(tmp_path):
+    torch.manual_seed(0)
+    stage1, corpus = Stage1Config(field=SHAPE), Recordings()
+    module = FieldModule(stage1, 3)
+    save_field(module, [0, 1, 2], stage1, corpus, tmp_path / "field.safetensors", {})
+    stage2 = Stage2Config(denoiser=DenoiserConfig(latent=17, width=16, layers=1, labels=1), sampling_steps=2)
+    facts = {"steps": {"field": 5}, "samples": {"field": 50}, "seconds": 1.0}
+    before = NeRM(stage1, module.field, stage2, Denoiser(stage2.denoiser), torch.zeros(16), torch.eye(16), [LABEL], facts)
+    before.save(tmp_path / "nerm.safetensors")
+    refine(corpus, replace(SMALL, draws=1), Budget(steps=3, device="cpu"), tmp_path)
+    after = load_nerm(tmp_path / "nerm.safetensors")
+    assert after.field.texture is not None and after.stage1.field.texture == SMALL.texture
+    assert all(torch.equal(p.half(), q.half()) for p, q in zip(before.denoiser.parameters(), after.denoiser.parameters(), strict=True))
+    assert any(not torch.equal(p, after.field.state_dict()[name]) for name, p in module.field.state_dict().items())
+    assert after.facts["steps"] == {"field": 5, "refinement": 3} and after.facts["samples"]["refinement"] == 3 * SMALL.clips
+    assert after.facts["seconds"] == pytest.approx(1.0 + after.facts["refinement_seconds"], abs=0.11)
+    known = load_stage1(tmp_path / "field.safetensors")[1]
+    assert known.texture is None  # the unrefined field stays what it was, so that a refinement can be done again
 
 
 def test_verdicts_are_one_number_a_clip():

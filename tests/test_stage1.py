@@ -1,22 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from moving import a_motion
 
 from nerm.field import Field, FieldConfig, Pose
 from nerm.motion import SMPL22, Motion
-from nerm.motion.skeleton import bone_directions, joints_from_directions
+from nerm.motion.skeleton import bone_directions
 from nerm.stage1 import FieldTask, Stage1Config, clip_loss, draw_clips, initial_codes, load_windows, window_joints
 from nerm.training import Budget, fit
-
-
-def a_motion(fps: float, seconds: float, seed: int) -> Motion:
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * fps) + 1) / fps
-    waves = 0.2 * np.sin(2 * np.pi * rng.uniform(0.2, 2, 66) * t[:, None] + rng.uniform(0, 6, 66))
-    directions = SMPL22.offsets[1:] / SMPL22.lengths[1:, None] + waves[:, 3:].reshape(-1, 21, 3)
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    return Motion(joints_from_directions(waves[:, :3] + [0, 0.9, 0], directions, SMPL22), fps).canonical()
-
 
 MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4), (60, 3), (30, 5), (120, 1.0)])]
 
