@@ -3,7 +3,7 @@
 Stage 1 asks for the mean of what a code leaves open, and the field has never read a code that the denoiser made. So a critic
 (`nerm.critic`) learns to tell clips of recordings from clips that the field reads, some out of the training codes, most out of sampled
 ones, and the field learns to pass, while the reconstruction loss keeps the training codes where they are. Codes and denoiser stay as they
-are. The paper has no such step; stage=field and stage=denoiser alone are the paper's method.
+are. The paper has no such step; refine=false leaves it out, as scale=paper does.
 
 The losses are the relativistic ones with zero-centred gradient penalties on both sides (Huang et al., The GAN is dead; long live the GAN!,
 NeurIPS 2024).
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from nerm.cli import progress as say
+from nerm.cli import progress
 from nerm.critic import Critic, clip_features
 from nerm.data.captions import load_captions, mirror_caption
 from nerm.data.corpus import Corpus
@@ -124,7 +124,8 @@ class RefinementTask:
 
     def validate(self) -> dict[str, float]:
         """Reconstruction alone: no loss says how far such a game has come."""
-        return reconstruction_error(self.module.field, self.codes, self.windows)
+        device = next(self.module.parameters()).device
+        return reconstruction_error(self.module.field, self.codes.to(device), self.windows)
 
 
 def refine(corpus: Corpus, config: RefinementConfig, budget: Budget, folder: Path) -> Fit:
@@ -137,7 +138,7 @@ def refine(corpus: Corpus, config: RefinementConfig, budget: Budget, folder: Pat
     field_ = Field(shape)
     field_.load_state_dict(field_.state_dict() | before.state_dict())
     sampled = sample_like(model, corpus, numbers.tolist(), config.draws, budget.seed)
-    say(f"refinement: {sampled.shape[0] * sampled.shape[1]} codes sampled")
+    progress(f"refinement: {sampled.shape[0] * sampled.shape[1]} codes sampled")
     task = RefinementTask(config, settings.root_weight, field_, codes, sampled, windows)
     outcome = fit(task, replace(budget, clip=0.0), folder / "refinement", "refinement")
     facts = outcome.facts(config.clips)

@@ -13,10 +13,11 @@ from nerm.stage2 import Stage2Config
 from nerm.training import Budget, Fit
 
 SHARES = {"field": 0.5, "denoiser": 0.375, "refinement": 0.125}
-"""Of the budget, with stage=all."""
+"""Of the budget, with stage=all; without the refinement the others share it in their proportion."""
 SCALES = {
     "shipped": [],
     "paper": [
+        "refine=false",
         "stage1.field.latent=256",
         "stage1.field.intervals=0",
         "stage1.field.layers=9",
@@ -39,6 +40,7 @@ class Train:
     dataset: str = "multirate"
     scale: str = "shipped"
     stage: str = "all"  # field | denoiser | refinement | all
+    refine: bool = True  # stage=all: with the refinement, which the paper does not have
     minutes: float | None = None
     steps: int | None = None
     out: str = "runs/nerm"
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         torch.set_num_threads(settings.threads)
     corpus = load_corpus(settings.dataset)
     out = Path(settings.out)
-    shares = SHARES if settings.stage == "all" else {settings.stage: 1.0}
+    shares = shares_of(settings)
 
     def budget(stage: str) -> Budget:
         share = shares[stage]
@@ -89,6 +91,14 @@ def main(arguments: Sequence[str]) -> int:
     if "field" not in shares or len(shares) > 1:
         progress(f"the system is {out / 'nerm.safetensors'}")
     return 0
+
+
+def shares_of(settings: Train) -> dict[str, float]:
+    """The stages to train, in their order, and each one's share of the budget."""
+    if settings.stage != "all":
+        return {settings.stage: 1.0}
+    chosen = {stage: share for stage, share in SHARES.items() if settings.refine or stage != "refinement"}
+    return {stage: share / sum(chosen.values()) for stage, share in chosen.items()}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 import torch
 from moving import a_motion
 
+from nerm.cli import parse
 from nerm.critic import Critic, clip_features
 from nerm.data.captions import load_captions
 from nerm.denoiser import Denoiser, DenoiserConfig
@@ -18,6 +19,7 @@ from nerm.motion import Motion
 from nerm.refinement import RefinementConfig, RefinementTask, refine, refined_shape
 from nerm.stage1 import FieldModule, Stage1Config, load_windows, save_field
 from nerm.stage2 import Stage2Config
+from nerm.train import SCALES, SHARES, Train, shares_of
 from nerm.training import Budget, fit
 
 LABEL = sorted(load_captions().train)[0]
@@ -143,6 +145,13 @@ def test_a_refined_system_keeps_its_denoiser_and_says_how_it_was_trained(tmp_pat
     assert after.facts["seconds"] == pytest.approx(1.0 + after.facts["refinement_seconds"], abs=0.11)
     known = load_stage1(tmp_path / "field.safetensors")[1]
     assert known.texture is None  # the unrefined field stays what it was, so that a refinement can be done again
+
+
+def test_the_budget_is_shared_by_the_stages_and_the_papers_scale_has_no_refinement():
+    assert shares_of(Train()) == SHARES and sum(SHARES.values()) == 1
+    alone = shares_of(parse(Train, SCALES["paper"]))
+    assert list(alone) == ["field", "denoiser"] and sum(alone.values()) == pytest.approx(1)
+    assert shares_of(Train(stage="refinement")) == {"refinement": 1.0}
 
 
 def test_verdicts_are_one_number_a_clip():

@@ -87,6 +87,11 @@ def attach(harness: Harness, corpus: Callable[[], Corpus], codes: Mapping[str, P
         found = []
         if system in codes:
             motions, known = trained(codes[system], opened, training)
+            if known.shape[1] != fields[system].config.latent:
+                raise InputError(
+                    f"{system}.codes={codes[system]} has codes of {known.shape[1]} numbers and the system's field reads "
+                    f"{fields[system].config.latent}; give the field.safetensors of the run that its checkpoint came from"
+                )
             found += reconstruct(fields[system], motions, known, harness.table.rates, "train", draw)
         else:
             progress(f"{system}: reconstruction of training windows needs their codes; give {system}.codes=RUN/field.safetensors")

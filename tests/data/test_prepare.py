@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -162,13 +163,15 @@ def test_the_workers_of_a_killed_run_end_with_it(sources, tmp_path):
 def test_a_half_unpacked_archive_is_unpacked_again(sources, tmp_path, monkeypatch):
     folder = sources.write()
 
-    def half(tar, path, **_):
-        tar.extract(tar.next(), path, filter="data")
-        (Path(path) / "hdm05/left over").touch()
+    whole = archives._unpack
+
+    def half(tar, member, target):
+        whole(tar, member, target)
+        (target / "hdm05/left over").touch()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(archives.tarfile.TarFile, "extractall", half)
+        patched.setattr(archives, "_unpack", half)
         with pytest.raises(KeyboardInterrupt):
             prepare(folder, tmp_path / "corpus", 1, only=["hdm05"])
     assert prepared(folder, tmp_path, only=["hdm05"]).manifest["trials"] == 2
@@ -258,6 +261,19 @@ def test_a_truncated_archive_is_one_sentence(sources, tmp_path, kept):
     assert not (tmp_path / "corpus").exists()
     archive.write_bytes(data)
     assert main([f"sources={sources.folder}", f"out={tmp_path / 'corpus'}", "workers=1"]) == 0
+
+
+@pytest.mark.parametrize("kind", ["a file outside", "a link"])
+def test_an_archive_writes_nothing_outside_its_folder(sources, tmp_path, kind):
+    archive = sources.write() / "cmu.tar.xz"
+    with tarfile.open(archive, "w:xz", preset=0) as tar:
+        info = tarfile.TarInfo("../../outside.txt" if kind == "a file outside" else "cmu/link")
+        if kind == "a link":
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        tar.addfile(info)
+    said = complaint([f"sources={sources.folder}", f"out={tmp_path / 'corpus'}", "workers=1"])
+    assert "not a plain file or folder inside it" in said
+    assert not list(tmp_path.rglob("outside.txt")) and not list(tmp_path.rglob("link"))
 
 
 def test_an_archive_cut_between_two_files_is_noticed(sources, tmp_path):
