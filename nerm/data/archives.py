@@ -32,7 +32,7 @@ def folder(sources: Path, name: str, scratch: Path) -> Path:
             with lzma.open(archive) as stream:
                 with tarfile.open(fileobj=stream, mode="r|") as tar:
                     for member in tar:
-                        _unpack(tar, member, scratch)
+                        unpack(tar, member, scratch)
                 while stream.read(1 << 20):  # to the checksum at the end
                     pass
         except (EOFError, lzma.LZMAError, tarfile.TarError) as error:
@@ -43,7 +43,7 @@ def folder(sources: Path, name: str, scratch: Path) -> Path:
     return scratch
 
 
-def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+def unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
     """Write one file or folder under target, and nothing else anywhere (Python has filters for that only since 3.11.4)."""
     place = target / member.name
     if not place.resolve().is_relative_to(target.resolve()) or not (member.isfile() or member.isdir()):

@@ -163,7 +163,7 @@ def test_the_workers_of_a_killed_run_end_with_it(sources, tmp_path):
 def test_a_half_unpacked_archive_is_unpacked_again(sources, tmp_path, monkeypatch):
     folder = sources.write()
 
-    whole = archives._unpack
+    whole = archives.unpack
 
     def half(tar, member, target):
         whole(tar, member, target)
@@ -171,7 +171,7 @@ def test_a_half_unpacked_archive_is_unpacked_again(sources, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(archives, "_unpack", half)
+        patched.setattr(archives, "unpack", half)
         with pytest.raises(KeyboardInterrupt):
             prepare(folder, tmp_path / "corpus", 1, only=["hdm05"])
     assert prepared(folder, tmp_path, only=["hdm05"]).manifest["trials"] == 2

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import tarfile
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from nerm.data import archives
 from nerm.errors import InputError
 from nerm.motion import amc
 from nerm.motion.amc import AcclaimSkeleton, read_amc, read_asf
@@ -226,8 +226,7 @@ def hdm05(tmp_path_factory) -> tuple[Path, list[dict[str, str]]]:
     if not sources or not (Path(sources) / "data" / "hdm05.tar.xz").exists():
         pytest.skip("NERM_SOURCES does not name a folder with data/hdm05.tar.xz")
     folder = tmp_path_factory.mktemp("hdm05")
-    with tarfile.open(Path(sources) / "data" / "hdm05.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+    archives.folder(Path(sources) / "data", "hdm05", folder)
     with (Path(sources) / "data" / "hdm05.csv").open() as file:
         return folder, list(csv.DictReader(file))
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from nerm.data.archives import unpack
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion, Skeleton
 from nerm.motion.bvh import frame_rate, parse_bvh, read_bvh, read_bvh_motion, write_bvh
@@ -286,7 +287,7 @@ def bandai(tmp_path_factory) -> list[tuple[Path, dict[str, str]]]:
     with tarfile.open(Path(sources) / "data" / "bandai.tar.xz") as archive:
         for member in archive:  # read from the start: the first recordings are enough
             if member.name in rows and len(found) < 12:
-                archive.extract(member, folder, filter="data")
+                unpack(archive, member, folder)
                 found.append((folder / member.name, rows[member.name]))
             if len(found) == 12:
                 return found
