@@ -95,8 +95,6 @@ class RefinementTask:
     def __init__(
         self, config: RefinementConfig, root_weight: float, field_: Field, codes: Tensor, sampled: Tensor, windows: Windows
     ) -> None:
-        if not 0 <= config.sampled < 1:
-            raise InputError(f"refinement.sampled={config.sampled:g}; expected a share of the clips, at least 0 and below 1")
         self.config, self.codes, self.sampled, self.windows = config, codes, sampled, windows
         generator = torch.Generator().manual_seed(1)
         seen = torch.cat([clip_features(joints, fps).flatten(0, 1) for *_, fps, joints in (self._clips(generator) for _ in range(4))])
@@ -128,11 +126,25 @@ class RefinementTask:
         return reconstruction_error(self.module.field, self.codes.to(device), self.windows)
 
 
+def check(config: RefinementConfig) -> None:
+    """Raises InputError on settings that leave nothing to learn from."""
+    if not 0 <= config.sampled < 1:
+        raise InputError(f"refinement.sampled={config.sampled:g}; expected a share of the clips, at least 0 and below 1")
+    for name, least in (("clips", 2), ("clip_frames", 3), ("draws", 1)):
+        if getattr(config, name) < least:
+            raise InputError(f"refinement.{name}={getattr(config, name)}; expected at least {least}")
+
+
 def refine(corpus: Corpus, config: RefinementConfig, budget: Budget, folder: Path) -> Fit:
     """Refine the field of folder/field.safetensors for the denoiser of folder/nerm.safetensors, and put it into the latter."""
+    check(config)
     torch.manual_seed(budget.seed)
     model = load_nerm(folder / "nerm.safetensors")
     settings, before, codes, numbers = load_stage1(folder / "field.safetensors", corpus)
+    if replace(model.stage1.field, texture=0) != replace(settings.field, texture=0):
+        raise InputError(
+            f"{folder}: nerm.safetensors and field.safetensors have fields of other settings; train the denoiser on this field"
+        )
     windows = smooth_windows(corpus, settings, config.highest_hz)
     shape = refined_shape(settings.field, config.texture, float(windows.fps.max()))
     field_ = Field(shape)
