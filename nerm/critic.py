@@ -1,7 +1,7 @@
 """The critic of the refinement: is a clip a recording's, or read out of a code? It knows clips and their rates; it knows no field.
 
 A clip is described as its reader would describe it at any rate: joints about the root's place on the ground, velocities and accelerations
-in SI units, in the axes of its middle frame.
+in SI units, in the axes of its middle frame. What lies above a few hertz is taken out first: it is no field's to answer for (nerm.texture).
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from torch.nn import functional as F
 from nerm.clips import canonical, on_ground
 from nerm.motion import SMPL22
 
+BLUR_S = 0.04
+"""Standard deviation of the Gaussian that clips are smoothed with: half the amplitude is left at 4.7 Hz, a tenth at 8.5."""
+REACH = 4  # frames on either side that it sees
 FEATURES = 3 * 3 * len(SMPL22)
 """Values per frame: joints (m), velocities (m/s), accelerations (m/s^2)."""
 
 
 def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
-    """joints: [n, m, 22, 3] metres at fps [n] -> [n, m - 2, 198], first and second differences included."""
-    place = canonical(joints)
+    """joints: [n, m, 22, 3] metres at fps [n], about 30 -> [n, m - 2 REACH - 2, 198], first and second differences included."""
+    place = canonical(smooth(joints, fps))
     rate = fps.to(place.dtype)[:, None, None, None]
     velocity = torch.diff(place, dim=1) * rate
     acceleration = torch.diff(velocity, dim=1) * rate
@@ -27,6 +30,13 @@ def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
     root = place[:, :, :1]
     about = torch.cat([root, place[:, :, 1:] - on_ground(root)], dim=2)
     return torch.cat([about.flatten(2), velocity[:, 1:].flatten(2), acceleration.flatten(2)], dim=-1)
+
+
+def smooth(joints: Tensor, fps: Tensor) -> Tensor:
+    """joints: [n, m, 22, 3] at fps [n] -> [n, m - 2 REACH, 22, 3], blurred in time."""
+    place = torch.arange(-REACH, REACH + 1, device=joints.device) / fps[:, None]
+    weight = torch.softmax(-0.5 * (place / BLUR_S).square(), dim=1).to(joints.dtype)
+    return torch.einsum("nmjck,nk->nmjc", joints.unfold(1, 2 * REACH + 1, 1), weight)
 
 
 class Critic(nn.Module):

@@ -6,7 +6,6 @@ Nothing in it is per frame, so reading it at 60 fps and keeping every third fram
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -36,9 +35,6 @@ class FieldConfig:
     conditioning: str = "film"  # film | concatenation
     variational: bool = True
     longest_s: float = 10.0
-    texture: int = 0  # frequencies beside the octaves, evenly spaced between the two below; opened by nerm.refinement
-    texture_low_hz: float = 7.0
-    texture_high_hz: float = 22.0
     codebook_size: int = 512
     codebook_width: int = 64
 
@@ -66,7 +62,6 @@ class Field(nn.Module):
         concatenated = config.conditioning == "concatenation"
         size = self.encoding.size + int(config.rate_input) + concatenated * code
         self.enter = nn.Linear(size, config.width)
-        self.texture = Texture(config) if config.texture else None
         self.norms = nn.ModuleList(nn.LayerNorm(config.width, elementwise_affine=concatenated) for _ in range(config.layers))
         self.layers = nn.ModuleList(nn.Linear(config.width, config.width) for _ in range(config.layers))
         self.film = None if concatenated else nn.Linear(code, 2 * config.width * config.layers)
@@ -91,6 +86,10 @@ class Field(nn.Module):
 
     def forward(self, times_s: Tensor, seconds: Tensor, z: Tensor, fps: Tensor | float | None = None, fade: float = 1.0) -> Pose:
         """The pose at times_s [B, m] (seconds from the first frame) of sequences that last seconds [B], with codes z [B, d]."""
+        return self.pose(self.hidden(times_s, seconds, z, fps, fade))
+
+    def hidden(self, times_s: Tensor, seconds: Tensor, z: Tensor, fps: Tensor | float | None = None, fade: float = 1.0) -> Tensor:
+        """[B, m, width] what the heads read the pose from; arguments as `forward` has them."""
         config = self.config
         t = coordinate(times_s, seconds, config.longest_s, config.time_normalisation)
         parts = [self.encoding(t, fade)]
@@ -104,14 +103,15 @@ class Field(nn.Module):
         else:
             modulation = self.film(code).split(config.width, -1)  # scale, shift of every layer in turn: [B, m or 1, W]
         h = self.enter(torch.cat(parts, dim=-1))
-        if self.texture is not None:
-            h = h + self.texture(times_s)
         for index, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
             x = norm(h)
             if modulation is not None:
                 x = torch.addcmul(modulation[2 * index + 1], x, 1 + modulation[2 * index])
             h = h + layer(F.relu(x))
-        h = self.leave(h).float()
+        return self.leave(h).float()
+
+    def pose(self, h: Tensor) -> Pose:
+        """The pose of a hidden layer [..., width]."""
         with torch.autocast(h.device.type, enabled=False):
             root = self.mean_root + self.root_scale * self.root_head(h)
             bones = self.mean_directions + self.bone_head(h).unflatten(-1, (-1, 3))
@@ -120,24 +120,6 @@ class Field(nn.Module):
     def joints(self, pose: Pose) -> Tensor:
         """Joint positions [..., 22, 3] relative to the root, metres."""
         return torch.einsum("jb,...bc->...jc", self.to_joints, pose.directions)
-
-
-class Texture(nn.Module):
-    """Waves of the upper bands, silent at first: octaves are too far apart there for what is noise in recordings."""
-
-    angular: Tensor
-
-    def __init__(self, config: FieldConfig) -> None:
-        super().__init__()
-        spaced = torch.linspace(config.texture_low_hz, config.texture_high_hz, config.texture, dtype=torch.float64)
-        self.register_buffer("angular", 2 * math.pi * spaced, persistent=False)
-        self.mix = nn.Linear(2 * config.texture, config.width, bias=False)
-        nn.init.zeros_(self.mix.weight)
-
-    def forward(self, times_s: Tensor) -> Tensor:
-        """[B, m] seconds -> [B, m, width]."""
-        phase = times_s[..., None].double() * self.angular
-        return self.mix(torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1).float())
 
 
 class Codes(nn.Module):

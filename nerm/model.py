@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from nerm.field import Field
 from nerm.motion import SMPL22, Motion, frame_times
 from nerm.motion.motion import check_fps
 from nerm.text import TextEncoder, load_text_encoder
+from nerm.texture import Texture, TextureConfig
 
 if TYPE_CHECKING:
     from nerm.data.corpus import Corpus
@@ -51,9 +52,24 @@ class Condition:
             raise InputError("a condition with text and label; give one of them or none")
 
 
+class Code(NamedTuple):
+    """What is sampled, before it is read at a rate.  z: [d] in the field's units.  mirrored: to be read as its mirror image.
+
+    seed: of its texture.
+    """
+
+    z: Tensor
+    mirrored: bool
+    seed: int
+
+
 @dataclass
 class NeRM:
-    """The whole system. native_fps is None: it has no rate of its own.  shift [d], back [d, d]: from pose space to the field's codes."""
+    """The whole system. native_fps is None: it has no rate of its own.
+
+    shift [d], back [d, d]: from pose space to the field's codes.  texture: None for the paper's system, whose field is all that is read.
+    training: how each stage was trained (`nerm.training.Fit.facts`).  trained_on: digest of the corpus.
+    """
 
     stage1: Stage1Config
     field: Field
@@ -62,7 +78,9 @@ class NeRM:
     shift: Tensor
     back: Tensor
     labels: list[str]
-    facts: dict = field(default_factory=dict)
+    texture: Texture | None = None
+    training: dict[str, dict] = field(default_factory=dict)
+    trained_on: str = ""
     name: str = "nerm"
     digest: str = ""
     native_fps = None
@@ -74,13 +92,30 @@ class NeRM:
 
     def to(self, device: str | torch.device) -> NeRM:
         """The same system on another device."""
-        self.field.to(device)
-        self.denoiser.to(device)
+        for part in self._parts():
+            part.to(device)
         return self
+
+    def _parts(self) -> list[Field | Denoiser | Texture]:
+        return [self.field, self.denoiser, *([self.texture] if self.texture else [])]
 
     @property
     def device(self) -> torch.device:
         return next(self.field.parameters()).device
+
+    @property
+    def facts(self) -> dict:
+        """How it was trained, as reports have it (`baselines.base.TRAINING`); empty if that is not known."""
+        stages = self.training
+        if not stages:
+            return {}
+        return {
+            "parameters": sum(p.numel() for part in self._parts() for p in part.parameters()),
+            **{key: {name: stage.get(key) for name, stage in stages.items()} for key in ("steps", "samples")},
+            "seconds": round(sum(stage.get("seconds", 0.0) for stage in stages.values()), 1),
+            "device": ", ".join(sorted({stage["device"] for stage in stages.values() if "device" in stage})),
+            "undertrained": any(stage.get("undertrained") for stage in stages.values()),
+        }
 
     @property
     def longest_s(self) -> float:
@@ -105,10 +140,13 @@ class NeRM:
         codes = self.sample_codes(conditions, seconds, seeds, guidance, sampler)
         return [self.read(code, length, fps) for code, length in zip(codes, seconds, strict=True)]
 
-    def read(self, code: Tensor, seconds: float, fps: float) -> Motion:
-        """The motion of one sampled code [d + 1] (its last number says whether to mirror) at a rate."""
-        motion = decode(self.field, code[:-1], seconds, fps)
-        return motion if code[-1] > 0 else motion.mirrored()
+    def read(self, code: Code, seconds: float, fps: float) -> Motion:
+        """The motion of one sampled code at a rate."""
+        if self.texture:
+            motion = self.texture.read(self.field, code.z, seconds, fps, code.seed)
+        else:
+            motion = decode(self.field, code.z, seconds, fps)
+        return motion.mirrored() if code.mirrored else motion
 
     @torch.no_grad()
     def sample_codes(
@@ -119,8 +157,8 @@ class NeRM:
         guidance: float | None = None,
         sampler: str | None = None,
         chunk: int = CHUNK,
-    ) -> Tensor:
-        """Codes [n, d + 1] in the field's units, with the mirror sign last. A larger chunk is faster and differs in the last digits."""
+    ) -> list[Code]:
+        """One code per condition. A larger chunk is faster and differs in the last digits."""
         if not len(conditions) == len(seconds) == len(seeds):
             raise InputError(f"{len(conditions)} conditions, {len(seconds)} durations and {len(seeds)} seeds; give one of each per motion")
         for length in seconds:
@@ -144,7 +182,8 @@ class NeRM:
             )
             found.append(z[: len(conditions) - start])
         z = torch.cat(found) if found else torch.zeros(0, self.denoiser.config.latent)
-        return torch.cat([z[:, :-1] @ self.back.to(z.device) + self.shift.to(z.device), z[:, -1:]], -1)
+        codes = z[:, :-1] @ self.back.to(z.device) + self.shift.to(z.device)
+        return [Code(*each) for each in zip(codes, (z[:, -1] <= 0).tolist(), seeds, strict=True)]
 
     def _guided(self, z: Tensor, k: Tensor, given: list[Tensor], guidance: float) -> Tensor:
         """Both halves of the guidance in one call."""
@@ -172,13 +211,24 @@ class NeRM:
                 label[i], kind[i] = self.labels.index(condition.label), 2
         return text, label, kind
 
+    def check_field(self, settings: Stage1Config, folder: Path) -> None:
+        """Raises InputError if field.safetensors of a run, with these settings, is not what this system's field was."""
+        if self.stage1.field != settings.field:
+            raise InputError(
+                f"{folder}: nerm.safetensors and field.safetensors have fields of other settings; train the denoiser on this field"
+            )
+
     def save(self, path: Path) -> None:
         """fp16 weights with all settings inside, in one step."""
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {f"field.{k}": v for k, v in self.field.state_dict().items()}
         tensors |= {f"denoiser.{k}": v for k, v in self.denoiser.state_dict().items()}
         tensors |= {"shift": self.shift, "back": self.back}
-        facts = {"stage1": asdict(self.stage1), "stage2": asdict(self.stage2), "labels": self.labels, "facts": self.facts}
+        facts = {"stage1": asdict(self.stage1), "stage2": asdict(self.stage2), "labels": self.labels}
+        facts |= {"training": self.training, "trained_on": self.trained_on}
+        if self.texture:
+            tensors |= {f"texture.{k}": v for k, v in self.texture.state_dict().items()}
+            facts["texture"] = asdict(self.texture.config)
         with replacing(path) as temporary:
             save_file(
                 {k: v.detach().cpu().half().contiguous() for k, v in tensors.items()},
@@ -216,24 +266,20 @@ def load_nerm(where: str | Path = "nerm") -> NeRM:
         for module, prefix in ((field_, "field."), (denoiser, "denoiser.")):
             module.load_state_dict({k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
         shift, back = tensors["shift"].float(), tensors["back"].float()
-        labels, about = json.loads(facts["labels"]), json.loads(facts["facts"])
+        texture = _texture(tensors, facts, stage1) if "texture" in facts else None
+        labels, training, trained_on = (json.loads(facts[key]) for key in ("labels", "training", "trained_on"))
     except json.JSONDecodeError as error:
         raise InputError(f"{path} has damaged settings ({error}); fetch or train it again") from None
     except (RuntimeError, KeyError, InputError, OmegaConfBaseException):  # settings that it does not name are the defaults of today
         raise _another_version(path, "NeRM model") from None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return NeRM(
-        stage1,
-        field_,
-        stage2,
-        denoiser,
-        shift,
-        back,
-        labels,
-        about,
-        path.stem,
-        digest,
-    )
+    return NeRM(stage1, field_, stage2, denoiser, shift, back, labels, texture, training, trained_on, path.stem, digest)
+
+
+def _texture(tensors: dict[str, Tensor], facts: dict[str, str], stage1: Stage1Config) -> Texture:
+    texture = Texture(_settings(TextureConfig, facts["texture"]), stage1.field.width, stage1.field.longest_s)
+    texture.load_state_dict({k.removeprefix("texture."): v.float() for k, v in tensors.items() if k.startswith("texture.")})
+    return texture.eval()
 
 
 def load_stage1(path: Path, corpus: Corpus | None = None) -> tuple[Stage1Config, Field, Tensor, Tensor]:

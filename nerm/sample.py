@@ -23,6 +23,7 @@ class Sample:
     model: str = "nerm"
     guidance: float | None = None
     sampler: str | None = None  # ddim | ddpm | dpm-solver++
+    texture: bool = True  # false: the field's reading alone
     device: str = "auto"
 
 
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     model = load_nerm(settings.model)
     if settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available()):
         model = model.to("cuda")
+    if not settings.texture:
+        model.texture = None
     conditions = [Condition(settings.text, settings.label)] * settings.count
     seeds = range(settings.seed, settings.seed + settings.count)
     motions = model.sample(conditions, [settings.seconds] * settings.count, settings.fps, list(seeds), settings.guidance, settings.sampler)

@@ -108,11 +108,11 @@ class FieldTask:
 
     def batch(self, generator: torch.Generator, progress: float) -> tuple:
         config = self.config
-        # Long windows are seen in proportion to their length.
-        index = torch.multinomial(self.windows.seconds.float() + 0.5, config.clips, replacement=True, generator=generator)
+        index = draw_windows(self.windows, config.clips, generator)
         lowest_only = config.progressive and progress < 0.2
         noise = torch.randn(config.clips, config.field.latent, generator=generator)
-        return (*draw_clips(self.windows, index, config.clip_frames, generator, lowest_only), noise)
+        stride = many_rates(self.windows.fps[index], generator, lowest_only)
+        return (*draw_clips(self.windows, index, config.clip_frames, stride, generator), noise)
 
     def validate(self) -> dict[str, float]:
         return reconstruction_error(self.module.field, self.module.codes.mean.weight.detach(), self.windows)
@@ -236,17 +236,18 @@ def _second_difference(x: Tensor, fps: Tensor) -> Tensor:
     return out
 
 
-def draw_clips(windows: Windows, index: Tensor, frames: int, generator: torch.Generator, lowest_only: bool = False) -> tuple:
-    """One clip of `frames` frames per window: a rate (native / k, at least 20 fps), a place.
+def draw_windows(windows: Windows, count: int, generator: torch.Generator) -> Tensor:
+    """[count] windows, long ones in proportion to their length."""
+    return torch.multinomial(windows.seconds.float() + 0.5, count, replacement=True, generator=generator)
 
-    Half of the clips are at the native rate. Shorter windows repeat their last frames' times. Returns index, times [B, m] s,
-    seconds [B], fps [B], joints [B, m, 22, 3].
+
+def draw_clips(windows: Windows, index: Tensor, frames: int, stride: Tensor, generator: torch.Generator) -> tuple:
+    """One clip of `frames` frames per window, every stride-th of its own frames [B], at a place of its own.
+
+    Shorter windows are seen at a smaller stride, or repeat their last frames' times. Returns index, times [B, m] s, seconds [B], fps [B],
+    joints [B, m, 22, 3].
     """
     fps, count = windows.fps[index], windows.count[index]
-    slowest = torch.clamp((fps / 20 + 1e-6).floor(), min=1)
-    uniform = torch.rand(len(index), generator=generator, dtype=torch.float64)
-    stride = torch.where(uniform < 0.5, torch.ones_like(fps), 1 + ((uniform - 0.5) * 2 * slowest).floor())
-    stride = (slowest if lowest_only else stride).long()
     stride = torch.minimum(stride, torch.clamp((count - 1) // (frames - 1), min=1))
     reach = stride * (frames - 1)
     start = (torch.rand(len(index), generator=generator) * (torch.clamp(count - 1 - reach, min=0) + 1)).long()
@@ -256,6 +257,14 @@ def draw_clips(windows: Windows, index: Tensor, frames: int, generator: torch.Ge
     joints = torch.where(windows.mirrored[index][:, None, None, None], flipped, joints)
     times = frame / fps[:, None]
     return index, times, windows.seconds[index], fps / stride, joints
+
+
+def many_rates(fps: Tensor, generator: torch.Generator, lowest_only: bool = False) -> Tensor:
+    """Strides [B] for windows at fps [B]: half of them at the native rate, the others at native / k, at least 20 fps."""
+    slowest = torch.clamp((fps / 20 + 1e-6).floor(), min=1)
+    uniform = torch.rand(len(fps), generator=generator, dtype=torch.float64)
+    stride = torch.where(uniform < 0.5, torch.ones_like(fps), 1 + ((uniform - 0.5) * 2 * slowest).floor())
+    return (slowest if lowest_only else stride).long()
 
 
 def window_joints(windows: Windows, index: int) -> np.ndarray:

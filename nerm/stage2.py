@@ -168,20 +168,11 @@ def train_denoiser(corpus: Corpus, config: Stage2Config, budget: Budget, folder:
 
     torch.manual_seed(budget.seed)
     stage1, field_, mean, windows = load_stage1(folder / "field.safetensors", corpus)
-    before = field_training(folder / "field.safetensors")
     task = DenoiserTask(config, field_, mean, windows, corpus)
     outcome = fit(task, budget, folder / "denoiser", "denoiser")
-    stages = {"field": before, "denoiser": outcome.facts(config.batch)}
-    facts = {
-        "parameters": sum(p.numel() for part in (field_, task.module.denoiser) for p in part.parameters()),
-        **{key: {name: stage.get(key) for name, stage in stages.items()} for key in ("steps", "samples")},
-        "seconds": round(sum(stage.get("seconds", 0.0) for stage in stages.values()), 1),
-        "device": outcome.device,
-        "undertrained": any(stage.get("undertrained") for stage in stages.values()),
-        "corpus": corpus.digest,
-        "seed": budget.seed,
-    }
-    NeRM(stage1, field_, config, task.module.denoiser, task.space.shift, task.space.back, task.labels, facts=facts).save(
+    training = {"field": field_training(folder / "field.safetensors"), "denoiser": outcome.facts(config.batch)}
+    space, labels = task.space, task.labels
+    NeRM(stage1, field_, config, task.module.denoiser, space.shift, space.back, labels, training=training, trained_on=corpus.digest).save(
         out or folder / "nerm.safetensors"
     )
     return outcome

@@ -10,14 +10,16 @@ from nerm.cli import choose, parse, progress, run
 from nerm.refinement import RefinementConfig
 from nerm.stage1 import Stage1Config
 from nerm.stage2 import Stage2Config
+from nerm.texture import TextureConfig
 from nerm.training import Budget, Fit
 
-SHARES = {"field": 0.5, "denoiser": 0.375, "refinement": 0.125}
-"""Of the budget, with stage=all; without the refinement the others share it in their proportion."""
+SHARES = {"field": 16 / 32, "denoiser": 12 / 32, "refinement": 3.5 / 32, "texture": 0.5 / 32}
+"""Of the budget, with stage=all; those that are trained share it in these proportions."""
 SCALES = {
     "shipped": [],
     "paper": [
         "refine=false",
+        "add_texture=false",
         "stage1.field.latent=256",
         "stage1.field.intervals=0",
         "stage1.field.layers=9",
@@ -39,8 +41,9 @@ class Train:
 
     dataset: str = "multirate"
     scale: str = "shipped"
-    stage: str = "all"  # field | denoiser | refinement | all
+    stage: str = "all"  # field | denoiser | refinement | texture | all
     refine: bool = True  # stage=all: with the refinement, which the paper does not have
+    add_texture: bool = True  # stage=all: with the texture, which the paper does not have
     minutes: float | None = None
     steps: int | None = None
     out: str = "runs/nerm"
@@ -51,6 +54,7 @@ class Train:
     stage1: Stage1Config = field(default_factory=Stage1Config)
     stage2: Stage2Config = field(default_factory=Stage2Config)
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    texture: TextureConfig = field(default_factory=TextureConfig)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     from nerm.refinement import refine
     from nerm.stage1 import train_field
     from nerm.stage2 import train_denoiser
+    from nerm.texture_training import train_texture
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -84,6 +89,7 @@ def main(arguments: Sequence[str]) -> int:
         "field": lambda budget: train_field(corpus, settings.stage1, budget, out),
         "denoiser": lambda budget: train_denoiser(corpus, settings.stage2, budget, out),
         "refinement": lambda budget: refine(corpus, settings.refinement, budget, out),
+        "texture": lambda budget: train_texture(corpus, settings.texture, budget, out),
     }
     for stage in shares:
         outcome = stages[stage](budget(stage))
@@ -97,7 +103,8 @@ def shares_of(settings: Train) -> dict[str, float]:
     """The stages to train, in their order, and each one's share of the budget."""
     if settings.stage != "all":
         return {settings.stage: 1.0}
-    chosen = {stage: share for stage, share in SHARES.items() if settings.refine or stage != "refinement"}
+    left_out = {"refinement": not settings.refine, "texture": not settings.add_texture}
+    chosen = {stage: share for stage, share in SHARES.items() if not left_out.get(stage)}
     return {stage: share / sum(chosen.values()) for stage, share in chosen.items()}
 
 

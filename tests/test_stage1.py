@@ -6,7 +6,7 @@ from moving import a_motion
 from nerm.field import Field, FieldConfig, Pose
 from nerm.motion import SMPL22, Motion
 from nerm.motion.skeleton import bone_directions
-from nerm.stage1 import FieldTask, Stage1Config, clip_loss, draw_clips, initial_codes, load_windows, window_joints
+from nerm.stage1 import FieldTask, Stage1Config, clip_loss, draw_clips, initial_codes, load_windows, many_rates, window_joints
 from nerm.training import Budget, fit
 
 MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4), (60, 3), (30, 5), (120, 1.0)])]
@@ -15,7 +15,8 @@ MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4
 def test_a_clip_is_the_recording_at_its_times():
     windows = load_windows(MOTIONS)
     index = torch.arange(4).repeat(16)
-    index, times, seconds, fps, joints = draw_clips(windows, index, 16, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    index, times, seconds, fps, joints = draw_clips(windows, index, 16, many_rates(windows.fps[index], generator), generator)
     for i, t, length, rate, clip in zip(index, times, seconds, fps, joints, strict=True):
         motion = MOTIONS[i]
         frames = (t * motion.fps).round().long()
@@ -26,9 +27,10 @@ def test_a_clip_is_the_recording_at_its_times():
 
 def test_rates_from_the_native_one_down_to_20_are_all_drawn():
     windows = load_windows(MOTIONS[:1])
-    drawn = draw_clips(windows, torch.zeros(500, dtype=torch.long), 16, torch.Generator().manual_seed(0))[3]
+    index, generator = torch.zeros(500, dtype=torch.long), torch.Generator().manual_seed(0)
+    drawn = draw_clips(windows, index, 16, many_rates(windows.fps[index], generator), generator)[3]
     assert set(drawn.tolist()) == {120, 60, 40, 30, 24, 20}
-    lowest = draw_clips(windows, torch.zeros(50, dtype=torch.long), 16, torch.Generator().manual_seed(0), lowest_only=True)[3]
+    lowest = draw_clips(windows, index, 16, many_rates(windows.fps[index], generator, lowest_only=True), generator)[3]
     assert set(lowest.tolist()) == {20}
 
 
@@ -36,7 +38,7 @@ def test_mirrored_windows_are_mirror_images():
     windows = load_windows(MOTIONS, mirror=True)
     assert len(windows) == 8
     assert np.allclose(window_joints(windows, 5), MOTIONS[1].mirrored().joints, atol=1e-6)
-    _, times, _, _, joints = draw_clips(windows, torch.full((3,), 5), 16, torch.Generator().manual_seed(0))
+    _, times, _, _, joints = draw_clips(windows, torch.full((3,), 5), 16, torch.ones(3).long(), torch.Generator().manual_seed(0))
     frames = (times * 60).round().long()
     assert np.allclose(joints.numpy(), MOTIONS[1].mirrored().joints[frames], atol=1e-6)
 

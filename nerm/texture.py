@@ -1,0 +1,134 @@
+"""Texture: what recordings hold above a few hertz and no code can say. A sample draws it.
+
+A field is asked for means, and what it reads above 4 Hz has about the right energy in the wrong place (docs/findings.md). So a sample is
+the field's reading below the lowest edge, and above it a Gaussian process: waves drawn by the sample's seed, in every band mixed over the
+figure as recordings mix them, and as strong as the field's last hidden layer says that they are at that moment. Both are learned from
+recordings at their native rates, so a system that has never seen more than 20 fps has nothing to draw above 8 Hz. The paper has no such
+part; add_texture=false trains without it, as scale=paper does.
+
+It knows a field's reading and motion; no recording (nerm.texture_training) and no condition.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline, make_lsq_spline
+from torch import Tensor, nn
+
+from nerm.errors import InputError
+from nerm.field import Field
+from nerm.motion import SMPL22, Motion, frame_times
+from nerm.motion.skeleton import heading, joints_from_directions, yaw_matrix
+
+LIMBS = (
+    ("pelvis",),
+    ("l_hip", "l_knee", "l_ankle", "l_foot"),
+    ("r_hip", "r_knee", "r_ankle", "r_foot"),
+    ("spine1", "spine2", "spine3", "neck", "head"),
+    ("l_collar", "l_shoulder", "l_elbow", "l_wrist"),
+    ("r_collar", "r_shoulder", "r_elbow", "r_wrist"),
+)
+"""What is equally strong at a moment: the root's place, and the directions of the bones that end in these joints."""
+VALUES = 3 * len(SMPL22)
+"""Root position (m) and the directions of 21 bones, in axes that face as the figure does."""
+_QUIETEST, _LOUDEST = -10.0, 4.0  # logarithms of variances against a coordinate's own, as far as they are believed
+
+
+@dataclass
+class TextureConfig:
+    """edges_hz: of the bands; below the first, a sample follows its code alone.  rank: of the mixture over the figure in a band."""
+
+    edges_hz: list[float] = field(default_factory=lambda: [4.0, 5.5, 7.5, 10.0, 13.0, 16.0, 20.0])
+    rank: int = 24
+    width: int = 64
+    batch: int = 4096
+    rate: float = 3e-3  # of Adam
+    noise: float = 0.7  # on the standardised hidden layer: sampled codes lie beside those that were trained
+
+    @property
+    def bands(self) -> list[tuple[float, float]]:
+        return list(zip(self.edges_hz[:-1], self.edges_hz[1:], strict=True))
+
+
+class Texture(nn.Module):
+    """The process.  mean, std: [h] of the field's hidden layer.  mix: [bands, rank, 66] how waves become values, at a strength of 1."""
+
+    mean: Tensor
+    std: Tensor
+    mix: Tensor
+
+    def __init__(self, config: TextureConfig, hidden: int, longest_s: float) -> None:
+        super().__init__()
+        check(config)
+        self.config, self.longest_s = config, longest_s
+        self.register_buffer("mean", torch.zeros(hidden))
+        self.register_buffer("std", torch.ones(hidden))
+        self.register_buffer("mix", torch.zeros(len(config.bands), config.rank, VALUES))
+        width = config.width
+        self.strength = nn.Sequential(
+            nn.Linear(hidden, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, len(config.bands) * len(LIMBS))
+        )
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """The field's hidden layer [..., h] -> logarithms of variances [..., bands, limbs], as multiples of a band's own."""
+        found = self.strength((hidden - self.mean) / self.std)
+        return found.clamp(_QUIETEST, _LOUDEST).unflatten(-1, (len(self.config.bands), len(LIMBS)))
+
+    @torch.no_grad()
+    def read(self, field_: Field, z: Tensor, seconds: float, fps: float, seed: int) -> Motion:
+        """One code z [d] at a rate, with the texture of a seed; a function of time like the field itself."""
+        times = frame_times(seconds, fps)
+        values = self._smooth(field_, z, seconds, fps)(times)
+        pose = values[:, :VALUES].reshape(len(times), -1, 3)
+        strength = np.exp(values[:, VALUES:] / 2).reshape(len(times), len(self.config.bands), len(LIMBS))[:, :, LIMB]
+        drawn = (self.waves(times, seed) @ self.mix.double().cpu().numpy()).reshape(len(self.config.bands), len(times), -1, 3)
+        drawn = sum(strength[:, band, :, None] * wave for band, wave in enumerate(drawn))
+        turn = yaw_matrix(heading(_joints(pose)))
+        return Motion(_joints(pose + drawn @ turn.swapaxes(1, 2)).astype(np.float32), fps, SMPL22)
+
+    def waves(self, times: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+        """[bands, T, rank] independent processes of variance 1 at times [T] (s), each within its band."""
+        period, rng = self.longest_s, np.random.default_rng([seed, 7])
+        found = []
+        for low, high in self.config.bands:
+            frequencies = np.arange(math.ceil(low * period), math.ceil(high * period)) / period
+            phase = 2 * np.pi * times[:, None] * frequencies
+            size = rng.standard_normal((2, len(frequencies), self.config.rank)) / len(frequencies) ** 0.5
+            found.append(np.cos(phase) @ size[0] + np.sin(phase) @ size[1])
+        return np.stack(found)
+
+    def _smooth(self, field_: Field, z: Tensor, seconds: float, fps: float) -> BSpline:
+        """The field's pose and the strengths below the first edge: the cubic spline with a knot every half period that fits them best."""
+        intervals = max(round(2 * self.config.edges_hz[0] * seconds), 1)
+        count = 5 * intervals + 4
+        times = np.linspace(0, seconds, count)
+        at = torch.as_tensor(times, device=z.device)[None]
+        hidden = field_.hidden(at, torch.tensor([seconds], dtype=torch.float64, device=z.device), z[None].float(), fps)
+        pose = field_.pose(hidden)
+        parts = (pose.root[0], pose.directions[0].flatten(1), self(hidden)[0].flatten(1))
+        knots = np.concatenate([[0.0] * 3, np.linspace(0, seconds, intervals + 1), [seconds] * 3])
+        return make_lsq_spline(times, torch.cat(parts, dim=1).double().cpu().numpy(), knots)
+
+
+LIMB = np.array([next(k for k, names in enumerate(LIMBS) if name in names) for name in SMPL22.names])
+"""[22] the limb of each joint."""
+
+
+def check(config: TextureConfig) -> None:
+    """Raises InputError on edges that are no bands."""
+    edges = config.edges_hz
+    if len(edges) < 2 or edges[0] <= 0 or any(high <= low for low, high in config.bands):
+        raise InputError(f"texture.edges_hz={edges}; expected two or more frequencies above 0 in rising order")
+    if config.rank < 1 or config.rank > VALUES:
+        raise InputError(f"texture.rank={config.rank}; expected 1 to {VALUES}")
+
+
+def _joints(pose: NDArray) -> NDArray[np.float64]:
+    """[T, 22, 3] root position and bone directions of any length -> joints."""
+    directions = pose[:, 1:] / np.linalg.norm(pose[:, 1:], axis=-1, keepdims=True)
+    return joints_from_directions(pose[:, 0], directions, SMPL22)

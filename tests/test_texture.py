@@ -1,0 +1,158 @@
+"""The texture: a process in time with the bands, the strength and the mixture of what recordings have above the field."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from moving import a_motion
+from scipy.signal import periodogram
+from small_run import SHAPE, Recordings, a_run
+
+from nerm.cli import parse
+from nerm.errors import InputError
+from nerm.field import Field
+from nerm.model import Code, decode, load_nerm
+from nerm.motion import SMPL22, Motion
+from nerm.motion.kinematics import band_energy, lowpass
+from nerm.motion.skeleton import bone_directions, heading, joints_from_directions, yaw_matrix
+from nerm.refinement import RefinementConfig, refine
+from nerm.stage1 import load_windows
+from nerm.texture import LIMB, Texture, TextureConfig
+from nerm.texture_training import TextureTask, held_by, mixture, observe, train_texture
+from nerm.train import SCALES, Train, shares_of
+from nerm.training import Budget, fit
+
+SMALL = TextureConfig(edges_hz=[4.0, 8.0, 16.0], rank=8, width=16, batch=256, noise=0.1)
+
+
+def a_texture(config: TextureConfig = SMALL, size: float = 0.001) -> Texture:
+    torch.manual_seed(0)
+    texture = Texture(config, SHAPE.width, 10.0).eval()
+    texture.mix.normal_(std=size)
+    return texture
+
+
+@pytest.fixture(scope="module")
+def field_() -> Field:
+    torch.manual_seed(0)
+    return Field(replace(SHAPE, octaves=5)).eval()
+
+
+Z = torch.randn(16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 2.0, 10.0])
+def test_frames_shared_by_two_rates_are_the_same_and_bones_keep_their_lengths(field_, seconds):
+    texture = a_texture()
+    fast, slow = (texture.read(field_, Z, seconds, fps, 3) for fps in (120.0, 20.0))
+    assert np.abs(fast.joints[::6] - slow.joints).max() < 1e-5
+    bones = np.linalg.norm(fast.joints[:, 1:] - fast.joints[:, list(SMPL22.parents[1:])], axis=-1)
+    assert np.abs(bones - SMPL22.lengths[1:]).max() < 1e-5
+
+
+def test_another_seed_is_another_texture_of_the_same_motion(field_):
+    texture = a_texture()
+    one, again, other = (texture.read(field_, Z, 4.0, 120.0, seed).joints for seed in (1, 1, 2))
+    assert np.array_equal(one, again) and np.abs(one - other).max() > 1e-4
+    below = [lowpass(x, 120.0, 3.0) for x in (one, other)]
+    assert (below[0] - below[1]).std() < 0.15 * (one - other).std()
+
+
+def test_without_strength_what_is_left_is_the_field_below_the_first_edge(field_):
+    texture = a_texture(size=0.0)
+    found, raw = texture.read(field_, Z, 4.0, 120.0, 0), decode(field_, Z, 4.0, 120.0)
+    assert band_energy(found.joints, 120.0, 8.0, 20.0) < 0.05 * band_energy(raw.joints, 120.0, 8.0, 20.0)
+    slow = [lowpass(x.joints, 120.0, 2.5)[60:-60] for x in (found, raw)]
+    assert np.abs(slow[0] - slow[1]).max() < 0.02 * np.ptp(slow[1], axis=0).max()
+
+
+def test_waves_have_variance_1_and_stay_in_their_band():
+    texture = a_texture()
+    times = np.arange(1200) / 120
+    waves = np.concatenate([texture.waves(times, seed) for seed in range(30)], axis=2)  # [bands, T, 30 x rank]
+    assert waves.var() == pytest.approx(1.0, abs=0.05)
+    for band, (low, high) in enumerate(SMALL.bands):
+        hz, power = periodogram(waves[band], 120.0, axis=0)
+        inside = (hz > low - 0.2) & (hz < high + 0.1)
+        assert power[inside].sum() > 0.99 * power.sum()
+
+
+class Known:
+    """A field whose reading is known: a slow motion, and a hidden layer that says how strong the recording's noise is there."""
+
+    def __init__(self, joints: np.ndarray, loud: np.ndarray, fps: float) -> None:
+        self.fps, self.loud = fps, torch.from_numpy(loud.astype(np.float32))
+
+    def hidden(self, times: torch.Tensor, seconds: torch.Tensor, z: torch.Tensor, fps: float) -> torch.Tensor:
+        frame = (times * self.fps).round().long()
+        return torch.stack([self.loud[frame], torch.ones(frame.shape)], dim=-1)
+
+
+def test_strength_and_mixture_of_known_noise_are_found(tmp_path):
+    """6 to 7 Hz along one axis of the wrists alone, ten times as strong in the second half of every recording."""
+    slow, rng = a_motion(120, 10, 0), np.random.default_rng(0)
+    frames = len(slow)
+    loud = (np.arange(frames) > frames / 2).astype(float)
+    directions = bone_directions(slow.joints, SMPL22)
+    turn = yaw_matrix(heading(slow.joints))
+    motions = []
+    for _ in range(6):
+        t, wave = np.arange(frames) / 120, 0.0
+        for hz in np.arange(6, 7, 0.1):
+            wave = wave + rng.normal() * np.cos(2 * np.pi * hz * t) + rng.normal() * np.sin(2 * np.pi * hz * t)
+        noise = np.zeros_like(directions)
+        noise[:, [19, 20]] = (turn[:, :, 2] * (0.003 * (1 + 9 * loud) * wave / 10**0.5)[:, None])[:, None]  # the forearms, forward
+        bent = (directions + noise) / np.linalg.norm(directions + noise, axis=-1, keepdims=True)
+        motions.append(Motion(joints_from_directions(slow.joints[:, 0], bent, SMPL22), 120))
+    windows = load_windows(motions)
+    observed = observe(Known(slow.joints, loud, 120), torch.zeros(6, 1), windows, SMALL)
+    texture = Texture(SMALL, 2, 10.0)
+    fit(TextureTask(texture, observed), Budget(steps=300, device="cpu", average=0.9), tmp_path)
+    texture.eval().mix.copy_(mixture(texture, observed))
+    with torch.no_grad():
+        quiet, strong = texture(torch.tensor([[0.0, 1.0], [1.0, 1.0]])).exp()[:, 0, LIMB[20]].sqrt()
+    assert 5 < strong / quiet < 12  # filters blur the change over half a second
+    figure = (texture.mix[0].T @ texture.mix[0]).diagonal().sqrt().reshape(22, 3) * strong  # deviation of each value in the first band
+    assert figure[20].norm() == pytest.approx(0.03, rel=0.25) and figure[21].norm() == pytest.approx(0.03, rel=0.25)
+    assert figure[20].abs().argmax() == 2 and figure[[4, 7, 15]].abs().max() < 0.005
+
+
+def test_a_band_is_learned_from_recordings_that_hold_it():
+    observed = observe(Field(SHAPE), torch.zeros(3, 16), load_windows([a_motion(fps, 2, 0) for fps in (120, 30, 20)]), SMALL)
+    assert observed.held[0].tolist() == [True, True] and observed.held[-1].tolist() == [True, False]
+    assert len(observed.held.unique(dim=0)) == 2
+
+
+def test_slow_recordings_hold_fewer_bands():
+    assert held_by(TextureConfig(), 120.0).edges_hz == TextureConfig().edges_hz
+    assert held_by(TextureConfig(), 20.0).edges_hz == [4.0, 5.5, 7.5]
+    with pytest.raises(InputError, match=r"12.5 fps hold no band .* add_texture=false"):
+        held_by(TextureConfig(), 12.5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"edges_hz": [4.0]}, "two or more"), ({"edges_hz": [4.0, 4.0]}, "rising"), ({"rank": 0}, "rank=0; expected 1 to 66")],
+)
+def test_settings_that_are_no_bands_are_refused(wrong, said):
+    with pytest.raises(InputError, match=said):
+        Texture(replace(SMALL, **wrong), 8, 10.0)
+
+
+def test_a_system_gets_its_texture_keeps_it_in_its_file_and_loses_it_with_its_field(tmp_path):
+    a_run(tmp_path)
+    train_texture(Recordings(), SMALL, Budget(steps=5, device="cpu"), tmp_path)
+    system = load_nerm(tmp_path / "nerm.safetensors")
+    assert system.facts["steps"] == {"field": 5, "texture": 5} and system.texture.config == SMALL
+    code = Code(Z, False, 0)
+    assert np.abs(system.read(code, 2.0, 60.0).joints - decode(system.field, Z, 2.0, 60.0).joints).max() > 0
+    system.save(tmp_path / "again.safetensors")
+    again = load_nerm(tmp_path / "again.safetensors")
+    assert np.array_equal(again.read(code, 2.0, 60.0).joints, system.read(code, 2.0, 60.0).joints)
+    refine(Recordings(), RefinementConfig(clips=4, draws=1), Budget(steps=1, device="cpu"), tmp_path)
+    assert load_nerm(tmp_path / "nerm.safetensors").texture is None
+
+
+def test_the_papers_scale_has_no_texture():
+    assert "texture" in shares_of(Train()) and "texture" not in shares_of(parse(Train, SCALES["paper"]))
