@@ -45,6 +45,13 @@ class RefinementConfig:
     rate: float = 5e-4
     critic_rate: float = 1e-3
 
+    def __post_init__(self) -> None:
+        for name, least in (("clips", 2), ("known", 1), ("clip_frames", 2 * REACH + 3), ("draws", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"refinement.{name}={getattr(self, name)}; expected at least {least}")
+        if not self.clip_fps > 0:
+            raise InputError(f"refinement.clip_fps={self.clip_fps:g}; expected a positive number")
+
 
 class RefinementModule(nn.Module):
     """Field, critic and both their losses, in one number: neither has a gradient from the other's."""
@@ -123,16 +130,8 @@ class RefinementTask:
         return reconstruction_error(self.module.field, self.codes.to(device), self.windows)
 
 
-def check(config: RefinementConfig) -> None:
-    """Raises InputError on settings that leave nothing to learn from."""
-    for name, least in (("clips", 2), ("known", 1), ("clip_frames", 2 * REACH + 3), ("draws", 1)):
-        if getattr(config, name) < least:
-            raise InputError(f"refinement.{name}={getattr(config, name)}; expected at least {least}")
-
-
 def refine(corpus: Corpus, config: RefinementConfig, budget: Budget, folder: Path) -> Fit:
     """Refine the field of folder/field.safetensors for the denoiser of folder/nerm.safetensors, and put it into the latter."""
-    check(config)
     torch.manual_seed(budget.seed)
     model = load_nerm(folder / "nerm.safetensors")
     settings, field_, codes, numbers = load_stage1(folder / "field.safetensors", corpus)
@@ -144,7 +143,9 @@ def refine(corpus: Corpus, config: RefinementConfig, budget: Budget, folder: Pat
     outcome = fit(task, replace(budget, clip=0.0), folder / "refinement", "refinement")
     known = outcome.facts(config.clips)
     model.training["refinement"] = {key: value for key, value in known.items() if key != "undertrained"}  # no loss says how far it came
-    model.texture = None  # learned about another field
+    if model.texture:
+        progress("refinement: the system's texture was learned about another field and is left out; train it again with stage=texture")
+    model.texture = None
     model.field = field_
     model.save(folder / "nerm.safetensors")
     return outcome

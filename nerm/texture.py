@@ -50,6 +50,13 @@ class TextureConfig:
     rate: float = 3e-3  # of Adam
     noise: float = 0.7  # on the standardised hidden layer: sampled codes lie beside those that were trained
 
+    def __post_init__(self) -> None:
+        if len(self.edges_hz) < 2 or self.edges_hz[0] <= 0 or any(high <= low for low, high in self.bands):
+            raise InputError(f"texture.edges_hz={self.edges_hz}; expected two or more frequencies above 0 in rising order")
+        for name, most in (("rank", VALUES), ("width", 4096), ("batch", 1_000_000)):
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"texture.{name}={getattr(self, name)}; expected 1 to {most}")
+
     @property
     def bands(self) -> list[tuple[float, float]]:
         return list(zip(self.edges_hz[:-1], self.edges_hz[1:], strict=True))
@@ -64,7 +71,6 @@ class Texture(nn.Module):
 
     def __init__(self, config: TextureConfig, hidden: int, longest_s: float) -> None:
         super().__init__()
-        check(config)
         self.config, self.longest_s = config, longest_s
         self.register_buffer("mean", torch.zeros(hidden))
         self.register_buffer("std", torch.ones(hidden))
@@ -117,15 +123,6 @@ class Texture(nn.Module):
 
 LIMB = np.array([next(k for k, names in enumerate(LIMBS) if name in names) for name in SMPL22.names])
 """[22] the limb of each joint."""
-
-
-def check(config: TextureConfig) -> None:
-    """Raises InputError on edges that are no bands."""
-    edges = config.edges_hz
-    if len(edges) < 2 or edges[0] <= 0 or any(high <= low for low, high in config.bands):
-        raise InputError(f"texture.edges_hz={edges}; expected two or more frequencies above 0 in rising order")
-    if config.rank < 1 or config.rank > VALUES:
-        raise InputError(f"texture.rank={config.rank}; expected 1 to {VALUES}")
 
 
 def _joints(pose: NDArray) -> NDArray[np.float64]:

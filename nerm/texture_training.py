@@ -21,7 +21,7 @@ from nerm.model import load_nerm, load_stage1
 from nerm.motion import SMPL22
 from nerm.motion.kinematics import lowpass
 from nerm.motion.skeleton import bone_directions, heading, yaw_matrix
-from nerm.stage1 import Windows, corpus_windows, window_joints
+from nerm.stage1 import Stage1Config, Windows, corpus_windows, window_joints
 from nerm.texture import LIMB, LIMBS, Texture, TextureConfig
 from nerm.training import Budget, Fit, fit
 
@@ -133,6 +133,12 @@ def mixture(texture: Texture, observed: Observed) -> Tensor:
     return torch.stack(found).float()
 
 
+def bands_of(corpus: Corpus, settings: Stage1Config, config: TextureConfig) -> TextureConfig:
+    """The bands that the training windows hold at the rate that stage 1 sees them at."""
+    fixed = settings.training_rate == "fixed"
+    return held_by(config, settings.fixed_fps if fixed else float(corpus.select("train")["fps"].max()))
+
+
 def held_by(config: TextureConfig, fastest_fps: float) -> TextureConfig:
     """The bands that recordings of that rate hold."""
     first, *others = config.edges_hz
@@ -150,8 +156,8 @@ def train_texture(corpus: Corpus, config: TextureConfig, budget: Budget, folder:
     model = load_nerm(folder / "nerm.safetensors")
     settings, _, codes, _ = load_stage1(folder / "field.safetensors", corpus)
     model.check_field(settings, folder)
+    config = bands_of(corpus, settings, config)
     _, windows = corpus_windows(corpus, "train", settings)
-    config = held_by(config, float(windows.fps.max()))
     observed = observe(model.field, codes, windows, config)
     progress(f"texture: {len(observed.hidden)} moments of {len(windows)} windows, {len(config.bands)} bands")
     texture = Texture(config, observed.hidden.shape[1], settings.field.longest_s)

@@ -67,13 +67,15 @@ def main(arguments: Sequence[str]) -> int:
     from nerm.refinement import refine
     from nerm.stage1 import train_field
     from nerm.stage2 import train_denoiser
-    from nerm.texture_training import train_texture
+    from nerm.texture_training import bands_of, train_texture
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
     corpus = load_corpus(settings.dataset)
     out = Path(settings.out)
     shares = shares_of(settings)
+    if settings.stage == "all" and "texture" in shares:
+        bands_of(corpus, settings.stage1, settings.texture)  # said now, and not after half an hour
 
     def budget(stage: str) -> Budget:
         share = shares[stage]

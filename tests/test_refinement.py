@@ -115,9 +115,9 @@ def test_the_field_learns_to_pass_a_critic_that_stands_still():
         ({"draws": 0}, "refinement.draws=0"),
     ],
 )
-def test_settings_that_leave_nothing_to_learn_from_are_refused(tmp_path, wrong, said):
+def test_settings_that_leave_nothing_to_learn_from_are_refused(wrong, said):
     with pytest.raises(InputError, match=said):
-        refine(Recordings(), replace(SMALL, **wrong), Budget(steps=1), tmp_path)
+        replace(SMALL, **wrong)
 
 
 def test_a_field_that_the_denoiser_was_not_trained_on_is_refused(tmp_path):

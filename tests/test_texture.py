@@ -137,7 +137,7 @@ def test_slow_recordings_hold_fewer_bands():
 )
 def test_settings_that_are_no_bands_are_refused(wrong, said):
     with pytest.raises(InputError, match=said):
-        Texture(replace(SMALL, **wrong), 8, 10.0)
+        replace(SMALL, **wrong)
 
 
 def test_a_system_gets_its_texture_keeps_it_in_its_file_and_loses_it_with_its_field(tmp_path):
