@@ -6,10 +6,11 @@ import torch
 
 from evaluators.metrics.distribution import frechet
 from evaluators.metrics.physical import physical
-from nerm.model import Condition, decode, load_nerm
+from nerm.model import Condition, load_nerm
 from nerm.motion import resample
 from nerm.motion.bvh import read_bvh_motion, write_bvh
 from nerm.motion.features import decode_humanml263, encode_humanml263
+from nerm.reading import decode
 
 RATES = [20, 60, 120, 240]
 

@@ -78,7 +78,7 @@ def fit_codes(
 
 def fit_errors(field: Field, codes: Tensor, motions: Sequence[Motion]) -> list[FitError]:
     """How far each motion is from its code [n, d] read out at the motion's own frames."""
-    from nerm.model import decode_at
+    from nerm.reading import decode_at
 
     errors = []
     for code, motion in zip(codes, motions, strict=True):

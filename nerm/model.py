@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,15 +23,15 @@ from nerm.denoiser import Denoiser
 from nerm.diffusion import guided, sample
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.motion import SMPL22, Motion, frame_times
+from nerm.motion import Motion
 from nerm.motion.motion import check_fps
+from nerm.reading import decode
+from nerm.settings import Stage1Config, Stage2Config
 from nerm.text import TextEncoder, load_text_encoder
 from nerm.texture import Texture, TextureConfig
 
 if TYPE_CHECKING:
     from nerm.data.corpus import Corpus
-    from nerm.stage1 import Stage1Config
-    from nerm.stage2 import Stage2Config
 
 CHUNK = 8
 """Codes are denoised in batches of exactly this size (padded), so that a sample does not depend on its company."""
@@ -237,28 +236,12 @@ class NeRM:
             )
 
 
-def decode(field: Field, z: Tensor, seconds: float, fps: float) -> Motion:
-    """Read one code z [d] at a rate. One sequence at a time, so nothing else can matter."""
-    return decode_at(field, z, seconds, torch.as_tensor(frame_times(seconds, fps)), fps)
-
-
-@torch.no_grad()
-def decode_at(field: Field, z: Tensor, seconds: float, times: Tensor, fps: float) -> Motion:
-    """Read one code z [d] of a sequence that lasts `seconds` at the given times [n] (s, float64)."""
-    device = z.device
-    pose = field(times[None].to(device), torch.tensor([seconds], dtype=torch.float64, device=device), z[None].float(), fps)
-    joints = field.joints(pose) + pose.root[..., None, :]
-    return Motion(joints[0].float().cpu().numpy().astype(np.float32), fps, SMPL22)
-
-
 def load_nerm(where: str | Path = "nerm") -> NeRM:
     """A shipped system by its name (nerm, nerm-fixed), or any file that `NeRM.save` wrote."""
     path = model_path(where)
     tensors, facts = _read(path)
     if facts.get("system") != "nerm":
         raise InputError(f"{path} is not a NeRM model; it has keys such as {', '.join(list(tensors)[:3])}")
-    from nerm.stage1 import Stage1Config
-    from nerm.stage2 import Stage2Config
 
     try:
         stage1, stage2 = _settings(Stage1Config, facts["stage1"]), _settings(Stage2Config, facts["stage2"])
@@ -284,8 +267,6 @@ def _texture(tensors: dict[str, Tensor], facts: dict[str, str], stage1: Stage1Co
 
 def load_stage1(path: Path, corpus: Corpus | None = None) -> tuple[Stage1Config, Field, Tensor, Tensor]:
     """(settings, field, code means [n, d], window numbers [n]) of a file that `train_field` wrote."""
-    from nerm.stage1 import Stage1Config
-
     tensors, facts = _read(path)
     if "codes.mean" not in tensors:
         raise InputError(f"{path} holds no codes; give the field.safetensors of a training run")

@@ -27,7 +27,8 @@ from nerm.data.corpus import Corpus
 from nerm.errors import InputError
 from nerm.field import Field
 from nerm.model import Condition, NeRM, load_nerm, load_stage1
-from nerm.stage1 import Stage1Config, Windows, clip_loss, corpus_windows, draw_clips, draw_windows, many_rates, reconstruction_error
+from nerm.settings import Stage1Config
+from nerm.stage1 import Windows, clip_loss, corpus_windows, draw_clips, draw_windows, many_rates, reconstruction_error
 from nerm.training import Budget, Fit, fit
 
 

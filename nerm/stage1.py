@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,32 +18,11 @@ from nerm.data.corpus import Corpus
 from nerm.field import Codes, Field, FieldConfig, Pose
 from nerm.motion import Motion, resample
 from nerm.motion.skeleton import LEFT_RIGHT22
+from nerm.reading import decode
+from nerm.settings import Stage1Config
 from nerm.training import Budget, Fit, fit
 
 CODEBOOK_STEPS = 400  # of the VQ-VAE whose codes codebook-coordinate attention reads; perplexity 400 of 512 on multirate
-
-
-@dataclass
-class Stage1Config:
-    """Settings of stage 1. `kl` weighs the sum over dimensions of the KL divergence.
-
-    matrix_rate is Muon's, for the matrices of the hidden layers and of their modulation (docs/findings.md); rate and code_rate are Adam's.
-    """
-
-    field: FieldConfig = field(default_factory=FieldConfig)
-    training_rate: str = "native"  # native | fixed (20 fps, what everyone else trains on)
-    progressive: bool = True  # first at the lowest rate of each recording, then at all of them
-    fade_octaves: bool = True  # open the octaves of the time encoding one after the other
-    clips: int = 800
-    clip_frames: int = 5
-    matrix_rate: float = 0.02
-    rate: float = 2e-3
-    code_rate: float = 3e-2
-    kl: float = 1e-5
-    root_weight: float = 0.1
-    velocity_weight: float = 0.3  # of velocity errors, (m/s)^2, phased in between 30 and 60 % of the run
-    high_band_weight: float = 0.02  # of acceleration errors, (10 m/s^2)^2, likewise
-    fixed_fps: float = 20.0
 
 
 @dataclass
@@ -120,8 +99,6 @@ class FieldTask:
 
 def reconstruction_error(field_: Field, codes: Tensor, windows: Windows, count: int = 64) -> dict[str, float]:
     """Of so many training windows (an auto-decoder has no others without fitting), mm: joints about the root, and the root's path."""
-    from nerm.model import decode
-
     error, root = [], []
     for index in torch.linspace(0, len(windows) - 1, count).long().tolist():
         truth = window_joints(windows, index)

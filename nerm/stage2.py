@@ -6,7 +6,6 @@ the denoiser learns (z, +1 | caption) and (z, -1 | mirrored caption) together. W
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,39 +13,17 @@ from torch import Tensor, nn
 
 from nerm.data.captions import load_captions, mirror_caption
 from nerm.data.corpus import Corpus
-from nerm.denoiser import Denoiser, DenoiserConfig
+from nerm.denoiser import Denoiser
 from nerm.diffusion import STEPS, add_noise, target
 from nerm.errors import InputError
 from nerm.field import Field
+from nerm.model import NeRM, field_training, load_stage1
 from nerm.pose_space import pose_space
+from nerm.settings import Stage2Config
 from nerm.text import load_text_encoder
 from nerm.training import Budget, Fit, fit
 
 NOTHING, TEXT, LABEL = 0, 1, 2
-
-
-@dataclass
-class Stage2Config:
-    """Settings of stage 2."""
-
-    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
-    prediction: str = "sample"  # epsilon (the paper's) | sample | v_prediction
-    text_encoder: str = "minilm"
-    batch: int = 768  # orthogonalising costs more than the batch
-    matrix_rate: float = 0.02  # of Muon, for the matrices between hidden layers
-    rate: float = 1e-3  # of AdamW, for the rest
-    drop: float = 0.1  # conditions left out, for guidance
-    text_noise: float = 0.8  # length of the noise on a sentence's embedding, which has length 1
-    crop: float = 0.2  # largest share of a window's duration that is left out at its ends: exact durations would give windows away
-    label_share: float = 0.3  # conditions given as a label instead of a sentence
-    flatness: float = 0.25  # of the pose space: 0 keeps distances of poses, 1/2 makes all coordinates alike
-    largest: float = 2.0  # deviation of its first coordinate
-    gist: float = 0.5  # weight of a coordinate in the loss: its weight in distances of poses to this power, so that details count more
-    mirror_size: float = 1.5  # of the mirror sign: the larger, the earlier it is decided
-    mirror_weight: float = 16.0  # of the mirror sign in the loss, against 1 on average for the other numbers of the code
-    guidance: float = 1.6  # with the sampler chosen on labels that training had not seen (docs/findings.md)
-    sampler: str = "ddpm"
-    sampling_steps: int = 50
 
 
 class DenoiserTask:
@@ -164,8 +141,6 @@ class DenoiserModule(nn.Module):
 
 def train_denoiser(corpus: Corpus, config: Stage2Config, budget: Budget, folder: Path, out: Path | None = None) -> Fit:
     """Train the denoiser on the codes in folder/field.safetensors; writes the whole system to `out` (default folder/nerm.safetensors)."""
-    from nerm.model import NeRM, field_training, load_stage1
-
     torch.manual_seed(budget.seed)
     stage1, field_, mean, windows = load_stage1(folder / "field.safetensors", corpus)
     task = DenoiserTask(config, field_, mean, windows, corpus)

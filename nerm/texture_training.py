@@ -21,7 +21,8 @@ from nerm.model import load_nerm, load_stage1
 from nerm.motion import SMPL22
 from nerm.motion.kinematics import lowpass
 from nerm.motion.skeleton import bone_directions, heading, yaw_matrix
-from nerm.stage1 import Stage1Config, Windows, corpus_windows, window_joints
+from nerm.settings import Stage1Config
+from nerm.stage1 import Windows, corpus_windows, window_joints
 from nerm.texture import LIMB, LIMBS, Texture, TextureConfig
 from nerm.training import Budget, Fit, fit
 

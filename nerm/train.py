@@ -8,8 +8,7 @@ from pathlib import Path
 
 from nerm.cli import choose, parse, progress, run
 from nerm.refinement import RefinementConfig
-from nerm.stage1 import Stage1Config
-from nerm.stage2 import Stage2Config
+from nerm.settings import Stage1Config, Stage2Config
 from nerm.texture import TextureConfig
 from nerm.training import Budget, Fit
 

@@ -11,8 +11,8 @@ from nerm.denoiser import Denoiser, DenoiserConfig
 from nerm.field import FieldConfig
 from nerm.model import NeRM
 from nerm.motion import Motion
-from nerm.stage1 import FieldModule, Stage1Config, save_field
-from nerm.stage2 import Stage2Config
+from nerm.settings import Stage1Config, Stage2Config
+from nerm.stage1 import FieldModule, save_field
 
 LABEL = sorted(load_captions().train)[0]
 SHAPE = FieldConfig(width=32, layers=2, latent=16, intervals=0)

@@ -5,9 +5,9 @@ from scipy.interpolate import BSpline
 
 from nerm.errors import InputError
 from nerm.field import Codes, Field, FieldConfig, Pose
-from nerm.model import decode
 from nerm.motion import SMPL22
 from nerm.motion.skeleton import bone_directions, joints_from_directions
+from nerm.reading import decode
 from nerm.time_encoding import CodeCurve, FourierEncoding, coordinate
 
 SMALL = {"width": 32, "layers": 3, "latent": 16, "intervals": 5}

@@ -9,9 +9,9 @@ import torch
 from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
 from nerm.fitting import fit_codes, fit_error, fit_errors
-from nerm.model import decode
 from nerm.motion import SMPL22, Motion
 from nerm.motion.skeleton import KIT21
+from nerm.reading import decode
 
 
 @pytest.fixture(scope="module")

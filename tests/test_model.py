@@ -11,8 +11,7 @@ from nerm.diffusion import SAMPLERS, add_noise, alphas_cumprod, guided, target
 from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
 from nerm.model import Code, Condition, NeRM, load_nerm
-from nerm.stage1 import Stage1Config
-from nerm.stage2 import Stage2Config
+from nerm.settings import Stage1Config, Stage2Config
 
 LABELS = ["cmu/walk", "hdm05/squat1Reps"]
 SENTENCE = "a person walks forward"

@@ -13,7 +13,8 @@ from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
 from nerm.model import load_nerm, load_stage1
 from nerm.refinement import RefinementConfig, RefinementTask, refine
-from nerm.stage1 import FieldModule, Stage1Config, load_windows, save_field
+from nerm.settings import Stage1Config
+from nerm.stage1 import FieldModule, load_windows, save_field
 from nerm.train import SCALES, SHARES, Train, shares_of
 from nerm.training import Budget, fit
 

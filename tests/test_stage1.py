@@ -6,7 +6,8 @@ from moving import a_motion
 from nerm.field import Field, FieldConfig, Pose
 from nerm.motion import SMPL22, Motion
 from nerm.motion.skeleton import bone_directions
-from nerm.stage1 import FieldTask, Stage1Config, clip_loss, draw_clips, initial_codes, load_windows, many_rates, window_joints
+from nerm.settings import Stage1Config
+from nerm.stage1 import FieldTask, clip_loss, draw_clips, initial_codes, load_windows, many_rates, window_joints
 from nerm.training import Budget, fit
 
 MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4), (60, 3), (30, 5), (120, 1.0)])]

@@ -5,7 +5,8 @@ import torch
 
 from nerm.denoiser import Denoiser, DenoiserConfig
 from nerm.errors import InputError
-from nerm.stage2 import LABEL, TEXT, DenoiserTask, Stage2Config
+from nerm.settings import Stage2Config
+from nerm.stage2 import LABEL, TEXT, DenoiserTask
 
 
 def task_of(texts, noise):

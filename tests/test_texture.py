@@ -12,10 +12,11 @@ from small_run import SHAPE, Recordings, a_run
 from nerm.cli import parse
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.model import Code, decode, load_nerm
+from nerm.model import Code, load_nerm
 from nerm.motion import SMPL22, Motion
 from nerm.motion.kinematics import band_energy, lowpass
 from nerm.motion.skeleton import bone_directions, heading, joints_from_directions, yaw_matrix
+from nerm.reading import decode
 from nerm.refinement import RefinementConfig, refine
 from nerm.stage1 import load_windows
 from nerm.texture import LIMB, Texture, TextureConfig

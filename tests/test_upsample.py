@@ -14,11 +14,11 @@ import torch
 import nerm.model
 from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
-from nerm.model import decode
 from nerm.motion import SMPL22, Motion
 from nerm.motion.files import load_motion, save_motion
 from nerm.motion.retarget import from_corpus, to_corpus
 from nerm.motion.skeleton import KIT21, bone_directions, joints_from_directions
+from nerm.reading import decode
 from nerm.upsample import cut_overlapping, fade, fit_motion, interpolate, main, upsample
 
 LENGTHS = SMPL22.lengths * np.linspace(0.8, 1.3, 22)

@@ -41,7 +41,7 @@ def reconstruct(field: Field, motions: Sequence[Motion], codes: Tensor, rates: S
 
     motions: canonical, at native rates; codes: [n, d] as `fit_codes` gives them. Replications draw windows with replacement.
     """
-    from nerm.model import decode
+    from nerm.reading import decode
 
     found: list[Record] = []
     for fps in rates:

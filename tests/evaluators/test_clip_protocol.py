@@ -162,8 +162,7 @@ def test_codes_are_sampled_once_and_read_at_every_rate_as_sample_would(reference
     from nerm.denoiser import Denoiser, DenoiserConfig
     from nerm.field import Field, FieldConfig
     from nerm.model import Condition, NeRM
-    from nerm.stage1 import Stage1Config
-    from nerm.stage2 import Stage2Config
+    from nerm.settings import Stage1Config, Stage2Config
 
     torch.manual_seed(0)
     stage1 = Stage1Config(field=FieldConfig(width=16, layers=2, latent=8, intervals=1))
@@ -231,7 +230,7 @@ def test_a_reconstruction_of_what_a_field_wrote_is_exact_at_every_rate():
 
     from evaluators.protocols.reconstruction import reconstruct
     from nerm.field import Field, FieldConfig
-    from nerm.model import decode
+    from nerm.reading import decode
 
     torch.manual_seed(0)
     field = Field(FieldConfig(width=16, layers=2, latent=8, intervals=1)).eval()
