@@ -99,7 +99,7 @@ class Texture(nn.Module):
 
     def waves(self, times: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         """[bands, T, rank] independent processes of variance 1 at times [T] (s), each within its band."""
-        period, rng = self.longest_s, np.random.default_rng([seed, 7])
+        period, rng = self.longest_s, np.random.default_rng([seed % 2**64, 7])
         found = []
         for low, high in self.config.bands:
             frequencies = np.arange(math.ceil(low * period), math.ceil(high * period)) / period

@@ -54,7 +54,7 @@ def test_frames_shared_by_two_rates_are_the_same_and_bones_keep_their_lengths(fi
 
 def test_another_seed_is_another_texture_of_the_same_motion(field_):
     texture = a_texture()
-    one, again, other = (texture.read(field_, Z, 4.0, 120.0, seed).joints for seed in (1, 1, 2))
+    one, again, other = (texture.read(field_, Z, 4.0, 120.0, seed).joints for seed in (-1, -1, 2))
     assert np.array_equal(one, again) and np.abs(one - other).max() > 1e-4
     below = [lowpass(x, 120.0, 3.0) for x in (one, other)]
     assert (below[0] - below[1]).std() < 0.15 * (one - other).std()
