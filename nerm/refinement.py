@@ -29,7 +29,7 @@ from nerm.field import Field
 from nerm.model import Condition, NeRM, load_nerm, load_stage1
 from nerm.settings import Stage1Config
 from nerm.stage1 import Windows, clip_loss, corpus_windows, draw_clips, draw_windows, many_rates, reconstruction_error
-from nerm.training import Budget, Fit, fit
+from nerm.training import Budget, Fit, fingerprint, fit
 
 
 @dataclass
@@ -141,7 +141,8 @@ def refine(corpus: Corpus, config: RefinementConfig, budget: Budget, folder: Pat
     sampled = sample_like(model, corpus, numbers.tolist(), config.draws, budget.seed)
     progress(f"refinement: {sampled.shape[0] * sampled.shape[1]} codes sampled")
     task = RefinementTask(config, settings, field_, codes, sampled, windows)
-    outcome = fit(task, replace(budget, clip=0.0), folder / "refinement", "refinement")
+    key = fingerprint(codes, *field_.parameters(), *model.denoiser.parameters())
+    outcome = fit(task, replace(budget, clip=0.0), folder / "refinement", "refinement", key)
     known = outcome.facts(config.clips)
     model.training["refinement"] = {key: value for key, value in known.items() if key != "undertrained"}  # no loss says how far it came
     if model.texture:

@@ -21,7 +21,7 @@ from nerm.model import NeRM, field_training, load_stage1
 from nerm.pose_space import pose_space
 from nerm.settings import Stage2Config
 from nerm.text import load_text_encoder
-from nerm.training import Budget, Fit, fit
+from nerm.training import Budget, Fit, fingerprint, fit
 
 NOTHING, TEXT, LABEL = 0, 1, 2
 
@@ -144,7 +144,7 @@ def train_denoiser(corpus: Corpus, config: Stage2Config, budget: Budget, folder:
     torch.manual_seed(budget.seed)
     stage1, field_, mean, windows = load_stage1(folder / "field.safetensors", corpus)
     task = DenoiserTask(config, field_, mean, windows, corpus)
-    outcome = fit(task, budget, folder / "denoiser", "denoiser")
+    outcome = fit(task, budget, folder / "denoiser", "denoiser", fingerprint(mean, *field_.parameters()))
     training = {"field": field_training(folder / "field.safetensors"), "denoiser": outcome.facts(config.batch)}
     space, labels = task.space, task.labels
     NeRM(stage1, field_, config, task.module.denoiser, space.shift, space.back, labels, training=training, trained_on=corpus.digest).save(

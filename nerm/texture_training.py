@@ -24,7 +24,7 @@ from nerm.motion.skeleton import bone_directions, heading, yaw_matrix
 from nerm.settings import Stage1Config
 from nerm.stage1 import Windows, corpus_windows, window_joints
 from nerm.texture import LIMB, LIMBS, Texture, TextureConfig
-from nerm.training import Budget, Fit, fit
+from nerm.training import Budget, Fit, fingerprint, fit
 
 RATE_SHARE = 2.5
 """A band belongs to recordings of at least so many frames per second for each hertz of its upper edge (as band_energy has it)."""
@@ -162,7 +162,7 @@ def train_texture(corpus: Corpus, config: TextureConfig, budget: Budget, folder:
     observed = observe(model.field, codes, windows, config)
     progress(f"texture: {len(observed.hidden)} moments of {len(windows)} windows, {len(config.bands)} bands")
     texture = Texture(config, observed.hidden.shape[1], settings.field.longest_s)
-    outcome = fit(TextureTask(texture, observed), budget, folder / "texture", "texture")
+    outcome = fit(TextureTask(texture, observed), budget, folder / "texture", "texture", fingerprint(codes, *model.field.parameters()))
     texture = texture.cpu().eval()
     texture.mix.copy_(mixture(texture, observed))
     model.texture = texture

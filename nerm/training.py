@@ -8,6 +8,7 @@ It knows modules, losses and time; it knows no motion. A run lives in a folder:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -24,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from nerm.cli import progress as say
 from nerm.errors import InputError
 
 
@@ -82,8 +84,19 @@ class Fit:
         }
 
 
-def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
-    """Train until the budget is used up, from the state in `folder` if there is one; leaves the averaged weights in task.module."""
+def fingerprint(*tensors: Tensor) -> str:
+    """The key of a training that starts from these: other values, another key."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def fit(task: Task, budget: Budget, folder: Path, label: str = "train", key: str = "") -> Fit:
+    """Train until the budget is used up, from the state in `folder` if there is one; leaves the averaged weights in task.module.
+
+    key: of what is learned from, if an earlier stage may have changed it; a state with another key is not gone on from.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     AcceleratorState._reset_state(reset_partial_state=False)  # one process may train several things at several precisions
     accelerator = Accelerator(cpu=budget.device == "cpu" or not torch.cuda.is_available(), mixed_precision=precision(budget))
@@ -92,7 +105,7 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     dense = [p for p in task.module.parameters() if p.requires_grad and not _sparse(p, task.module)]
     average = {name: p.detach().clone() for name, p in _dense_named(task.module)}
-    step, before, history = _resume(folder, task.module, average, optimizers, accelerator)
+    step, before, history = _resume(folder, task.module, average, optimizers, accelerator, label, key)
     begin, saved, validated = time.monotonic(), time.monotonic(), len([h for h in history if "val_loss" in h])
     recent: dict[str, list] = {}
     bar = tqdm(
@@ -136,7 +149,7 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
                 validated += 1
                 history[-1] |= _validate(task, average)
             if time.monotonic() - saved > budget.save_every_s and accelerator.is_main_process:
-                _save(folder, task.module, average, optimizers, step, before + time.monotonic() - begin, history)
+                _save(folder, task.module, average, optimizers, step, before + time.monotonic() - begin, history, key)
                 saved = time.monotonic()
     bar.close()
     total = before + time.monotonic() - begin
@@ -145,7 +158,7 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train") -> Fit:
     if history and "val_loss" not in history[-1]:
         history[-1] |= _validate(task, average)
     if accelerator.is_main_process and step > 0:
-        _save(folder, task.module, average, optimizers, step, total, history)
+        _save(folder, task.module, average, optimizers, step, total, history, key)
         draw_curves(history, folder / "curves.png", label)
     _load(task.module, average)
     task.module.eval()
@@ -228,7 +241,7 @@ def _validate(task: Task, average: dict[str, Tensor]) -> dict[str, float]:
     return found
 
 
-def _save(folder: Path, module: nn.Module, average: dict, optimizers: list, step: int, seconds: float, history: list) -> None:
+def _save(folder: Path, module: nn.Module, average: dict, optimizers: list, step: int, seconds: float, history: list, key: str) -> None:
     tensors = {f"module/{k}": v for k, v in module.state_dict().items()} | {f"average/{k}": v for k, v in average.items()}
     groups = []
     for index, optimizer in enumerate(optimizers):
@@ -236,7 +249,7 @@ def _save(folder: Path, module: nn.Module, average: dict, optimizers: list, step
         for parameter, entries in state["state"].items():
             tensors |= {f"optimizer/{index}/{parameter}/{k}": torch.as_tensor(v) for k, v in entries.items()}
         groups.append(state["param_groups"])
-    facts = {"step": step, "seconds": seconds, "groups": groups, "history": history}
+    facts = {"step": step, "seconds": seconds, "groups": groups, "history": history, "key": key}
     temporary = folder / "state.tmp"
     save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, {"facts": json.dumps(facts)})
     temporary.replace(folder / "state.safetensors")
@@ -245,12 +258,17 @@ def _save(folder: Path, module: nn.Module, average: dict, optimizers: list, step
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
 
 
-def _resume(folder: Path, module: nn.Module, average: dict, optimizers: list, accelerator: Accelerator) -> tuple[int, float, list]:
+def _resume(
+    folder: Path, module: nn.Module, average: dict, optimizers: list, accelerator: Accelerator, label: str, key: str
+) -> tuple[int, float, list]:
     path = folder / "state.safetensors"
     if not path.exists():
         return 0, 0.0, []
     with safe_open(path, "pt", device=str(accelerator.device)) as file:
         facts = json.loads(file.metadata()["facts"])
+        if facts.get("key", "") != key:
+            say(f"{label}: what it learns from is not what {path} was trained on; it begins anew")
+            return 0, 0.0, []
         tensors: dict[str, dict[str, Tensor]] = {"module": {}, "average": {}, "optimizer": {}}
         for key in file.keys():  # noqa: SIM118
             kind, _, name = key.partition("/")

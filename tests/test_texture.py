@@ -153,6 +153,9 @@ def test_a_system_gets_its_texture_keeps_it_in_its_file_and_loses_it_with_its_fi
     assert np.array_equal(again.read(code, 2.0, 60.0).joints, system.read(code, 2.0, 60.0).joints)
     refine(Recordings(), RefinementConfig(clips=4, draws=1), Budget(steps=1, device="cpu"), tmp_path)
     assert load_nerm(tmp_path / "nerm.safetensors").texture is None
+    train_texture(Recordings(), SMALL, Budget(steps=5, device="cpu"), tmp_path)  # not what was learned about the field of before
+    refined = load_nerm(tmp_path / "nerm.safetensors").texture
+    assert not torch.equal(refined.mean, system.texture.mean)
 
 
 def test_the_papers_scale_has_no_texture():

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from nerm.errors import InputError
-from nerm.training import Budget, fit, undertrained
+from nerm.training import Budget, fingerprint, fit, undertrained
 
 
 class Line(nn.Module):
@@ -66,6 +66,19 @@ def test_a_state_of_other_settings_is_refused(tmp_path):
     other.module.table = nn.Embedding(11, 1, sparse=True)
     with pytest.raises(InputError, match="other settings"):
         fit(other, Budget(steps=60, device="cpu"), tmp_path)
+
+
+def test_a_state_that_was_trained_on_something_else_is_not_gone_on_from(tmp_path, capsys):
+    first = fit(Task(), Budget(steps=60, device="cpu"), tmp_path, key="one")
+    again = fit(Task(), Budget(steps=60, device="cpu"), tmp_path, key="one")
+    assert again.history == first.history and "anew" not in capsys.readouterr().err
+    other = fit(Task(), Budget(steps=50, device="cpu"), tmp_path, key="another")
+    assert other.steps == 50 and "begins anew" in capsys.readouterr().err
+
+
+def test_fingerprints_tell_values_apart():
+    x = torch.arange(4.0)
+    assert fingerprint(x, x) == fingerprint(x.clone(), x) != fingerprint(x, x + 1e-6)
 
 
 @pytest.mark.parametrize("given", [{}, {"minutes": 1, "steps": 1}, {"minutes": 0}, {"steps": -1}])
