@@ -1,65 +1,53 @@
-"""What every motion generator looks like from outside, and the names under which they are loaded. Knows nothing of metrics and tables."""
+"""The systems that can be compared, NeRM among them, one entry each. Knows nothing of metrics and tables, and no system by name.
+
+A system is a folder of this package whose `__init__.py` declares a System, or a plugin that does (`nerm.registry`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nerm.registry import Registry
+from nerm.data.dataset import Dataset
+from nerm.errors import InputError
+from nerm.generator import Generator
+from nerm.registry import Registry, load_object
 
 if TYPE_CHECKING:
-    from nerm.model import Condition
-    from nerm.motion import Motion
+    from nerm.training import Budget
 
 
-class Generator(Protocol):
-    """A generator of motion.
+@dataclass(frozen=True)
+class System:
+    """A system as data; "module:function" strings are imported when they are needed.
 
-    name: its id.  native_fps: the rate it generates at before it is brought to the rate asked for; None if it generates at any rate.
-    digest: sha256 of everything that its motions depend on besides conditions, seconds, fps and seeds.
-    One that was trained here may also have `facts`, of which reports print TRAINING.
+    loads: (name, checkpoint: Path | None, device) -> Generator; without a checkpoint the shipped weights.
+    trains: (dataset, budget, folder, scale) -> Path of the weights; '' if there is nothing to train.
+    reproduces: system of a case of original code -> (case) -> {output: array}.
+    leaves: name of the file that training leaves in its folder with the codes of its items; '' if there is none.
     """
 
     name: str
-    native_fps: float | None
-    digest: str
-
-    def sample(
-        self, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seeds: Sequence[int], guidance: float | None = None
-    ) -> list[Motion]:
-        """One motion per condition, frames at k / fps from 0 to at most `seconds`; it depends on its own condition, time and seed alone.
-
-        guidance: weight of classifier-free guidance; None is the system's own.
-        """
-        ...
+    title: str
+    loads: str
+    trains: str = ""
+    reproduces: Mapping[str, str] = field(default_factory=dict)
+    leaves: str = ""
 
 
-TRAINING = ("parameters", "steps", "samples", "seconds", "device", "undertrained")
-"""How a system was trained. steps, samples: a number, or one for each stage.  undertrained: a validation loss still fell by more than 2 %
-over the last fifth."""
+SYSTEMS: Registry[System] = Registry("system", System, "baselines")
 
 
-def training_facts(generator: Generator) -> dict[str, Any]:
-    """What is known of TRAINING; empty for an official checkpoint."""
-    facts = getattr(generator, "facts", None) or {}
-    return {name: facts[name] for name in TRAINING if name in facts}
+def load_system(name: str, checkpoint: str | Path | None = None, device: str = "cpu") -> Generator:
+    """The generator of that name. checkpoint: a file in place of the shipped weights."""
+    return load_object(SYSTEMS.get(name).loads)(name, Path(checkpoint) if checkpoint else None, device)
 
 
-GENERATORS = Registry(
-    "system",
-    {
-        "nerm": "baselines.ours:load",
-        "nerm-fixed": "baselines.ours:load",
-        "t2m": "baselines.t2m.system:load",
-        "mdm": "baselines.mdm.system:load",
-        "mld": "baselines.mld.system:load",
-        "noise": "baselines.dummies:load",
-        "freeze": "baselines.dummies:load",
-    },
-)
-"""System id -> a function (id, checkpoint, device) -> Generator, imported when the system is asked for."""
-
-
-def load_generator(name: str, checkpoint: str = "", device: str = "cpu") -> Generator:
-    """The generator of that id. checkpoint: a file in place of the shipped weights."""
-    return GENERATORS.load(name)(name, checkpoint, device)
+def train_system(name: str, dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
+    """Train a system on a dataset within a budget, in a folder (resumable); the path of its weights."""
+    entry = SYSTEMS.get(name)
+    if not entry.trains:
+        raise InputError(f"system '{name}' has nothing to train: {entry.title}")
+    return load_object(entry.trains)(dataset, budget, folder, scale)

@@ -1,4 +1,4 @@
-"""Reading official checkpoints safely: tensors and plain values only, names checked, and one clear sentence where something is wrong.
+"""Reading official checkpoints safely: tensors and plain values only, names checked, and one clear sentence if something is wrong.
 
 It knows files and names of tensors; what the networks compute is the adapters' business.
 """
@@ -61,14 +61,16 @@ def sections(checkpoint: Any, wanted: Iterable[str], drop: Iterable[str], path: 
     missing = [name for name in wanted if name not in checkpoint]
     unknown = [str(name) for name in checkpoint if name not in wanted and name not in drop]
     if missing or unknown:
-        found = ", ".join(str(name) for name in list(checkpoint)[:8])
+        names = ", ".join(str(name) for name in list(checkpoint)[:8])
         what = f"lacks {', '.join(missing)}" if missing else f"holds {', '.join(unknown[:5])}, which is not part of this system"
-        raise InputError(f"checkpoint {path} {what}; it has {found}; expected {', '.join(wanted)}")
+        raise InputError(f"checkpoint {path} {what}; it has {names}; expected {', '.join(wanted)}")
     return {name: checkpoint[name] for name in wanted}
 
 
 def load_strict(module: nn.Module, state: Any, what: str, drop: Iterable[str] = ()) -> None:
     """Fill a module with a state dict whose names and shapes must be the module's own, except for names in the drop list."""
+    import torch
+
     if not isinstance(state, Mapping):
         raise InputError(f"{what} holds a {type(state).__name__}; expected tensors by name")
     dropped = set(drop)
@@ -80,14 +82,14 @@ def load_strict(module: nn.Module, state: Any, what: str, drop: Iterable[str] = 
         first = f"lacks '{missing[0]}'" if missing else f"has '{unknown[0]}', unknown here ({suggest(unknown[0], list(own)[:200])})"
         raise InputError(f"{what} {first}; {len(missing)} names missing, {len(unknown)} unknown: it is of another system or version")
     for name, value in given.items():
-        if not hasattr(value, "shape") or tuple(value.shape) != tuple(own[name].shape):
-            shape = list(getattr(value, "shape", [])) if hasattr(value, "shape") else type(value).__name__
+        if not isinstance(value, torch.Tensor) or value.shape != own[name].shape:
+            shape = list(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
             raise InputError(f"{what}: '{name}' is {shape}; expected {list(own[name].shape)}")
     module.load_state_dict(given)
 
 
 def build_from_recipe(folder: str | Path) -> dict[str, Any]:
-    """The checkpoint of a recorded case that is described by `checkpoint_recipe.json` instead of being stored: nested dictionaries.
+    """The checkpoint of a case that is described by `checkpoint_recipe.json` instead of being stored: nested dictionaries.
 
     One RandomState(seed) is used for all entries in their order; the sum of what was drawn is checked.
     """
@@ -96,7 +98,7 @@ def build_from_recipe(folder: str | Path) -> dict[str, Any]:
     folder = Path(folder)
     file = folder / "checkpoint_recipe.json"
     if not file.exists():
-        raise InputError(f"{folder} holds no checkpoint_recipe.json; give the folder of a recorded case")
+        raise InputError(f"{folder} holds no checkpoint_recipe.json; give the folder of a case")
     recipe = json.loads(file.read_text())
     random = np.random.RandomState(recipe["seed"])
     stored = np.load(folder / "stored_tensors.npz") if (folder / "stored_tensors.npz").exists() else {}
@@ -128,7 +130,7 @@ def build_from_recipe(folder: str | Path) -> dict[str, Any]:
             place = place.setdefault(name, {})
         place[path[-1]] = value
     if digest.hexdigest() != recipe["sha256_of_drawn_values"]:
-        raise InputError(f"{file}: the values drawn here do not have the recorded sha256; this NumPy draws differently")
+        raise InputError(f"{file}: the values drawn here do not have the sha256 of the recipe; this NumPy draws differently")
     return checkpoint
 
 

@@ -1,6 +1,6 @@
-"""What the baselines train on: HumanML3D features at 20 fps of a corpus' windows, crops of them as batches, captions and their embeddings.
+"""What systems of a fixed rate train on: HumanML3D features at 20 fps of a dataset's items, crops of them as batches, sentences.
 
-It knows the corpus and the format; it knows no network and no loss.
+It knows the interface of datasets and the format; it knows no network and no loss.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from torch import Tensor
 
 from nerm.atomic import replacing
 from nerm.cli import data_home, progress
-from nerm.data.captions import load_captions, mirror_caption
+from nerm.data.dataset import Item
 from nerm.errors import InputError
 from nerm.motion import resample
 from nerm.motion.features import FEATURES_263, encode_humanml263
 from nerm.motion.resample import VERSION as RESAMPLER
 from nerm.motion.skeleton import LEFT_RIGHT22
+from nerm.words import mirror_caption
 
 if TYPE_CHECKING:
-    from nerm.data.corpus import Corpus
+    from nerm.data.dataset import Dataset
     from nerm.text import TextEncoder
 
 VERSION = 1
-"""Of the cached features: raise it when they change."""
+"""Version of the cached features; raise it when they change."""
 FPS = FEATURES_263.fps
 UNIT = 4
 SHORTEST = 40
@@ -42,73 +43,85 @@ _LEAST_STD = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class FeatureData:
-    """The features of the windows of one split, not normalised, and the statistics of the TRAIN split of the same corpus.
+    """The features of the items of one split, not normalised, and the statistics of the TRAIN split of the same dataset.
 
-    features, mirrored: per window [T-1, 263] float32, of the motion and of its mirror image.  labels: '' where unknown.
-    mean, std: [263] over train windows and their mirror images, std averaged within the format's groups.
+    features, mirrored: per item [T-1, 263] float32, of the motion and of its mirror image.
+    mean, std: [263] over train items and their mirror images, std averaged within the format's groups.
     """
 
     features: list[Tensor]
     mirrored: list[Tensor]
-    labels: list[str]
+    items: list[Item]
     mean: Tensor
     std: Tensor
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.items)
 
     @cached_property
     def lengths(self) -> Tensor:
-        """[N] feature rows of every window."""
-        return torch.tensor([len(rows) for rows in self.features])
+        """[N] frames of every item's features."""
+        return torch.tensor([len(frames) for frames in self.features])
 
-    def usable(self, shortest: int = SHORTEST, labelled: bool = False) -> Tensor:
-        """Indices of the windows with at least `shortest` rows, of those with a label only if asked for: what to draw `index` from."""
+    def usable(self, shortest: int = SHORTEST) -> Tensor:
+        """Places of the items with at least `shortest` frames: what to draw from."""
         keep = self.lengths >= shortest
-        if labelled:
-            keep &= torch.tensor([label != "" for label in self.labels])
         if not keep.any():
-            kind = "labelled window" if labelled else "window"
-            raise InputError(f"the corpus has no {kind} of at least {shortest} frames at {FPS:g} fps; give a corpus with longer windows")
+            raise InputError(f"the dataset has no item of at least {shortest} frames at {FPS:g} fps; give one with longer motions")
         return keep.nonzero()[:, 0]
 
-    def batch(
-        self, index: Tensor, mirrored: Tensor, generator: torch.Generator, longest: int, unit: int = UNIT, shortest: int = SHORTEST
-    ) -> tuple[Tensor, Tensor]:
-        """Crops of windows: (x [B, L, 263] normalised and zero-padded, lengths [B] long), L the longest of them.
+    def draw(self, usable: Tensor, size: int, generator: torch.Generator, pool: int = 1, stable: bool = True) -> Tensor:
+        """Places [size] of random items.
 
-        As in HumanML3D's loader a crop is the whole window (at most `longest` rows) in whole units, or in one case of three a unit less,
-        at a random start. It is not made shorter than `shortest`; a window that is shorter is taken whole.
+        pool: number of batches that are drawn and sorted by length; one of them is taken, so that little of a batch is padding.
+        stable: whether items of equal length stay in the order in which they were drawn.
+        """
+        drawn = usable[torch.randint(len(usable), (size * pool,), generator=generator)]
+        if pool == 1:
+            return drawn
+        block = int(torch.randint(pool, (1,), generator=generator)) * size
+        return drawn[self.lengths[drawn].argsort(stable=stable)][block : block + size]
+
+    def by_length(self, places: Tensor, size: int, stable: bool = True) -> Sequence[Tensor]:
+        """All the places once, in batches of at most `size` items of similar length."""
+        return places[self.lengths[places].argsort(stable=stable)].split(size)
+
+    def batch(
+        self, places: Tensor, mirrored: Tensor, generator: torch.Generator, longest: int, unit: int = UNIT, shortest: int = SHORTEST
+    ) -> tuple[Tensor, Tensor]:
+        """Crops of items: (x [B, L, 263] normalised and zero-padded, lengths [B] long), L the longest of them.
+
+        As in HumanML3D's loader a crop is the whole item (at most `longest` frames) in whole units, or in one case of three a unit less,
+        at a random start. It is not made shorter than `shortest`; an item that is shorter is taken whole.
         """
         if unit < 1 or longest < unit:
-            raise InputError(f"crops of at most {longest} rows in units of {unit}; expected at least one unit")
-        drawn = torch.rand(len(index), 2, generator=generator, dtype=torch.float64).tolist()
+            raise InputError(f"crops of at most {longest} frames in units of {unit}; expected at least one unit")
+        drawn = torch.rand(len(places), 2, generator=generator, dtype=torch.float64).tolist()
         crops = []
-        for row, flip, (shorter, place) in zip(index.tolist(), mirrored.tolist(), drawn, strict=True):
-            rows = (self.mirrored if flip else self.features)[row]
-            length = min(len(rows), longest) // unit * unit
+        for place, flip, (shorter, share) in zip(places.tolist(), mirrored.tolist(), drawn, strict=True):
+            frames = (self.mirrored if flip else self.features)[place]
+            length = min(len(frames), longest) // unit * unit
             if length == 0:
-                raise InputError(f"window {row} has {len(rows)} rows, less than a unit of {unit}; draw from usable()")
+                raise InputError(f"item {self.items[place].id} has {len(frames)} frames, less than a unit of {unit}; draw from usable()")
             if shorter < 1 / 3 and length - unit >= max(shortest, unit):
                 length -= unit
-            start = int(place * (len(rows) - length + 1))
-            crops.append(rows[start : start + length])
+            start = int(share * (len(frames) - length + 1))
+            crops.append(frames[start : start + length])
         lengths = torch.tensor([len(crop) for crop in crops])
         x = torch.zeros(len(crops), int(lengths.max()), FEATURES_263.dims)
         for filled, crop in zip(x, crops, strict=True):
             filled[: len(crop)] = (crop - self.mean) / self.std
         return x, lengths
 
-    def sentence(self, index: Tensor, mirrored: Tensor, generator: torch.Generator) -> list[str]:
-        """A random training caption of each window, mirrored with it; '' for a window without a label."""
-        captions, found = load_captions(), []
-        drawn = torch.rand(len(index), generator=generator, dtype=torch.float64).tolist()
-        for row, flip, share in zip(index.tolist(), mirrored.tolist(), drawn, strict=True):
-            label = self.labels[row]
-            sentences = captions.train_sentences(label) if label else ("",)
-            text = sentences[int(share * len(sentences))]
-            found.append(mirror_caption(text) if flip else text)
-        return found
+    def sentence(self, places: Tensor, mirrored: Tensor, generator: torch.Generator) -> list[str]:
+        """A random caption of each item, mirrored with it; '' for an item without one."""
+        drawn = torch.rand(len(places), generator=generator, dtype=torch.float64).tolist()
+        texts = []
+        for place, flip, share in zip(places.tolist(), mirrored.tolist(), drawn, strict=True):
+            captions = self.items[place].captions or ("",)
+            text = captions[int(share * len(captions))]
+            texts.append(mirror_caption(text) if flip else text)
+        return texts
 
 
 class Texts:
@@ -140,56 +153,59 @@ class Texts:
         return self._loaded
 
 
-def load_feature_data(corpus: Corpus, split: str = "train") -> FeatureData:
+def load_feature_data(dataset: Dataset, split: str = "train") -> FeatureData:
     """The features of a split: from the cache under NERM_DATA/features, or made (a minute or so) and put there.
 
-    The cache is keyed by the digest of the corpus; a corpus with an empty digest is not cached.
+    The cache is keyed by the digest of the dataset; a dataset with an empty digest is not cached.
     """
-    if not corpus.digest:
-        return make_feature_data(corpus, split)
-    path = data_home() / "features" / f"{corpus.name}-{split}-{corpus.digest[:16]}-v{VERSION}.{RESAMPLER}.safetensors"
-    found = _read(path)
-    if found is not None:
-        return found
-    progress(f"features of corpus '{corpus.name}', split {split}: made once and kept in {path.parent}")
-    train = load_feature_data(corpus, "train") if split != "train" else None
-    found = make_feature_data(corpus, split, train)
+    if not dataset.digest:
+        return make_feature_data(dataset, split)
+    path = data_home() / "features" / f"{dataset.name}-{split}-{dataset.digest[:16]}-v{VERSION}.{RESAMPLER}.safetensors"
+    items = _long_enough(dataset, split)
+    cached = _read(path, items)
+    if cached is not None:
+        return cached
+    progress(f"features of dataset '{dataset.name}', split {split}: made once and kept in {path.parent}")
+    train = load_feature_data(dataset, "train") if split != "train" else None
+    made = make_feature_data(dataset, split, train)
     try:
-        _write(found, path)
+        _write(made, path)
     except OSError as error:
         progress(f"the features are not kept ({error.strerror}: {path.parent}); the next run makes them again")
-        return found
-    return _read(path) or found
+        return made
+    return _read(path, items) or made
 
 
-def make_feature_data(corpus: Corpus, split: str = "train", train: FeatureData | None = None) -> FeatureData:
-    """The same without a cache. train: whose statistics count for another split; made if it is not given."""
+def make_feature_data(dataset: Dataset, split: str = "train", train: FeatureData | None = None) -> FeatureData:
+    """The same without a cache. train: data of the train split, which gives the statistics for another split; made if not given."""
     if split != "train" and train is None:
-        train = make_feature_data(corpus, "train")
-    rows = corpus.select(split)
-    rows = rows[rows["seconds"] >= UNIT / FPS]
-    if rows.empty:
-        raise InputError(f"corpus '{corpus.name}' has no window of at least {UNIT / FPS:g} s in split '{split}'; prepare it again")
+        train = make_feature_data(dataset, "train")
+    items = _long_enough(dataset, split)
     features, mirrored = [], []
-    for number in rows.index:
-        joints = resample(corpus.window(number), FPS, "cubic", "sample").joints
+    for item in items:
+        joints = resample(dataset.motion(item), FPS, "cubic", "sample").joints
         # The codec is given metres in double precision: its steps between frames are small differences.
         features.append(_encode(joints))
         mirrored.append(_encode(joints[:, LEFT_RIGHT22] * np.array([-1.0, 1.0, 1.0])))
     mean, std = (train.mean, train.std) if train is not None else statistics(features + mirrored)
-    return FeatureData(
-        [torch.from_numpy(rows) for rows in features], [torch.from_numpy(rows) for rows in mirrored], list(rows["label"]), mean, std
-    )
+    return FeatureData([torch.from_numpy(x) for x in features], [torch.from_numpy(x) for x in mirrored], items, mean, std)
 
 
 def statistics(features: Sequence[NDArray]) -> tuple[Tensor, Tensor]:
-    """(mean [263], std [263]) over all rows; the deviation is averaged within the format's groups, as HumanML3D publishes it."""
-    count = sum(len(rows) for rows in features)
-    mean = sum(rows.sum(axis=0, dtype=np.float64) for rows in features) / count
-    std = np.sqrt(sum(((rows - mean) ** 2).sum(axis=0) for rows in features) / count)
+    """(mean [263], std [263]) over all frames; the deviation is averaged within the format's groups, as HumanML3D publishes it."""
+    count = sum(len(frames) for frames in features)
+    mean = sum(frames.sum(axis=0, dtype=np.float64) for frames in features) / count
+    std = np.sqrt(sum(((frames - mean) ** 2).sum(axis=0) for frames in features) / count)
     for columns in FEATURES_263.slices.values():
         std[columns] = max(float(std[columns].mean()), _LEAST_STD)
     return torch.from_numpy(np.asarray(mean, dtype=np.float32)), torch.from_numpy(std.astype(np.float32))
+
+
+def _long_enough(dataset: Dataset, split: str) -> list[Item]:
+    items = [item for item in dataset.items(split) if item.seconds >= UNIT / FPS]
+    if not items:
+        raise InputError(f"dataset '{dataset.name}' has no item of at least {UNIT / FPS:g} s in split '{split}'; prepare it again")
+    return items
 
 
 def _encode(joints: NDArray) -> NDArray[np.float32]:
@@ -200,18 +216,22 @@ def _write(data: FeatureData, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {"features": torch.cat(data.features), "mirrored": torch.cat(data.mirrored), "lengths": data.lengths}
     with replacing(path) as temporary:
-        save_file(tensors | {"mean": data.mean, "std": data.std}, temporary, {"labels": json.dumps(data.labels)})
+        about = {"items": json.dumps([item.id for item in data.items])}
+        save_file(tensors | {"mean": data.mean, "std": data.std}, temporary, about)
 
 
-def _read(path: Path) -> FeatureData | None:
-    """The cached features, mapped into memory; None where there are none or they cannot be read."""
+def _read(path: Path, items: list[Item]) -> FeatureData | None:
+    """The cached features of these items, mapped into memory; None where there are none or they cannot be read."""
     if not path.exists():
         return None
     try:
         with safe_open(path, "pt") as file:
-            labels = json.loads(file.metadata()["labels"])
-            found = {name: file.get_tensor(name) for name in ("features", "mirrored", "lengths", "mean", "std")}
+            ids = json.loads(file.metadata()["items"])
+            stored = {name: file.get_tensor(name) for name in ("features", "mirrored", "lengths", "mean", "std")}
     except (SafetensorError, KeyError, TypeError, ValueError):
         return None
-    lengths = found["lengths"].tolist()
-    return FeatureData(list(found["features"].split(lengths)), list(found["mirrored"].split(lengths)), labels, found["mean"], found["std"])
+    if ids != [item.id for item in items]:
+        return None
+    lengths = stored["lengths"].tolist()
+    features, mirrored = (list(stored[name].split(lengths)) for name in ("features", "mirrored"))
+    return FeatureData(features, mirrored, items, stored["mean"], stored["std"])

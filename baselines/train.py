@@ -1,6 +1,6 @@
-"""python -m baselines.train dataset=multirate system=mdm minutes=60: a published system on a corpus, annealed to its time, resumable.
+"""python -m baselines.train dataset=multirate system=mdm minutes=60: trains a system on a dataset within a budget of time; resumable.
 
-The weights are OUT/SYSTEM.safetensors. The same command goes on from where it was stopped; another scale or seed needs another out=.
+The weights are a file in OUT. The same command goes on from where it was stopped; another scale or seed needs another out=.
 """
 
 from __future__ import annotations
@@ -9,21 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from baselines.base import SYSTEMS, train_system
 from nerm.cli import MISSING, choose, parse, progress, run
 from nerm.errors import InputError
-from nerm.registry import Registry
 
 USAGE = "usage: python -m baselines.train dataset=multirate system=mdm minutes=60"
-
-TRAINERS = Registry(
-    "system",
-    {
-        "mdm": "baselines.mdm.training:train",
-        "mld": "baselines.mld.training:train",
-        "t2m": "baselines.t2m.training:train",
-    },
-)
-"""System id -> train(corpus, budget, folder, scale, seed) -> path of the weights, imported when it is asked for."""
 
 
 @dataclass
@@ -48,7 +38,7 @@ class Train:
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     settings = parse(Train, arguments, USAGE)
-    choose("system", settings.system, TRAINERS.names)
+    choose("system", settings.system, [system.name for system in SYSTEMS if system.trains])
     choose("scale", settings.scale, ["shipped", "paper"])
     choose("device", settings.device, ["auto", "cpu", "cuda"])
     choose("precision", settings.precision, ["auto", "no", "bf16", "fp16"])
@@ -57,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
             raise InputError(f"{name}={getattr(settings, name)}; expected 0 or a positive number")
     import torch
 
-    from nerm.data.corpus import load_corpus
+    from nerm.data.dataset import load_dataset
     from nerm.training import Budget
 
     if settings.device == "cuda" and not torch.cuda.is_available():
@@ -65,9 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     budget = Budget(settings.minutes, settings.steps, settings.seed, device=settings.device, precision=settings.precision)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    corpus = load_corpus(settings.dataset)
-    out = Path(settings.out or f"runs/{settings.system}")
-    path = TRAINERS.load(settings.system)(corpus, budget, out, settings.scale, settings.seed)
+    folder = Path(settings.out or f"runs/{settings.system}")
+    path = train_system(settings.system, load_dataset(settings.dataset), budget, folder, settings.scale)
     progress(f"{settings.system}: the weights are {path}; to measure them: python -m evaluators.run {settings.system}.checkpoint={path}")
     return 0
 

@@ -6,7 +6,8 @@ import torch
 
 from evaluators.metrics.distribution import frechet
 from evaluators.metrics.physical import physical
-from nerm.model import Condition, load_nerm
+from nerm.generator import Condition
+from nerm.model import load_nerm
 from nerm.motion import resample
 from nerm.motion.bvh import read_bvh_motion, write_bvh
 from nerm.motion.features import decode_humanml263, encode_humanml263

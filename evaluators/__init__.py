@@ -1,1 +1,1 @@
-"""Extractors, metrics, protocols, tables: everything that judges a motion."""
+"""Extractors, metrics, protocols, tables: everything that scores motion."""

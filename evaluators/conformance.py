@@ -1,4 +1,4 @@
-"""python -m evaluators.conformance DIR: the recorded cases of published systems under DIR, recomputed here and compared.
+"""python -m evaluators.conformance DIR: the cases of original code under DIR, recomputed here and compared.
 
     python -m evaluators.conformance golden                         every case, one line per output
     python -m evaluators.conformance golden/mdm strict=true         a case without an adapter fails as well
@@ -19,11 +19,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import evaluators.recorded  # noqa: F401  (registers the adapters of the evaluators)
-from baselines.recorded import ADAPTERS, FIXTURE, NotCovered, read_arrays, read_case, read_fixture
+from baselines.base import SYSTEMS
+from baselines.cases import FIXTURE, NotCovered, read_arrays, read_case, read_fixture
+from evaluators.cases import REPRODUCES
+from evaluators.extractors import EXTRACTORS
 from nerm.atomic import replacing
 from nerm.cli import parse, progress, run
 from nerm.errors import InputError
+from nerm.registry import load_object
 
 USAGE = "usage: python -m evaluators.conformance DIR [strict=true] [csv=FILE] [out=FILE]"
 PASS, FAIL, NOT_COVERED = "pass", "FAIL", "not covered"
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     words = list(arguments)
     if not words or ("=" in words[0] and not Path(words[0]).exists()):
-        raise InputError(f"no folder of recorded cases given. {USAGE}")
+        raise InputError(f"no folder of cases given. {USAGE}")
     config = parse(ConformanceConfig, words[1:], USAGE)
     folder = Path(words[0])
     cases = find_cases(folder)
@@ -75,30 +78,41 @@ def main(arguments: Sequence[str]) -> int:
     return int(any(outcome.verdict in failing for outcome in outcomes))
 
 
+def adapters() -> dict[str, str]:
+    """System of a case -> "module:function" that gives its outputs: what systems, extractors and this package declare."""
+    declared: dict[str, str] = {}
+    for reproduces in (*(entry.reproduces for entry in SYSTEMS), *(entry.reproduces for entry in EXTRACTORS), REPRODUCES):
+        for system, target in reproduces.items():
+            if declared.setdefault(system, target) != target:
+                raise InputError(f"cases of '{system}' have two adapters, {declared[system]} and {target}; remove one")
+    return declared
+
+
 def find_cases(folder: str | Path) -> list[Path]:
     """The case folders at or below a folder, in order; none, or one whose fixture.json cannot be read, is an InputError."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; give the folder that holds the recorded cases")
+        raise InputError(f"{folder} is no folder; give the folder that holds the cases")
     cases = sorted(path.parent for path in folder.rglob(FIXTURE))
     if not cases:
-        raise InputError(f"{folder} holds no recorded case (no {FIXTURE} at any depth); give the folder that holds them")
+        raise InputError(f"{folder} holds no case (no {FIXTURE} at any depth); give the folder that holds them")
     for case in cases:
         read_fixture(case)
     return cases
 
 
 def check_case(folder: Path) -> list[Outcome]:
-    """Run one case and compare its outputs; whatever its adapter raises becomes a failed case."""
+    """Run one case and compare its outputs. A case whose adapter raises an error has failed."""
     fixture = read_fixture(folder)
     name = f"{fixture['system']}/{fixture['variant']}"
-    if fixture["system"] not in ADAPTERS.names:
+    declared = adapters()
+    if fixture["system"] not in declared:
         return [Outcome(name, "", float("nan"), NOT_COVERED, f"no adapter for system '{fixture['system']}'")]
     try:
-        found = ADAPTERS.load(fixture["system"])(read_case(folder))
-        # Read only now, so that no adapter can have seen them.
+        outputs = load_object(declared[fixture["system"]])(read_case(folder))
+        # Read after the adapter has run, so that it cannot have seen them.
         expected = read_arrays(folder / "outputs.npz")
-        return [_check_output(name, output, about, found, expected) for output, about in fixture["outputs"].items()]
+        return [_check_output(name, output, about, outputs, expected) for output, about in fixture["outputs"].items()]
     except NotCovered as error:
         return [Outcome(name, "", float("nan"), NOT_COVERED, _one_line(error))]
     except Exception as error:
@@ -106,19 +120,19 @@ def check_case(folder: Path) -> list[Outcome]:
         return [Outcome(name, "", float("nan"), FAIL, kind + _one_line(error))]
 
 
-def _check_output(case: str, output: str, about: dict, found: dict[str, NDArray], expected: dict[str, NDArray]) -> Outcome:
+def _check_output(case: str, output: str, about: dict, outputs: dict[str, NDArray], expected: dict[str, NDArray]) -> Outcome:
     if output not in expected:
         worst, reason = float("nan"), "outputs.npz does not hold it"
-    elif output not in found:
+    elif output not in outputs:
         worst, reason = float("nan"), "the adapter does not give it"
     else:
-        worst, reason = compare(found[output], expected[output], about["tolerance"]["rtol"], about["tolerance"]["atol"])
+        worst, reason = compare(outputs[output], expected[output], about["tolerance"]["rtol"], about["tolerance"]["atol"])
     return Outcome(case, output, worst, PASS if worst <= 1 else FAIL, reason)
 
 
-def compare(found: ArrayLike, reference: NDArray, rtol: float, atol: float) -> tuple[float, str]:
+def compare(output: ArrayLike, reference: NDArray, rtol: float, atol: float) -> tuple[float, str]:
     """(max |x - reference| / (atol + rtol |reference|), reason if that is not a number or above 1)."""
-    x = np.asarray(found)
+    x = np.asarray(output)
     if x.shape != reference.shape:
         return float("nan"), f"shape {list(x.shape)}, expected {list(reference.shape)}"
     if x.dtype.kind not in "biuf":
@@ -134,7 +148,7 @@ def compare(found: ArrayLike, reference: NDArray, rtol: float, atol: float) -> t
     x, y = x.astype(np.float64), reference.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.abs(x - y) / (atol + rtol * np.abs(y))
-    # Equal infinities, both NaN, and equal numbers without any tolerance.
+    # Equal infinities, two NaN, and equal numbers pass at any tolerance, 0 included.
     ratio = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.where(np.isnan(ratio), np.inf, ratio))
     worst = np.unravel_index(int(ratio.argmax()), ratio.shape)
     if ratio[worst] <= 1:
@@ -145,12 +159,12 @@ def compare(found: ArrayLike, reference: NDArray, rtol: float, atol: float) -> t
 
 
 def report(outcomes: Sequence[Outcome]) -> str:
-    """The table, a line of counts, and once more what failed."""
+    """The table, a line of counts, and the failures again."""
     from tabulate import tabulate
 
-    rows = [[o.case, o.output, "" if np.isnan(o.worst) else f"{o.worst:.3g}", o.verdict, o.reason] for o in outcomes]
+    lines = [[o.case, o.output, "" if np.isnan(o.worst) else f"{o.worst:.3g}", o.verdict, o.reason] for o in outcomes]
     alignment = ("left", "left", "right", "left", "left")
-    table = tabulate(rows, ["case", "output", "worst", "verdict", "reason"], "github", disable_numparse=True, colalign=alignment)
+    table = tabulate(lines, ["case", "output", "worst", "verdict", "reason"], "github", disable_numparse=True, colalign=alignment)
     failed = [f"FAIL {' '.join(filter(None, (o.case, o.output)))}: {o.reason}" for o in outcomes if o.verdict == FAIL]
     return "\n".join([table, "", summary(outcomes), *failed])
 
@@ -160,7 +174,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     verdicts: dict[str, set[str]] = {}
     for outcome in outcomes:
         verdicts.setdefault(outcome.case, set()).add(outcome.verdict)
-    cases = [next(v for v in (FAIL, NOT_COVERED, PASS) if v in found) for found in verdicts.values()]
+    cases = [next(v for v in (FAIL, NOT_COVERED, PASS) if v in of_case) for of_case in verdicts.values()]
     compared = [outcome.verdict for outcome in outcomes if outcome.output]
     counts = {v: (cases.count(v), compared.count(v)) for v in (PASS, FAIL, NOT_COVERED)}
     return (

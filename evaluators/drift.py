@@ -1,70 +1,136 @@
 """Has any metric moved? Compares the raw replications of two result folders, and knows nothing of how they were made.
 
-A figure has drifted if the change is statistically significant *and* larger than a relative size; figures of different versions are listed
-and never compared. Exit code 0: nothing drifted; 1: drift, missing rows or another number of samples; 2: wrong use.
+    python -m evaluators.drift OLD NEW [size=0.05] [p=0.01]       what differs; see below
+    python -m evaluators.drift update OUT reason="..."            take the quick rows of OUT as the new baseline, and say why
+
+A figure has drifted if the change is statistically significant *and* larger than a relative size. Replications of the same indices and
+seeds saw the same draws: they are compared in pairs, which leaves only the change. Others are compared as two samples, and must differ by
+more than chance explains among so many figures. Figures of different versions are listed and never compared.
+
+Exit code 0: nothing drifted; 1: drift, missing rows or replications, other numbers of samples, values that are not finite; 2: wrong use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluators.intervals import disjoint
-from evaluators.store import Figure, figures, read_document
+from evaluators.store import Document, Figure, Store, figures, read_document, write_atomic
+from nerm.checkpoint import RESULTS
 from nerm.cli import parse, run
 from nerm.errors import InputError
 
-USAGE = "usage: python -m evaluators.drift OLD NEW [size=0.05] [p=0.01]"
+USAGE = 'usage: python -m evaluators.drift OLD NEW [size=0.05] [p=0.01] | update OUT reason="..."'
+BASELINE = RESULTS / "baseline"
+CHANGELOG = RESULTS.parent / "CHANGELOG.md"
+HEADING = "## Next version"
+TIER = "quick"
+"""The tier that the baseline holds."""
+FAILURES = ("missing", "drift", "other n", "not finite", "fewer replications")
 _IDENTITY = ("dataset", "table", "tier", "system", "metric", "fps", "set", "extractor", "upsampling", "protocol")
 _FEWEST = 4
-FAILURES = ("missing", "drift", "other n")
+_COUNTS = 0.05
 
 
 @dataclass
 class Settings:
-    """size: relative change below which nothing is called drift.  p: level of the Mann-Whitney test."""
+    """size: relative change below which nothing is called drift.  p: level of the tests."""
 
     size: float = 0.05
     p: float = 0.01
 
 
+@dataclass
+class UpdateSettings:
+    """reason: why the figures may move; it goes into the changelog.  baseline: folder.  changelog: file."""
+
+    reason: str = ""
+    baseline: str = str(BASELINE)
+    changelog: str = str(CHANGELOG)
+
+
 @dataclass(frozen=True)
 class Finding:
-    """The comparison of one figure. verdict: same | drift | missing | new | other n (samples) | other version (not compared)."""
+    """The comparison of one figure. verdict: same, new, other version (not compared), or one of FAILURES."""
 
     identity: tuple
     verdict: str
     old: float | None = None
     new: float | None = None
     test: str = ""
+    level: float | None = None
+    """p of a test that can be corrected for the number of figures; None where replications are compared in pairs."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare OLD with NEW and print what differs; see the module's docstring for the exit code."""
+    """See the module's docstring."""
+    if arguments[:1] == ["update"]:
+        if len(arguments) < 2 or "=" in arguments[1]:
+            raise InputError(f"update needs a results folder; {USAGE}")
+        print(update(Path(arguments[1]), parse(UpdateSettings, arguments[2:], USAGE)))
+        return 0
     positional, settings = list(arguments[:2]), parse(Settings, arguments[2:], USAGE)
     if len(positional) < 2 or any(word.startswith(("size=", "p=", "-")) for word in positional):
         raise InputError(f"two result folders or raw result files are needed; {USAGE}")
     if not settings.size >= 0 or not 0 < settings.p < 1:
         raise InputError(f"size={settings.size} p={settings.p}; expected size >= 0 and p between 0 and 1")
-    old, new = (load(Path(word)) for word in positional)
+    old, new = (figures(load(Path(word))) for word in positional)
     findings = compare(old, new, settings.size, settings.p)
     print(describe(findings))
     return int(any(finding.verdict in FAILURES for finding in findings))
 
 
-def load(path: Path) -> list[Figure]:
-    """The figures of a raw result file, of a results folder (its `raw`), or of any folder below that."""
+def load(path: Path) -> list[Document]:
+    """The documents of a raw result file, of a results folder (its `raw`), or of any folder below that."""
     if not path.exists():
         raise InputError(f"{path} does not exist; {USAGE}")
     folder = path / "raw" if (path / "raw").is_dir() else path
-    files = [path] if path.is_file() else sorted(folder.rglob("*.json"))
+    files = [path] if path.is_file() else sorted(file for file in folder.rglob("*.json") if not file.name.startswith("."))
     if not files:
         raise InputError(f"{path} holds no stored results; give a results folder, one below its raw/, or a raw result file")
-    return figures(record for file in files for record in read_document(file)["records"])
+    return [read_document(file) for file in files]
+
+
+def update(out: Path, settings: UpdateSettings) -> str:
+    """Copy the quick rows of a results folder into the baseline, and the reason into the changelog; returns a sentence that says so.
+
+    Rows of the baseline that `out` lacks stay. To remove a row for good, delete its file.
+    """
+    reason = " ".join(settings.reason.split()).rstrip(".")
+    if not reason:
+        raise InputError(f'a new baseline needs a reason, which goes into the changelog: reason="..."; {USAGE}')
+    rows = [document for document in load(out) if document.tier == TIER]
+    if not rows:
+        raise InputError(f"{out} holds no rows of tier {TIER}; run python -m evaluators.run table=... tier={TIER} out={out} first")
+    broken = sorted({f"{f.table}/{f.system}" for f in figures(rows) if not np.isfinite(f.values).all()})
+    if broken:
+        raise InputError(f"{out} holds values that are not finite in {', '.join(broken)}; they cannot be a baseline")
+    changelog = Path(settings.changelog)
+    if not changelog.is_file():
+        raise InputError(f"{changelog} does not exist; give the file that the reason is written into: changelog=FILE")
+    tables = ", ".join(sorted({f"{row.table} on {row.dataset}" for row in rows}))
+    text = with_line(changelog.read_text(), f"- Baseline of the quick tables ({tables}): {reason}.")
+    baseline = Store(settings.baseline)
+    for row in rows:
+        baseline.write(replace(row, machine={}))
+    write_atomic(changelog, text.encode())
+    return f"{len(rows)} rows of {tables} are the baseline in {settings.baseline}; the reason is in {changelog}"
+
+
+def with_line(changelog: str, line: str) -> str:
+    """The changelog with `line` at the end of the section for the next version. A missing section is added above the others."""
+    head, heading, rest = changelog.partition(HEADING + "\n")
+    if heading:
+        section, mark, older = rest.partition("\n## ")
+        return f"{head}{heading}{section.rstrip()}\n{line}\n{mark}{older}"
+    head, mark, older = changelog.partition("\n## ")
+    return f"{head.rstrip()}\n\n{HEADING}\n\n{line}\n{mark}{older}"
 
 
 def compare(old: Sequence[Figure], new: Sequence[Figure], size: float = 0.05, p: float = 0.01) -> list[Finding]:
@@ -75,19 +141,23 @@ def compare(old: Sequence[Figure], new: Sequence[Figure], size: float = 0.05, p:
         first, second = before.get(identity, {}), after.get(identity, {})
         common = sorted(set(first) & set(second))
         if not first:
-            findings += [Finding(identity, "new", None, _mean(figure)) for figure in second.values()]
+            findings += [Finding(identity, "new" if _finite(figure) else "not finite", None, _mean(figure)) for figure in second.values()]
         elif not second:
             findings += [Finding(identity, "missing", _mean(figure)) for figure in first.values()]
         elif not common:
             text = " -> ".join("/".join(f"metric v{m}, protocol v{q}" for m, q in sorted(side)) for side in (first, second))
-            findings.append(Finding(identity, "other version", test=text))
+            findings.append(Finding(identity, "other version" if all(map(_finite, second.values())) else "not finite", test=text))
         else:
             findings += [_compare(identity, first[version], second[version], size, p) for version in common]
-    return findings
+    bound = _beyond_chance([finding.level for finding in findings if finding.level is not None], p)
+    chance = "expected by chance among so many"
+    return [
+        replace(f, verdict="same", test=f"{f.test}, {chance}") if f.verdict == "drift" and (f.level or 0) > bound else f for f in findings
+    ]
 
 
 def significant(old: Sequence[float], new: Sequence[float], p: float = 0.01) -> tuple[bool, str]:
-    """Whether two sets of replications differ, and by which test.
+    """Whether two independent sets of replications differ, and by which test.
 
     Mann-Whitney where both have at least four replications and it can reach p at all (2 / C(n + m, n) < p: with p = 0.01 five each);
     otherwise 95 % intervals that do not touch.
@@ -101,39 +171,96 @@ def significant(old: Sequence[float], new: Sequence[float], p: float = 0.01) -> 
     return apart, "intervals apart" if apart else "intervals touch"
 
 
+def significant_in_pairs(old: Sequence[float], new: Sequence[float], p: float = 0.01) -> tuple[bool, str]:
+    """Whether replications of the same draws differ: t tests of their differences and, where all values are positive, of their ratios.
+
+    A single pair differs if it is not equal. p is shared by the two tests.
+    """
+    x, y = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
+    changes = [y - x, *([np.log(y / x)] if (x > 0).all() and (y > 0).all() else [])]
+    level = min(1.0, len(changes) * min(_paired_level(change) for change in changes))
+    return level < p, f"paired t p={level:.2g}"
+
+
+def _paired_level(change: NDArray[np.float64]) -> float:
+    """p of a t test that the mean is 0. If all changes are equal, p is 0, or 1 where they are all 0."""
+    spread = change.std(ddof=1) if len(change) > 1 else 0.0
+    if spread <= 1e-9 * abs(change.mean()):
+        return 0.0 if change.any() else 1.0
+    from scipy.stats import ttest_1samp
+
+    return float(ttest_1samp(change, 0.0).pvalue)
+
+
+def _welch_level(old: Sequence[float], new: Sequence[float]) -> float:
+    """p of Welch's t test of two independent sets, of logarithms if all values are positive; 0 if a single replication allows no test."""
+    x, y = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
+    if (x > 0).all() and (y > 0).all():
+        x, y = np.log(x), np.log(y)
+    if min(len(x), len(y)) < 2 or max(x.std(), y.std()) <= 1e-9 * abs(x.mean() - y.mean()):
+        return 0.0
+    from scipy.stats import ttest_ind
+
+    return float(np.nan_to_num(ttest_ind(x, y, equal_var=False).pvalue, nan=1.0))
+
+
 def describe(findings: Sequence[Finding]) -> str:
     """A table of everything that is not `same`, and a line of counts."""
     from tabulate import tabulate
 
     counts = {verdict: sum(f.verdict == verdict for f in findings) for verdict in ("same", *FAILURES, "new", "other version")}
-    rows = [[f.verdict, *map(_text, f.identity), _text(f.old), _text(f.new), _change(f), f.test] for f in findings if f.verdict != "same"]
-    table = (
-        tabulate(rows, ["verdict", *_IDENTITY, "old", "new", "change", "test"], tablefmt="simple", disable_numparse=True) + "\n\n"
-        if rows
-        else ""
-    )
-    return (
-        table
-        + f"{len(findings)} figures: "
-        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count or verdict == "same")
-    )
+    lines = [[f.verdict, *map(_text, f.identity), _text(f.old), _text(f.new), _change(f), f.test] for f in findings if f.verdict != "same"]
+    headings = ["verdict", *_IDENTITY, "old", "new", "change", "test"]
+    table = tabulate(lines, headings, tablefmt="simple", disable_numparse=True) + "\n\n" if lines else ""
+    shown = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count or verdict == "same")
+    return f"{table}{len(findings)} figures: {shown}"
 
 
 def _compare(identity: tuple, old: Figure, new: Figure, size: float, p: float) -> Finding:
     means = _mean(old), _mean(new)
-    if set(old.counts) != set(new.counts):  # the number of samples is part of what many metrics measure
-        return Finding(identity, "other n", *means, f"n {min(old.counts)} -> {min(new.counts)}")
-    differs, test = significant(old.values, new.values, p)
+    if not _finite(old) or not _finite(new):
+        return Finding(identity, "not finite", *means)
+    if len(new.values) < len(old.values):
+        return Finding(identity, "fewer replications", *means, f"{len(old.values)} -> {len(new.values)}")
+    first, second = (
+        dict(zip(zip(f.replications, f.seeds, strict=True), zip(f.values, f.counts, strict=True), strict=True)) for f in (old, new)
+    )
+    paired = set(first) <= set(second)
+    if paired:
+        second = {key: second[key] for key in first}
+        means = means[0], float(np.mean([value for value, _ in second.values()]))
+    (x, before), (y, after) = (zip(*side.values(), strict=True) for side in (first, second))
+    if _other_counts(before, after, paired):  # the number of samples is part of what many metrics measure
+        return Finding(identity, "other n", *means, f"n {min(before)} -> {min(after)}")
+    differs, test = (significant_in_pairs if paired else significant)(x, y, p)
     large = abs(means[1] - means[0]) > size * abs(means[0])
-    return Finding(identity, "drift" if differs and large else "same", *means, test)
+    return Finding(identity, "drift" if differs and large else "same", *means, test, None if paired else _welch_level(x, y))
 
 
-def _by_identity(found: Sequence[Figure]) -> dict[tuple, dict[tuple[int, int], Figure]]:
+def _beyond_chance(levels: Sequence[float], p: float) -> float:
+    """The largest p that chance does not explain: of hundreds of figures some differ at any fixed level (Benjamini and Hochberg, 1995)."""
+    ordered = np.sort(levels)
+    bounds = p * np.arange(1, len(ordered) + 1) / max(len(ordered), 1)
+    return float(np.max(bounds[ordered <= bounds], initial=0.0))
+
+
+def _other_counts(old: Sequence[int], new: Sequence[int], paired: bool) -> bool:
+    """Whether the numbers of samples differ. Where they depend on the draw, a difference of means up to 5 % is allowed."""
+    if paired or len(set(old)) == len(set(new)) == 1:
+        return set(old) != set(new)
+    return abs(np.mean(new) - np.mean(old)) > _COUNTS * np.mean(old)
+
+
+def _by_identity(listed: Sequence[Figure]) -> dict[tuple, dict[tuple[int, int], Figure]]:
     grouped: dict[tuple, dict[tuple[int, int], Figure]] = {}
-    for figure in found:
+    for figure in listed:
         identity = tuple(getattr(figure, key) for key in _IDENTITY)
         grouped.setdefault(identity, {})[figure.version, figure.protocol_version] = figure
     return grouped
+
+
+def _finite(figure: Figure) -> bool:
+    return bool(np.isfinite(figure.values).all())
 
 
 def _mean(figure: Figure) -> float:

@@ -1,220 +1,317 @@
-"""One run of a table: what each row depends on, measuring through the cache, scoring, and writing as soon as a row is done.
+"""One run of a table: what every figure depends on, and the stages from requests to stored records. Each stage can be resumed.
 
-A row whose stored record has the same key is left alone, so an interrupted run resumes and a repeated one costs nothing. Several processes
-share the cache: each measures its part, then the first one scores.
+A figure is computed only if its stored key is not today's. So an interrupted run resumes, a repeated one costs nothing, and adding a metric
+computes that metric alone. Figures that cannot be computed here stay as they are stored. Several processes share the cache: each makes its
+part of the motion, then measures its part; then the first one scores.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from baselines.base import training_facts
-from evaluators.protocols.clip import PROTOCOL, TEXT_EXTRACTOR, VERSION, Draw, Extractor, Measured, Record, measure, score
-from evaluators.protocols.recordings import BASE_FPS
-from evaluators.protocols.reference import Reference
-from evaluators.protocols.rows import BROUGHT_UP, DAMAGES, BroughtUp, Recorded, Sampled, Source
-from evaluators.store import Cache, Store, canonical, machine, provenance, write_atomic
+from evaluators.cache import Cache
+from evaluators.extractors import Extractor
+from evaluators.generation import REAL, Block, Generation
+from evaluators.metrics import metric
+from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit, open_protocol
+from evaluators.provenance import machine, provenance
+from evaluators.reference import Reference, Subject, short
+from evaluators.store import Document, Record, Store, canonical
+from evaluators.tables import Row, Table
+from nerm.cli import progress
+from nerm.data.dataset import Dataset, Item
 from nerm.errors import InputError
+from nerm.generator import Generator
+from nerm.motion import Motion
+from nerm.motion.resample import VERSION as RESAMPLER
 
-if TYPE_CHECKING:
-    from evaluators.tables import Table
-    from nerm.data.corpus import Corpus
-
-FLOOR = "real"
-
-
-@dataclass(frozen=True)
-class Tier:
-    """seeds: motions per recording.  anew: replications have motions of their own.  repeats: (captions, motions of each): multimodality."""
-
-    seeds: int
-    replications: int
-    anew: bool = False
-    repeats: tuple[int, int] = (0, 0)
-
-
-TIERS = {
-    "quick": Tier(seeds=1, replications=5),
-    "full": Tier(seeds=3, replications=20, repeats=(20, 10)),
-    "paper": Tier(seeds=20, replications=20, anew=True, repeats=(20, 10)),
-}
+FLOOR = Row(REAL, "real motion", "real")
 
 
 @dataclass
 class Harness:
-    """Everything that a run needs. sources: system id -> where its motion comes from; None for the floor, which the reference holds."""
+    """Everything that a run needs, and what a protocol is given (`evaluators.protocols.Run`).
+
+    rows: those to compute.  references: protocol -> shipped parts of real motion.  systems: gives the generator of a row.
+    datasets: opens the dataset.  codes: system -> file with the codes of its training.
+    """
 
     table: Table
     tier: str
     seed: int
-    reference: Reference
+    subject: Subject
+    rows: Sequence[Row]
     extractors: Mapping[str, Extractor]
-    sources: Mapping[str, Source | None]
+    references: Mapping[str, Reference]
+    systems: Callable[[Row], Generator]
+    datasets: Callable[[], Dataset]
     store: Store
     cache: Cache
+    codes: Mapping[str, Path] = field(default_factory=dict)
     device: str = "cpu"
-    more: Callable[[str], list[Record]] = field(default=lambda system: [])
-    """Records beyond the clip protocol (reconstruction), by system id."""
-    more_key: Mapping[str, str] = field(default_factory=dict)
+    _motions: dict[tuple, dict[int, Motion]] = field(default_factory=dict, repr=False)
+    _real: dict[tuple[str, str], Arrays] = field(default_factory=dict, repr=False)
+    _memo: dict[tuple, Any] = field(default_factory=dict, repr=False)
+
+    # --- what a protocol is given -----------------------------------------------------------------------------------------------------
 
     @property
-    def settings(self) -> Tier:
-        return TIERS[self.tier]
+    def items(self) -> Sequence[Item]:
+        return self.subject.items
 
-    def key(self, system: str) -> str:
-        """sha256 of all that the records of a system depend on."""
-        source = self.sources[system]
-        parts = {
-            "protocol": [PROTOCOL, VERSION],
-            "table": [self.table.name, self.table.rates, self.table.sets],
-            "tier": asdict(self.settings),
-            "seed": self.seed,
-            "reference": self.reference.digest,
-            "extractors": {name: extractor.digest for name, extractor in self.extractors.items()},
-            "system": [source.identity(fps) for fps in self.table.rates] if source else FLOOR,
-            "more": self.more_key.get(system, ""),
+    @property
+    def base_fps(self) -> float:
+        return self.subject.base_fps
+
+    def dataset(self) -> Dataset:
+        return self.datasets()
+
+    def system(self, row: Row) -> Generator:
+        return self.systems(row)
+
+    def codes_file(self, row: Row) -> Path | None:
+        return self.codes.get(row.system)
+
+    def upsampling(self, row: Row) -> str:
+        return self.generation.upsampling(row)
+
+    def motions(self, row: Row, protocol: EvaluationProtocol, asks: str, fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
+        key = (row.id, protocol.name, asks, fps)
+        if key not in self._motions:
+            self._motions[key] = self.generation.motions(row, protocol.requests(row, asks), fps, wanted)
+        return self._motions[key]
+
+    def part(self, row: Row, protocol: EvaluationProtocol, part: Part) -> Arrays:
+        if is_floor(row):
+            return self.real(protocol, part)
+        return self.cache.get_or(self.part_key(row, protocol, part), lambda: protocol.measure(row, part))
+
+    def real(self, protocol: EvaluationProtocol, part: Part) -> Arrays:
+        place = (protocol.name, part.place)
+        if place not in self._real:
+            arrays = self._shipped(protocol, part)
+            if arrays is None:
+                arrays = self.cache.get_or(self.part_key(FLOOR, protocol, part), lambda: short(part, protocol.measure(FLOOR, part)))
+            self._real[place] = arrays
+        return self._real[place]
+
+    def _shipped(self, protocol: EvaluationProtocol, part: Part) -> Arrays | None:
+        reference = self.references.get(protocol.name)
+        return reference.get(part, self._extractor_digest(part.extractor)) if reference is not None else None
+
+    # --- keys -------------------------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def generation(self) -> Generation:
+        return Generation(self.cache, self.items, self.base_fps, self.subject.digest, self.systems, self.datasets, self.seed)
+
+    @cached_property
+    def protocols(self) -> list[EvaluationProtocol]:
+        return [open_protocol(name, self) for name in self.table.protocols]
+
+    def part_key(self, row: Row, protocol: EvaluationProtocol, part: Part) -> dict[str, Any]:
+        """All that a part depends on."""
+        return {
+            "protocol": [protocol.name, protocol.version],
+            "resampler": RESAMPLER,
+            "part": part.place,
+            "settings": part.settings,
+            "extractor": self._extractor_digest(part.extractor),
+            "metric": [part.metric, metric(part.metric).version] if part.metric else [],
+            "subject": self.subject.key,
+            "source": self.generation.identity(row, part.fps or self.base_fps),
+            "requests": self._requests_digest(row, protocol, part.asks) if part.asks else "",
         }
-        return hashlib.sha256(canonical(parts).encode()).hexdigest()
 
-    def stored(self, system: str) -> bool:
-        """Whether the store holds this very row."""
-        if system not in self.store.systems(self.reference.dataset, self.table.name, self.tier):
-            return False
-        try:
-            return self.store.read(self.reference.dataset, self.table.name, self.tier, system)["provenance"].get("key") == self.key(system)
-        except InputError:
-            return False  # cut short or of another format: computed again
+    def unit_key(self, row: Row, protocol: EvaluationProtocol, unit: Unit) -> str:
+        """The first 16 digits of the sha256 of all that a figure depends on."""
+        parts = {
+            "metric": [unit.metric, metric(unit.metric).version] if unit.metric else [],
+            "parts": [self.part_key(row, protocol, part) for part in unit.parts],
+            "reference": [self._reference_digest(protocol, part) for part in unit.reference],
+            "sets": self.table.sets,
+            "tier": _plain(protocol.tiers[self.tier]),
+            "seed": self.seed,
+            "upsampling": self.upsampling(row),
+        }
+        return hashlib.sha256(canonical(parts).encode()).hexdigest()[:16]
 
-    def counts(self) -> dict[str, Any]:
-        """Recordings and clips that count at each rate and set, and how many recordings are shorter than a clip."""
-        found = {}
-        for fps in self.table.rates:
-            measured = self.reference.measured(fps)
-            for name in self.table.sets:
-                plan = measured.plans[name]
-                recordings = len(set(plan.rows.tolist())) + plan.left_out
-                found[f"{name}@{fps:g}"] = {"recordings": recordings, "clips": len(plan.rows), "left_out": plan.left_out}
-        return found
+    def _extractor_digest(self, name: str) -> str:
+        return self.extractors[name].digest if name else ""
 
-    def measured(self, system: str, fps: float) -> Measured:
-        """The row at a rate, from the cache where it is there."""
-        source = self.sources[system]
-        real = self.reference.measured(fps)
-        if source is None:
-            return real
-        seeds = self.seeds(system)
-        return Measured(fps, real.rows, real.plans, [self._measure(source, real, index) for index in range(seeds)])
+    def _requests_digest(self, row: Row, protocol: EvaluationProtocol, asks: str) -> str:
+        def digest() -> str:
+            requests = [asdict(request) for request in protocol.requests(row, asks)]
+            return hashlib.sha256(canonical(requests).encode()).hexdigest()
 
-    def seeds(self, system: str) -> int:
-        """Motions per recording."""
-        source = self.sources[system]
-        return self.settings.seeds if source is not None and source.sampled is not None else 1
+        return self._once(("requests", row.id, protocol.name, asks), digest)
 
-    def jobs(self, systems: Sequence[str]) -> list[tuple[str, float]]:
-        """(system, rate) that need measuring."""
-        return [(system, fps) for system in systems if self.sources[system] is not None for fps in self.table.rates]
+    def _reference_digest(self, protocol: EvaluationProtocol, part: Part) -> str:
+        """Digest of the shipped arrays; for a part that is measured here, of what it is measured from."""
 
-    def run(self, system: str, step: Callable[[float], None] = lambda fps: None) -> Path:
-        """Compute a row and store it. step: told each rate when it is done."""
+        def of() -> str:
+            arrays = self._shipped(protocol, part)
+            if arrays is None:
+                return hashlib.sha256(canonical(self.part_key(FLOOR, protocol, part)).encode()).hexdigest()
+            digest = hashlib.sha256()
+            for name, array in sorted(arrays.items()):
+                digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+            return digest.hexdigest()
+
+        return self._once(("reference", protocol.name, part.place), of)
+
+    def _once(self, key: tuple, make: Callable[[], Any]) -> Any:
+        if key not in self._memo:
+            self._memo[key] = make()
+        return self._memo[key]
+
+    # --- what is there and what is missing --------------------------------------------------------------------------------------------
+
+    def stored(self, row: Row) -> Document | None:
+        """What the store holds of a row; None for nothing, or for a damaged entry."""
+        where = (self.subject.dataset, self.table.name, self.tier)
+        return self.store.read(*where, row.id) if row.id in self.store.systems(*where) else None
+
+    def plan(self, row: Row) -> list[tuple[EvaluationProtocol, list[Unit]]]:
+        """Every figure of a row that can be computed here, by protocol."""
+        return self._once(("plan", row.id), lambda: [(protocol, protocol.units(row)) for protocol in self.protocols])
+
+    def missing(self, row: Row) -> list[tuple[EvaluationProtocol, list[Unit]]]:
+        """The figures of `plan` that are not stored under today's key."""
+        document = self.stored(row)
+        stored_keys = document.provenance.get("units", {}) if document else {}
+        plan = [(p, [unit for unit in units if stored_keys.get(unit.name) != self.unit_key(row, p, unit)]) for p, units in self.plan(row)]
+        return [(protocol, units) for protocol, units in plan if units]
+
+    def blocks(self, rows: Sequence[Row]) -> list[Block]:
+        """The blocks that the missing figures of rows need from their systems; one that several rows share is listed once."""
+        blocks: dict[str, Block] = {}
+        for row in rows:
+            for protocol, units in self.missing(row):
+                for part in dict.fromkeys(part for unit in units for part in unit.parts if part.asks and part.fps):
+                    wanted = protocol.wanted(part)
+                    for block in self.generation.blocks(row, protocol.requests(row, part.asks), part.fps or self.base_fps, wanted):
+                        blocks.setdefault(self.generation.digest(block), block)
+        return list(blocks.values())
+
+    def shares(self, rows: Sequence[Row]) -> list[tuple[Row, EvaluationProtocol, list[Part]]]:
+        """The parts of rows, in groups for several processes: one group per name, with all its rates; no part is in two groups."""
+        shares: dict[tuple, tuple[Row, EvaluationProtocol, list[Part]]] = {}
+        seen: set[str] = set()
+        for row in rows:
+            for protocol, units in [] if is_floor(row) else self.missing(row):
+                for part in dict.fromkeys(part for unit in units for part in unit.parts):
+                    digest = canonical(self.part_key(row, protocol, part))
+                    if digest not in seen:
+                        seen.add(digest)
+                        shares.setdefault((row.id, protocol.name, part.name), (row, protocol, []))[2].append(part)
+        return list(shares.values())
+
+    def measure(self, row: Row, protocol: EvaluationProtocol, parts: Sequence[Part]) -> None:
+        """Measure parts into the cache."""
+        for part in parts:
+            self.part(row, protocol, part)
+        self._forget()
+
+    # --- computing --------------------------------------------------------------------------------------------------------------------
+
+    def run(self, row: Row, step: Callable[[], None] = lambda: None) -> Path:
+        """Compute the missing figures of a row and store them with those that are there. step: called after every rate."""
         began = time.perf_counter()
-        source = self.sources[system]
-        draw = Draw(self.settings.replications, self.seed, self.settings.anew and self.seeds(system) > 1)
-        records, spectra = [], {}
+        missing, before = self.missing(row), self.stored(row)
+        records: list[Record] = []
+        curves: dict[float, Any] = {}
         for fps in self.table.rates:
-            measured = self.measured(system, fps)
-            upsampling = source.upsampling if source else ""
-            records += score(measured, self.reference, self.table.sets, list(self.extractors), draw, upsampling)
-            spectra[fps] = np.mean([arrays["spectrum"] for arrays in measured.arrays], axis=0)
-            step(fps)
-        records += self.more(system)
-        kept = [record for record in records if record["metric"] in self.table.metrics]
-        path = self.store.write(
-            self.reference.dataset,
-            self.table.name,
-            self.tier,
-            system,
-            kept,
-            self.provenance(system),
-            machine(seconds=round(time.perf_counter() - began, 1)),
-        )
-        write_atomic(path.with_suffix(".spectrum.csv"), spectrum_csv(spectra))
+            for protocol, units in missing:
+                of_rate = [unit for unit in units if unit.fps == fps]
+                if of_rate:
+                    part = lambda part, protocol=protocol: self.part(row, protocol, part)  # noqa: E731
+                    real = lambda part, protocol=protocol: self.real(protocol, part)  # noqa: E731
+                    records += protocol.score(row, [unit for unit in of_rate if unit.metric], part, real)
+                    curves |= protocol.curves(of_rate, part)
+            self._motions.clear()
+            step()
+        self._forget()
+        computed = {unit.name: self.unit_key(row, protocol, unit) for protocol, units in missing for unit in units}
+        kept, kept_units = self._kept(row, before, missing)
+        about = self.provenance(row) | {"units": dict(sorted({**kept_units, **computed}.items()))}
+        seconds = round(time.perf_counter() - began, 1)
+        where = (self.subject.dataset, self.table.name, self.tier, row.id)
+        path = self.store.write(Document(*where, (*kept, *records), about, machine(seconds=seconds)))
+        if curves:
+            self.store.write_curves(*where, "spectrum", {**(self.store.curves(*where, "spectrum") or {}), **curves})
         return path
 
-    def provenance(self, system: str) -> dict[str, Any]:
+    def _kept(
+        self, row: Row, before: Document | None, missing: Sequence[tuple[EvaluationProtocol, list[Unit]]]
+    ) -> tuple[list[Record], dict[str, str]]:
+        """Records of the stored row that this run does not compute, and their keys. Some of other weights are an InputError."""
+        if before is None:
+            return [], {}
+        new = [(unit, protocol) for protocol, units in missing for unit in units]
+        kept = [record for record in before.records if not any(_is_of(record, unit, protocol) for unit, protocol in new)]
+        planned = {unit.name for _, units in self.plan(row) for unit in units}
+        left = [record for record in kept if not any(name in planned for name in _unit_names(record))]
+        if left:
+            old, today = before.provenance.get("sha256", {}).get("model"), self.digests(row).get("model")
+            computed = {unit.metric for _, units in self.plan(row) for unit in units}
+            names = ", ".join(sorted({f"{r.metric} (set {r.set})" if r.metric in computed else r.metric for r in left}))
+            if old != today:
+                raise InputError(
+                    f"{self.store.path(before.dataset, before.table, before.tier, row.id)} holds figures of other weights ({str(old)[:8]}) "
+                    f"that cannot be computed here ({names}); give another out=, or move the file away to begin the row anew"
+                )
+            progress(f"{row.id}: {names} cannot be computed here and stay as they are stored")
+        computed = {unit.name for unit, _ in new}
+        return kept, {name: key for name, key in before.provenance.get("units", {}).items() if name not in computed}
+
+    def provenance(self, row: Row) -> dict[str, Any]:
         """What is stored with a row."""
-        source = self.sources[system]
-        digests = {"corpus": self.reference.corpus, "reference": self.reference.digest}
-        digests |= {name: extractor.digest for name, extractor in self.extractors.items()}
-        sampled = source.sampled if source is not None else None
         more: dict[str, Any] = {}
-        if sampled is not None:
-            digests["model"] = sampled.generator.digest
-            more = {"training": training_facts(sampled.generator)}
-        return provenance(
-            **more,
-            device=self.device if sampled is not None else "cpu",
-            dtype="float32",
-            seed=self.seed,
-            settings=asdict(self.settings),
-            counts=self.counts(),
-            sha256=digests,
-            key=self.key(system),
-        )
+        for protocol in self.protocols:
+            more |= protocol.about()
+        if row.system != REAL:
+            facts = self.systems(row).facts
+            more |= {"training": {key: value for key, value in asdict(facts).items() if value not in (None, "", {})}} if facts.known else {}
+        if row.checkpoint:
+            more["checkpoint"] = row.checkpoint
+        device = "cpu" if row.system == REAL else self.device
+        return provenance(**more, device=device, dtype="float32", seed=self.seed, sha256=self.digests(row))
 
-    def _measure(self, source: Source, real: Measured, index: int) -> dict[str, Any]:
-        listed = self.reference.recordings
-        sampled = source.sampled
-        repeats = self.settings.repeats if real.fps == BASE_FPS and index == 0 else (0, 0)
-        key = {
-            "protocol": [PROTOCOL, VERSION],
-            "reference": self.reference.digest,
-            "extractors": {name: extractor.digest for name, extractor in self.extractors.items()},
-            "source": source.identity(real.fps),
-            "fps": real.fps,
-            "seed": self.seed,
-            "index": index,
-            "repeats": repeats,
-        }
+    def digests(self, row: Row = FLOOR) -> dict[str, str]:
+        """sha256 of what a row's figures were made with."""
+        digests = {"corpus": self.subject.digest} | {name: extractor.digest for name, extractor in self.extractors.items()}
+        for reference in self.references.values():
+            digests |= reference.digests({name: extractor.digest for name, extractor in self.extractors.items()})
+        return digests | ({} if row.system == REAL else {"model": self.systems(row).digest})
 
-        def make() -> dict[str, Any]:
-            motions = source.motions(listed, real.rows, real.fps, self.seed, index)
-            found = measure(motions, real.plans, real.fps, self.extractors)
-            if sampled is not None and repeats[0] and TEXT_EXTRACTOR in self.extractors:
-                captions = {listed[row].caption: listed[row] for row in real.rows if listed[row].caption}
-                chosen = list(captions.values())[:: max(len(captions) // repeats[0], 1)][: repeats[0]]
-                made = sampled.repeats(chosen, repeats[1], self.seed)
-                embedded = self.extractors[TEXT_EXTRACTOR].embed_motions(made)  # type: ignore[attr-defined]
-                found[f"repeats/{TEXT_EXTRACTOR}"] = embedded.reshape(len(chosen), repeats[1], -1)
-            return found
-
-        return self.cache.get_or(key, make)
+    def _forget(self) -> None:
+        self._motions.clear()
+        self.generation.forget()
 
 
-def source_of(system: str, generator: Callable[[str], Sampled], corpus: Callable[[], Corpus]) -> Source | None:
-    """Where a system's motion comes from; both callables load what is asked for, at most once each."""
-    if system == FLOOR:
-        return None
-    if system in DAMAGES:
-        return Recorded(corpus(), system, DAMAGES[system])
-    brought = BROUGHT_UP.fullmatch(system)
-    if brought:
-        return BroughtUp(generator(brought["system"]), brought["method"])  # type: ignore[arg-type]
-    return generator(system)
+def is_floor(row: Row) -> bool:
+    """Whether a row is real motion as it is, which the reference holds."""
+    return row.system == REAL and not row.variant and not row.upsampling
 
 
-def spectrum_csv(spectra: Mapping[float, Any]) -> bytes:
-    """Mean power density of acceleration, (m/s^2)^2/Hz: columns fps, hz, density."""
-    out = io.StringIO()
-    out.write("fps,hz,density\n")
-    for fps, (hz, density) in spectra.items():
-        for x, y in zip(hz, density, strict=True):
-            out.write(f"{fps:g},{x:.6g},{y:.6g}\n")
-    return out.getvalue().encode()
+def _plain(settings: Any) -> Any:
+    return asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else settings
+
+
+def _unit_names(record: Record) -> tuple[str, str]:
+    """The names of the units that a record can belong to."""
+    name = f"{record.metric}@{record.fps:g}" if record.fps is not None else record.metric
+    return name, f"{name}/{record.set}"
+
+
+def _is_of(record: Record, unit: Unit, protocol: EvaluationProtocol) -> bool:
+    return record.protocol == protocol.name and unit.metric == record.metric and unit.name in _unit_names(record)

@@ -18,7 +18,7 @@ def interval(values: ArrayLike) -> tuple[float, float]:
 
 
 def bootstrap_interval(values: ArrayLike, seed: int = 0, draws: int = 2000) -> tuple[float, float, float]:
-    """Mean and the ends of its 95 % percentile bootstrap interval; for few or skewed replications, where 1.96 s / sqrt(n) is too narrow."""
+    """Mean and ends of its 95 % percentile bootstrap interval; for few or skewed replications, where 1.96 s / sqrt(n) is too narrow."""
     x = _values(values)
     means = x[np.random.default_rng(seed).integers(len(x), size=(draws, len(x)))].mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])

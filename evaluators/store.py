@@ -1,110 +1,165 @@
-"""Raw replications with their provenance, and a content-addressed cache of features. Every number of a report comes from here.
+"""Raw replications with their provenance, as files. Every number of a report comes from here.
 
-The path is the identity: ROOT/raw/<dataset>/<table>/<tier>/<system>.json holds all replications of one system, and nothing else does.
-Equal results are equal bytes: keys are sorted, floats have nine digits, and what depends on the machine (seconds, memory, time of day)
-stands apart in `machine`. The store knows no metric, no extractor and no system.
+The path is the identity: ROOT/raw/<dataset>/<table>/<tier>/<system>.json holds all replications of one row of a table, and nothing else
+does. Equal results are equal bytes: keys are sorted, floats have nine digits, and what depends on the machine (seconds, memory) stands
+apart in `machine`. The store knows no metric, no extractor and no system.
 """
 
 from __future__ import annotations
 
-import hashlib
+import csv
+import io
 import json
-import os
-import platform
-import re
-import subprocess
-import tempfile
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import metadata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
+from re import fullmatch
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nerm.atomic import replacing
+from nerm.cli import progress
 from nerm.errors import InputError
 
 FORMAT = 2
-_READ = (1, FORMAT)  # format 1 has no `shared`: every series says everything
-_SERIES: dict[str, Any] = {
-    "metric": None,
-    "version": 1,
-    "fps": None,
-    "set": "",
-    "extractor": "",
-    "upsampling": "",
-    "protocol": "",
-    "protocol_version": 1,
-}
-"""What identifies a series of replications, with defaults; `metric` must be given, fps=None is a figure without a rate."""
 _REPLICATION = ("replication", "seed", "n", "value")
 _SHARED = ("replication", "seed", "n", "version", "extractor", "upsampling", "protocol", "protocol_version")
-"""What the series of a file mostly agree on. It stands once, in `shared`, and a series says only what it has otherwise."""
-_PACKAGES = ("nerm", "numpy", "scipy", "torch", "transformers", "diffusers", "accelerate")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+"""Fields that most series of a file have in common. They stand once, in `shared`; a series holds only those in which it differs."""
 
-Record = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One replication of one figure.
+
+    n: samples behind it.  fps: None for a figure without a rate.  set: of recordings.  extractor, upsampling, protocol: '' for none.
+    version: of the metric.
+    """
+
+    metric: str
+    value: float
+    n: int
+    replication: int = 0
+    seed: int = 0
+    fps: float | None = None
+    set: str = ""
+    extractor: str = ""
+    upsampling: str = ""
+    version: int = 1
+    protocol: str = ""
+    protocol_version: int = 1
+
+
+_SERIES = {f.name: None if f.default is MISSING else f.default for f in fields(Record) if f.name not in _REPLICATION}
+"""What identifies a series of replications, with defaults."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """What is stored of one row of a table. system: the row's id.  machine: what may differ between equal runs."""
+
+    dataset: str
+    table: str
+    tier: str
+    system: str
+    records: tuple[Record, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
 
 
 class Store:
-    """The results folder. root: the folder that holds `raw/` (and the reports, and published.csv)."""
+    """A folder of results: `raw/`, the reports, published.csv.
 
-    def __init__(self, root: str | Path) -> None:
+    root: where results are written.  more: folders that are read where root lacks something, in that order, and never written.
+    """
+
+    def __init__(self, root: str | Path, *more: str | Path) -> None:
         self.root = Path(root)
+        self.roots = tuple(dict.fromkeys([self.root, *map(Path, more)]))
 
     def path(self, dataset: str, table: str, tier: str, system: str) -> Path:
-        for kind, name in (("dataset", dataset), ("table", table), ("tier", tier), ("system", system)):
-            if not _NAME.fullmatch(name):
-                raise InputError(f"{kind} '{name}' cannot name a file of results; use letters, digits and . _ + -")
-        return self.root / "raw" / dataset / table / tier / f"{system}.json"
+        """Where the document of that identity is written."""
+        return self.root / _place(dataset, table, tier, system)
 
     def systems(self, dataset: str, table: str, tier: str) -> list[str]:
-        """The systems that have results, sorted."""
-        return sorted(path.stem for path in self.path(dataset, table, tier, "x").parent.glob("*.json"))
+        """The ids that have results, in any of the folders, sorted."""
+        folder = _place(dataset, table, tier, "x").parent
+        return sorted({path.stem for root in self.roots for path in (root / folder).glob("*.json") if not path.name.startswith(".")})
 
-    def read(self, dataset: str, table: str, tier: str, system: str) -> dict[str, Any]:
-        """The whole document of one system: identity, records, provenance, machine."""
-        path = self.path(dataset, table, tier, system)
+    def read(self, dataset: str, table: str, tier: str, system: str) -> Document:
+        """The document of one row, from the first folder that has it whole. A damaged one is reported, and renamed if it is in root."""
+        place = _place(dataset, table, tier, system)
+        for path in (root / place for root in self.roots):
+            if path.is_file():
+                try:
+                    return self._read(path, dataset, table, tier, system)
+                except InputError as error:
+                    self._set_aside(path, error)
+        raise InputError(f"nothing is stored under {place} in {' or '.join(map(str, self.roots))}; run the table again")
+
+    def documents(self, dataset: str, table: str, tier: str) -> list[Document]:
+        """All rows that are stored whole, sorted by id."""
+        whole = []
+        for system in self.systems(dataset, table, tier):
+            try:
+                whole.append(self.read(dataset, table, tier, system))
+            except InputError:
+                continue  # damaged, as `read` has reported
+        return whole
+
+    def write(self, document: Document) -> Path:
+        """Replace the document of one row in root, whole or not at all."""
+        path = self.path(document.dataset, document.table, document.tier, document.system)
+        head = {"format": FORMAT, "dataset": document.dataset, "table": document.table, "tier": document.tier, "system": document.system}
+        data = _dump({**head, "provenance": document.provenance, "machine": document.machine}, _to_series(document.records))
+        write_atomic(path, data)
+        return path
+
+    def curves(self, dataset: str, table: str, tier: str, system: str, name: str) -> dict[float, NDArray[np.float64]]:
+        """fps -> [2, F] hz and density, from the first folder that holds results of the row; empty if it has no curves."""
+        place = _place(dataset, table, tier, system)
+        root = next((root for root in self.roots if (root / place).is_file()), self.root)
+        path = root / place.with_name(f"{system}.{name}.csv")
+        points: dict[float, list[tuple[float, float]]] = {}
+        if path.is_file():
+            with path.open(newline="") as file:
+                for fps, hz, density in list(csv.reader(file))[1:]:
+                    points.setdefault(float(fps), []).append((float(hz), float(density)))
+        return {fps: np.array(pairs).T for fps, pairs in points.items()}
+
+    def write_curves(self, dataset: str, table: str, tier: str, system: str, name: str, curves: Mapping[float, NDArray]) -> Path:
+        """Write fps -> [2, F] hz and density as SYSTEM.NAME.csv beside the document in root; columns fps, hz, density."""
+        out = io.StringIO()
+        out.write("fps,hz,density\n")
+        for fps, (hz, density) in curves.items():
+            out.writelines(f"{fps:g},{x:.6g},{y:.6g}\n" for x, y in zip(hz, density, strict=True))
+        path = self.path(dataset, table, tier, system).with_name(f"{system}.{name}.csv")
+        write_atomic(path, out.getvalue().encode())
+        return path
+
+    def file(self, name: str) -> Path:
+        """A file of the results folder (published.csv) from the first folder that has it; root's path if none has."""
+        return next((root / name for root in self.roots if (root / name).is_file()), self.root / name)
+
+    def _read(self, path: Path, *identity: str) -> Document:
         document = read_document(path)
-        for key, expected in (("dataset", dataset), ("table", table), ("tier", tier), ("system", system)):
-            if document[key] != expected:
-                raise InputError(f"{path} says {key} '{document[key]}' inside; a result file must not be renamed: write it anew")
+        for key, expected in zip(("dataset", "table", "tier", "system"), identity, strict=True):
+            if getattr(document, key) != expected:
+                raise InputError(f"{path} says {key} '{getattr(document, key)}' inside; a result file must not be renamed: write it anew")
         return document
 
-    def records(self, dataset: str, table: str, tier: str, system: str | None = None) -> list[Record]:
-        """One dict per replication, with dataset, table, tier and system filled in; empty if nothing is stored."""
-        found = self.systems(dataset, table, tier)
-        wanted = found if system is None else [name for name in found if name == system]
-        return [record for name in wanted for record in self.read(dataset, table, tier, name)["records"]]
-
-    def write(
-        self,
-        dataset: str,
-        table: str,
-        tier: str,
-        system: str,
-        records: Iterable[Mapping[str, Any]],
-        provenance: Mapping[str, Any],
-        machine: Mapping[str, Any] | None = None,
-    ) -> Path:
-        """Replace the results of one system, atomically.
-
-        records: per replication metric, value and n; optional fps, version, set, extractor, upsampling, protocol, protocol_version,
-        replication, seed. Other keys are kept with their series. provenance: see `provenance`. machine: what may differ between equal runs.
-        """
-        path = self.path(dataset, table, tier, system)
-        head = {"format": FORMAT, "dataset": dataset, "table": table, "tier": tier, "system": system}
-        write_atomic(path, _dump({**head, "provenance": provenance, "machine": machine or {}}, _to_series(records)))
-        return path
+    def _set_aside(self, path: Path, error: InputError) -> None:
+        aside = path.with_name(f"{path.name}.damaged")
+        if path.is_relative_to(self.root):
+            path.replace(aside)
+        progress(f"{error}; " + (f"kept aside as {aside.name}" if path.is_relative_to(self.root) else "left out"))
 
 
 @dataclass(frozen=True)
 class Figure:
-    """All replications of one figure. values: one per replication; counts: samples per replication."""
+    """All replications of one figure, in their order. values, counts (samples), replications (indices), seeds: one per replication."""
 
     dataset: str
     table: str
@@ -120,74 +175,97 @@ class Figure:
     protocol_version: int
     values: tuple[float, ...]
     counts: tuple[int, ...]
+    replications: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
 
 
-def figures(records: Iterable[Record]) -> list[Figure]:
-    """Records grouped into figures, in the order of first appearance; a replication that occurs twice is an error."""
-    keys = ("dataset", "table", "tier", "system", *_SERIES)
+def figures(documents: Iterable[Document]) -> list[Figure]:
+    """The records of documents grouped into figures, in the order of first appearance; a replication that occurs twice is an error."""
     grouped: dict[tuple, dict[int, Record]] = {}
-    for record in records:
-        group = grouped.setdefault(tuple(record[key] for key in keys), {})
-        if record["replication"] in group:
-            where = ", ".join(f"{key}={record[key]}" for key in keys)
-            raise InputError(f"replication {record['replication']} is stored twice for {where}; give each one its own index")
-        group[record["replication"]] = record
+    for document in documents:
+        head = (document.dataset, document.table, document.tier, document.system)
+        for record in document.records:
+            group = grouped.setdefault((*head, *(getattr(record, key) for key in _SERIES)), {})
+            if record.replication in group:
+                raise InputError(
+                    f"replication {record.replication} of {record.metric} is stored twice for {'/'.join(head)}; give each one its own index"
+                )
+            group[record.replication] = record
+    keys = ("dataset", "table", "tier", "system", *_SERIES)
     return [
         Figure(
             **dict(zip(keys, key, strict=True)),
-            values=tuple(r["value"] for r in group.values()),
-            counts=tuple(r["n"] for r in group.values()),
+            values=tuple(record.value for record in group.values()),
+            counts=tuple(record.n for record in group.values()),
+            replications=tuple(group),
+            seeds=tuple(record.seed for record in group.values()),
         )
         for key, group in grouped.items()
     ]
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """A raw result file with its series spread out into `records`; a file that is none is an InputError."""
+def read_document(path: Path) -> Document:
+    """A raw result file; a file that is none, or has another format, is an InputError."""
     try:
-        document = json.loads(path.read_text())
-        head = {key: document[key] for key in ("dataset", "table", "tier", "system")}
-        shared = document.pop("shared", {})
-        document["records"] = [head | record for series in document.pop("series") for record in _from_series(shared | series)]
+        raw = json.loads(path.read_text())
+        version = raw["format"]
+        if version == FORMAT:
+            shared = raw.get("shared", {})
+            records = tuple(record for series in raw["series"] for record in _from_series(shared | series))
+            head = (raw["dataset"], raw["table"], raw["tier"], raw["system"])
+            return Document(*head, records, raw["provenance"], raw["machine"])
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{path} is not a complete result file ({type(error).__name__}: {error}); delete it and run its table again"
         ) from None
-    if document.get("format") not in _READ:
-        raise InputError(f"{path} has result format {document.get('format')}; this version reads {' and '.join(map(str, _READ))}")
-    return document
+    raise InputError(f"{path} has result format {version}; this version reads {FORMAT}")
 
 
-def _to_series(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def canonical(data: Any) -> str:
+    """One-line JSON with sorted keys and floats of nine digits: equal data, equal text."""
+    return json.dumps(_plain(data), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Write a file, and the folders above it, so that after a kill, or for a reader, it is the old one or the new one and never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _place(dataset: str, table: str, tier: str, system: str) -> Path:
+    """The path of a document below a folder of results."""
+    for kind, name in (("dataset", dataset), ("table", table), ("tier", tier), ("system", system)):
+        if not fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+            raise InputError(f"{kind} '{name}' cannot name a file of results; use letters, digits and . _ + -")
+    return Path("raw") / dataset / table / tier / f"{system}.json"
+
+
+def _to_series(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Records that differ in nothing but their replication, folded into one dict of lists: a twentieth of the size."""
     folded: dict[str, dict[str, Any]] = {}
-    for record in records:
-        unknown = {key: value for key, value in record.items() if key not in ("dataset", "table", "tier", "system", *_REPLICATION)}
-        series = _plain(_SERIES | unknown)
-        if series["metric"] is None or "value" not in record or "n" not in record:
-            raise InputError(f"a record with keys {', '.join(sorted(record))}; metric, value and n are needed")
-        value = float(record["value"])
-        if not np.isfinite(value):
-            raise InputError(f"{series['metric']} is {value} at replication {record.get('replication', 0)}; leave out what is not defined")
+    for record in sorted(records, key=lambda record: record.replication):
+        if not np.isfinite(record.value):
+            raise InputError(f"{record.metric} is {record.value} at replication {record.replication}; leave out what is not defined")
+        plain = _plain(asdict(record))
+        series = {key: plain[key] for key in _SERIES}
         lists = folded.setdefault(canonical(series), series | {key: [] for key in _REPLICATION})
-        lists["replication"].append(int(record.get("replication", 0)))
-        lists["seed"].append(int(record.get("seed", 0)))
-        lists["n"].append(int(record["n"]))
-        lists["value"].append(value)
-    for lists in folded.values():
-        order = np.argsort(lists["replication"], kind="stable")
         for key in _REPLICATION:
-            lists[key] = [lists[key][i] for i in order]
+            lists[key].append(float(record.value) if key == "value" else plain[key])
+    for lists in folded.values():
         if len(set(lists["n"])) == 1:
             lists["n"] = lists["n"][0]
     return [folded[key] for key in sorted(folded)]
 
 
 def _from_series(series: Mapping[str, Any]) -> list[Record]:
-    shared = {key: value for key, value in series.items() if key not in _REPLICATION}
+    kept = {key: series.get(key, default) for key, default in _SERIES.items()}
+    if kept["metric"] is None:
+        raise KeyError("metric")
     counts = series["n"] if isinstance(series["n"], list) else [series["n"]] * len(series["value"])
     columns = zip(series["replication"], series["seed"], counts, series["value"], strict=True)
-    return [{**shared, **dict(zip(_REPLICATION, column, strict=True))} for column in columns]
+    return [Record(**kept, replication=int(r), seed=int(s), n=int(n), value=float(v)) for r, s, n, v in columns]
 
 
 def _dump(head: Mapping[str, Any], series: Sequence[Mapping[str, Any]]) -> bytes:
@@ -201,87 +279,9 @@ def _dump(head: Mapping[str, Any], series: Sequence[Mapping[str, Any]]) -> bytes
 
 
 def _most_common(texts: Sequence[str]) -> str:
-    """The first in the alphabet of equally common ones."""
+    """The most common text; of equally common ones the first in the alphabet."""
     counts = Counter(texts)
     return max(sorted(counts), key=counts.__getitem__)
-
-
-# --- provenance -----------------------------------------------------------------------------------------------------------------------
-
-
-def provenance(**extra: Any) -> dict[str, Any]:
-    """Where a result comes from: package versions, Python, commit, and what the caller knows.
-
-    The caller adds device, dtype, seeds, counts and the sha256 of corpus, split, extractor and model as keywords.
-    """
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {"packages": versions, "python": platform.python_version(), "commit": _commit(), **extra}
-
-
-def machine(**extra: Any) -> dict[str, Any]:
-    """The machine a result was computed on, for the `machine` block; the caller adds seconds and memory."""
-    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(), **extra}
-
-
-def sha256_file(path: str | Path) -> str:
-    """The digest of a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _commit() -> str | None:
-    """The commit of the checkout this package runs from, '+' appended if its code was changed; None outside a checkout."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        commit = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--", "nerm", "baselines", "evaluators")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit + ("+" if changed else "")
-
-
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-
-
-# --- cache ----------------------------------------------------------------------------------------------------------------------------
-
-
-class Cache:
-    """Arrays under the hash of what they were made from. Several processes may share one; a broken file is made again."""
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-
-    def path(self, key: Mapping[str, Any]) -> Path:
-        digest = hashlib.sha256(canonical(key).encode()).hexdigest()
-        return self.root / digest[:2] / f"{digest}.npz"
-
-    def get_or(self, key: Mapping[str, Any], make: Callable[[], Mapping[str, NDArray]]) -> dict[str, NDArray]:
-        """The arrays stored under key, else those of make(), stored. key: everything the arrays depend on, as plain data."""
-        path = self.path(key)
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-            pass  # absent, or cut short by a full disk or a kill: made again below
-        arrays = {name: np.asarray(array) for name, array in make().items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        return arrays
-
-
-def canonical(data: Any) -> str:
-    """One-line JSON with sorted keys and floats of nine digits: equal data, equal text."""
-    return json.dumps(_plain(data), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def _plain(data: Any) -> Any:
@@ -303,25 +303,3 @@ def _plain(data: Any) -> Any:
     if isinstance(data, Path):
         return data.as_posix()
     raise InputError(f"a {type(data).__name__} cannot be stored as JSON; give numbers, text, lists and dicts")
-
-
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Write a file so that a reader, or a kill, sees the old one or the new one and never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as file:
-        file.write(data)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file beside `path` that takes its place when the block ends well, and vanishes otherwise."""
-    temporary = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
-    try:
-        with temporary:
-            yield temporary  # type: ignore[misc]
-        Path(temporary.name).chmod(0o644)
-        Path(temporary.name).replace(path)
-    except BaseException:
-        Path(temporary.name).unlink(missing_ok=True)
-        raise

@@ -1,4 +1,4 @@
-"""Commands read `key=value` arguments into a dataclass, and answer wrong use with one sentence and exit code 2."""
+"""Reads `key=value` arguments of commands into a dataclass; wrong use gives one sentence and exit code 2."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # whoever reads the output has enough
+    except BrokenPipeError:  # the reader of the output has closed it
         sys.stderr.close()
         os._exit(0)
     except OSError as error:

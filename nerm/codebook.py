@@ -6,8 +6,8 @@ It knows windows of motion and the one training loop, but no field. A field gets
     field = Field(FieldConfig(time_encoding="codebook"))
     install(codebook.codes, field)          # into the frozen buffer field.encoding.codebook
 
-Training begins as an autoencoder without codes; these then start at k-means of real vectors and follow their vectors by exponential
-moving averages. A code that nothing is near to is moved onto a vector that is far from its own code, so that (nearly) all are used.
+Training begins as an autoencoder without codes; the codes then start at k-means centres of its vectors and follow their
+vectors by exponential moving averages. An unused code is moved onto a vector that is far from its own code, so that nearly all are used.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from torch.nn import functional as F
 from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
 from nerm.motion import SMPL22
-from nerm.stage1 import Windows
 from nerm.time_encoding import CodebookAttention
 from nerm.training import Budget, fit
+from nerm.windows import Windows
 
 CLIP_FRAMES = 8
 _BONES = len(SMPL22) - 1
@@ -80,13 +80,13 @@ def train_codebook(
     budget = Budget(minutes, steps, seed, device=device, precision="no", validate_times=3)
     with tempfile.TemporaryDirectory() as temporary:
         outcome = fit(task, budget, folder or Path(temporary), "codebook")
-    found = task.validate()
+    measured = task.validate()
     return Codebook(
         task.quantised.quantiser.codes.cpu().clone(),
-        int(found["used"]),
-        found["perplexity"],
+        int(measured["used"]),
+        measured["perplexity"],
         len(task.quantised.held),
-        found["direction_deg"],
+        measured["direction_deg"],
         outcome.steps,
         outcome.seconds,
     )
@@ -113,7 +113,7 @@ def perplexity(counts: Tensor) -> float:
 def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
     """Clips [B, CLIP_FRAMES, 22, 3] in metres at rates [B] -> [B, FEATURES]: bone directions, root velocity in m/s.
 
-    Turned so that the clip starts facing +z: a code means a movement, not where it goes.
+    Turned so that the clip starts facing +z: a code describes a movement, not its direction in the world.
     """
     left_hip, right_hip, left_shoulder, right_shoulder = (joints[:, 0, i] for i in _HIPS_SHOULDERS)
     across = left_hip - right_hip + left_shoulder - right_shoulder
@@ -150,8 +150,8 @@ class CodebookTask:
         with torch.no_grad():
             decoded, _, _, index = module.reconstruct(held)
         counts = torch.bincount(index, minlength=self.config.size)
-        found, truth = (x[:, : -3 * (CLIP_FRAMES - 1)].unflatten(-1, (-1, 3)) for x in (decoded, held))
-        cosine = F.cosine_similarity(found, truth, dim=-1)
+        read_out, truth = (x[:, : -3 * (CLIP_FRAMES - 1)].unflatten(-1, (-1, 3)) for x in (decoded, held))
+        cosine = F.cosine_similarity(read_out, truth, dim=-1)
         loss = F.mse_loss(module.standard(decoded), module.standard(held))
         return {
             "loss": float(loss),
@@ -182,7 +182,7 @@ class CodebookModule(nn.Module):
         self.register_buffer("held", held, persistent=False)
         self.register_buffer("mean", held.mean(0))
         velocity = torch.arange(FEATURES) >= 3 * CLIP_FRAMES * _BONES
-        # One scale for all bones and one for the root: a foot that hardly turns must not weigh as much as an arm.
+        # One scale for all bones and one for the root: otherwise a foot, which hardly turns, would weigh as much as an arm.
         scale = torch.where(velocity, held[:, velocity].std(0).mean(), held[:, ~velocity].std(0).mean())
         self.register_buffer("scale", scale.clamp(min=1e-3))
         self.encoder = _perceptron(FEATURES, config.width, config.code_width)
@@ -217,7 +217,7 @@ class CodebookModule(nn.Module):
 
 
 class Quantiser(nn.Module):
-    """Codes [N, d] that follow the vectors nearest to them; all its state is in buffers, so that a run resumes."""
+    """Codes [N, d] that follow the vectors nearest to them; all its state is in buffers, so that a run can be resumed."""
 
     codes: Tensor
     count: Tensor
@@ -239,7 +239,7 @@ class Quantiser(nn.Module):
     def start(self, vectors: Tensor, draw: Tensor, rounds: int = 10) -> None:
         """k-means of vectors [n, d], from those chosen by draw [N] in [0, 1)."""
         chosen = (draw * len(vectors)).long()
-        spread = vectors.std() * 1e-3  # vectors drawn twice part
+        spread = vectors.std() * 1e-3  # separates vectors that were drawn twice
         self.codes.copy_(vectors[chosen] + spread * (draw[:, None] - 0.5))
         for _ in range(rounds):
             count, total = self._gather(vectors, self.nearest(vectors))
@@ -250,7 +250,7 @@ class Quantiser(nn.Module):
         self.started.fill_(True)
 
     def follow(self, vectors: Tensor, index: Tensor, draw: Tensor) -> None:
-        """One step of the moving averages; codes that starve are moved onto vectors far from their code."""
+        """One step of the moving averages; codes that are hardly used are moved onto vectors far from their own code."""
         with torch.no_grad():
             count, total = self._gather(vectors, index)
             self.count.lerp_(count, 1 - self.config.decay)

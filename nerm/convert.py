@@ -4,7 +4,7 @@
 
 Formats: joints22 (npy [T, 22, 3], metres, y up), humanml263 and kit251 (npy, not normalised), bvh, amc (with asf=; read only), npz.
 Features are written through their whole published pipeline (skeleton of the format, floor, start at the origin, facing +z) and have
-one row less than the motion has frames. This module knows files and codecs, not corpora and models.
+one frame less than the motion. This module knows files and codecs, not corpora and models.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WRITTEN = tuple(name for name in FORMATS if name != "amc")
 
 @dataclass
 class ConvertConfig:
-    """in, out: files.  from, to: formats, found by suffix and shape where left out.  fps: rate of an input that carries none.
+    """in, out: files.  from, to: formats, found by suffix and shape if left out.  fps: rate of an input that carries none.
 
     to_fps, mode, method: resampling (`nerm.motion.resample`).  asf: skeleton of an AMC.
     metres_per_unit: of a BVH (guessed from standing height where left out) or an AMC (0.05644, the CMU unit).
@@ -142,7 +142,7 @@ def _format_of_file(path: Path) -> str:
 
 
 def _check_settings(config: ConvertConfig, given: str) -> None:
-    """What can be known to be wrong before anything is read."""
+    """Raises InputError on settings that are wrong whatever the file holds."""
     from typing import get_args
 
     from nerm.motion.motion import check_fps
@@ -238,8 +238,8 @@ def _load_array(path: Path, format: str) -> NDArray:
     array = _open_array(path)
     shape = next(shape for shape, name in _ARRAYS.items() if name == format)
     if array.shape[1:] != shape or array.ndim == 0 or len(array) == 0:
-        looks = _ARRAYS.get(array.shape[1:])
-        hint = f"; it looks like {looks}: give from={looks}" if looks and len(array) else ""
+        likely = _ARRAYS.get(array.shape[1:])
+        hint = f"; it looks like {likely}: give from={likely}" if likely and len(array) else ""
         raise InputError(f"array of shape {list(array.shape)}; {format} needs {_SHAPES[format]}{hint}")
     if array.dtype.kind not in "fiu":
         raise InputError(f"array of type {array.dtype}; {format} needs numbers")

@@ -1,7 +1,7 @@
-"""The critic of the refinement: is a clip a recording's, or read out of a code? It knows clips and their rates; it knows no field.
+"""The critic of the refinement: it tells clips of recordings from clips that were read out of codes. It knows clips and rates, no field.
 
-A clip is described as its reader would describe it at any rate: joints about the root's place on the ground, velocities and accelerations
-in SI units, in the axes of its middle frame. What lies above a few hertz is taken out first: it is no field's to answer for (nerm.texture).
+The features of a clip do not depend on its rate: joints about the root's place on the ground, velocities and accelerations in SI units, in
+the axes of its middle frame. Frequencies above a few hertz are smoothed away first, since the texture makes them and not the field.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nerm.motion import SMPL22
 
 BLUR_S = 0.04
 """Standard deviation of the Gaussian that clips are smoothed with: half the amplitude is left at 4.7 Hz, a tenth at 8.5."""
-REACH = 4  # frames on either side that it sees
+REACH = 4  # frames on either side that the smoothing sees
 FEATURES = 3 * 3 * len(SMPL22)
 """Values per frame: joints (m), velocities (m/s), accelerations (m/s^2)."""
 
@@ -28,19 +28,19 @@ def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
     acceleration = torch.diff(velocity, dim=1) * rate
     place = place[:, 1:-1]
     root = place[:, :, :1]
-    about = torch.cat([root, place[:, :, 1:] - on_ground(root)], dim=2)
-    return torch.cat([about.flatten(2), velocity[:, 1:].flatten(2), acceleration.flatten(2)], dim=-1)
+    position = torch.cat([root, place[:, :, 1:] - on_ground(root)], dim=2)
+    return torch.cat([position.flatten(2), velocity[:, 1:].flatten(2), acceleration.flatten(2)], dim=-1)
 
 
 def smooth(joints: Tensor, fps: Tensor) -> Tensor:
     """joints: [n, m, 22, 3] at fps [n] -> [n, m - 2 REACH, 22, 3], blurred in time."""
-    place = torch.arange(-REACH, REACH + 1, device=joints.device) / fps[:, None]
-    weight = torch.softmax(-0.5 * (place / BLUR_S).square(), dim=1).to(joints.dtype)
+    offset_s = torch.arange(-REACH, REACH + 1, device=joints.device) / fps[:, None]
+    weight = torch.softmax(-0.5 * (offset_s / BLUR_S).square(), dim=1).to(joints.dtype)
     return torch.einsum("nmjck,nk->nmjc", joints.unfold(1, 2 * REACH + 1, 1), weight)
 
 
 class Critic(nn.Module):
-    """Convolutions over the frames of a clip; the mean over what is left of them is the verdict. asinh keeps an impact from deciding alone.
+    """Convolutions over the frames of a clip; the verdict is the mean of their outputs. asinh keeps a single impact from dominating.
 
     mean, std: [198] of recordings' features.
     """

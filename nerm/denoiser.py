@@ -24,7 +24,7 @@ class DenoiserConfig:
     latent: int = 561
     width: int = 224
     layers: int = 2
-    last: int = 560  # hidden numbers from which the output is read: fewer than the code has would bound its rank (mlp)
+    last: int = 560  # hidden numbers from which the output is read; fewer than the code has would limit the rank of the output (mlp)
     heads: int = 4  # transformer
     condition: int = 64  # mlp
     text: int = 384
@@ -32,7 +32,7 @@ class DenoiserConfig:
 
 
 class Conditions(nn.Module):
-    """Embeddings of the step, of the duration, and of a sentence, an action label or nothing (a learned one)."""
+    """Embeddings of the step, of the duration, and of a sentence, an action label or nothing (which has a learned embedding)."""
 
     def __init__(self, config: DenoiserConfig, width: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Conditions(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """What stage 2 calls: noisy codes and conditions -> the prediction."""
+    """The whole network of stage 2: noisy codes and conditions -> the prediction."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Denoiser(nn.Module):
         self.network = maker(config)
 
     def matrices(self) -> list[nn.Parameter]:
-        """The matrices between hidden layers, which Muon is for."""
+        """The matrices between hidden layers, which Muon trains."""
         outer = ("enter", "leave", "place")
         return [p for name, p in self.network.named_parameters() if p.ndim == 2 and not name.startswith(outer)]
 

@@ -25,13 +25,18 @@ def alphas_cumprod() -> Tensor:
 
 
 def add_noise(z: Tensor, noise: Tensor, step: Tensor) -> Tensor:
-    """sqrt(abar_k) z + sqrt(1 - abar_k) eps, per row."""
-    abar = alphas_cumprod().to(z.device)[step][:, None]
-    return abar.sqrt() * z + (1 - abar).sqrt() * noise
+    """Codes [B, d] at step [B] of this schedule."""
+    return noised(z, noise, step, alphas_cumprod())
+
+
+def noised(x0: Tensor, noise: Tensor, step: Tensor, abar: Tensor) -> Tensor:
+    """sqrt(abar_k) x_0 + sqrt(1 - abar_k) eps at step [B] of any schedule abar [steps], for x_0 [B, ...]."""
+    signal, spread = (part.float().to(x0.device)[step].reshape(-1, *[1] * (x0.ndim - 1)) for part in (abar.sqrt(), (1 - abar).sqrt()))
+    return signal * x0 + spread * noise
 
 
 def target(z: Tensor, noise: Tensor, step: Tensor, prediction: str) -> Tensor:
-    """What the denoiser is trained to say: epsilon | sample (z) | v_prediction."""
+    """What the denoiser is trained to predict: epsilon | sample (z) | v_prediction."""
     abar = alphas_cumprod().to(z.device)[step][:, None]
     return {"epsilon": noise, "sample": z, "v_prediction": abar.sqrt() * noise - (1 - abar).sqrt() * z}[prediction]
 
@@ -71,9 +76,9 @@ def sample(
     method.set_timesteps(steps, device=device)
     z = draw() * method.init_noise_sigma
     for k in method.timesteps:
-        said = predict(z, k.expand(len(z)))
+        predicted = predict(z, k.expand(len(z)))
         extra = {"generator": generators} if sampler == "ddpm" else {}
-        z = method.step(said, k, z, **extra).prev_sample
+        z = method.step(predicted, k, z, **extra).prev_sample
     return z
 
 

@@ -1,7 +1,7 @@
 """f(t, z): the implicit field of NeRM and its per-sequence Gaussian codes (stage 1 of the paper).
 
 The field predicts a pose in a sequence-fixed frame (start above the origin, facing +z): root position and bone directions.
-Nothing in it is per frame, so reading it at 60 fps and keeping every third frame is reading it at 20. It knows no corpus.
+Nothing in it is per frame: reading it at 60 fps and keeping every third frame gives the same as reading it at 20. It knows no dataset.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class FieldConfig:
     width: int = 256
     layers: int = 6
     latent: int = 560
-    intervals: int = 32  # the code is a curve of so many intervals (nerm.time_encoding.CodeCurve); 0: one for all times, the paper's
+    intervals: int = 32  # of the curve that the code is (nerm.time_encoding.CodeCurve); 0: one code for all times, as in the paper
     time_encoding: str = "simple"  # none | simple | codebook
     octaves: int = 9  # the last one is 2^(octaves - 1) / longest_s Hz: 25.6 Hz
     per_octave: int = 1
@@ -81,7 +81,7 @@ class Field(nn.Module):
         self.register_buffer("to_joints", _ancestry(), persistent=False)
 
     def matrices(self) -> list[nn.Parameter]:
-        """The matrices of the hidden layers and of their modulation, which Muon is for."""
+        """The matrices of the hidden layers and of their modulation, which Muon trains."""
         return [p for name, p in self.named_parameters() if p.ndim == 2 and name.startswith(("layers.", "film."))]
 
     def forward(self, times_s: Tensor, seconds: Tensor, z: Tensor, fps: Tensor | float | None = None, fade: float = 1.0) -> Pose:
@@ -89,7 +89,7 @@ class Field(nn.Module):
         return self.pose(self.hidden(times_s, seconds, z, fps, fade))
 
     def hidden(self, times_s: Tensor, seconds: Tensor, z: Tensor, fps: Tensor | float | None = None, fade: float = 1.0) -> Tensor:
-        """[B, m, width] what the heads read the pose from; arguments as `forward` has them."""
+        """[B, m, width] hidden values from which the heads read the pose; the arguments are those of `forward`."""
         config = self.config
         t = coordinate(times_s, seconds, config.longest_s, config.time_normalisation)
         parts = [self.encoding(t, fade)]
@@ -125,7 +125,7 @@ class Field(nn.Module):
 class Codes(nn.Module):
     """One Gaussian N(mu_i, diag exp(logvar_i)) for every training sequence: the auto-decoder's latents.
 
-    Gradients are sparse: a step costs memory for its batch, not for the corpus.
+    Gradients are sparse: a step costs memory for its batch, not for all sequences.
     """
 
     def __init__(self, count: int, size: int, variational: bool = True, initial_logvar: float = -6.0, spread: float = 0.5) -> None:

@@ -1,7 +1,7 @@
 """Codes of motions that were not trained on: the field is frozen and one latent per motion is optimised. It knows no corpus.
 
-A fit is a function of the field, the motion and the settings alone: every motion draws its frames from a generator of its own, and
-no operation mixes motions, so that the same code comes out whatever else is in the batch.
+A fit depends only on the field, the motion and the settings: every motion draws its frames from a generator of its own, and no operation
+mixes motions. So a code does not depend on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from nerm.motion import SMPL22, Motion
 
 STEPS, RATE, PRIOR, ROOT_WEIGHT = 500, 0.1, 1e-6, 0.1
 """Measured on 16 test windows with a field of 9 mm on training windows, mean MRE / root path in mm: 200 steps 23.1 / 26, 500 steps
-18.7 / 16; 500 steps at a rate of 0.05 20.4 / 21, 300 at 0.2 22.4 / 21. With an earlier field, whose code was one for all times: priors up
-to 1e-4 change nothing, a root weight of 0.3 trades 5 mm of MRE for 11 mm of the root path, the nearest training code as a start helps."""
-_CLIPS, _CLIP_FRAMES = 4, 16  # rows of 4 x 16 are multiplied bit for bit alike in a batch of any size
+18.7 / 16; 500 steps at a rate of 0.05 20.4 / 21, 300 at 0.2 22.4 / 21. With an earlier field, which had one code for all times: priors up
+to 1e-4 change nothing, a root weight of 0.3 trades 5 mm of MRE for 11 mm of the root path, starting at the nearest training code helps."""
+_CLIPS, _CLIP_FRAMES = 4, 16  # 4 x 16 frames a motion give the same bits in a batch of any size
 _BATCH = 32
-_NEAREST_FRAMES, _NEAREST_ROWS = 16, 512
+_NEAREST_FRAMES, _NEAREST_CODES = 16, 512
 
 
 class FitError(NamedTuple):
@@ -82,15 +82,15 @@ def fit_errors(field: Field, codes: Tensor, motions: Sequence[Motion]) -> list[F
 
     errors = []
     for code, motion in zip(codes, motions, strict=True):
-        found = decode_at(field, code, motion.seconds, torch.as_tensor(motion.times, device=codes.device), motion.fps).joints
-        errors.append(fit_error(found, motion.joints))
+        read_out = decode_at(field, code, motion.seconds, torch.as_tensor(motion.times, device=codes.device), motion.fps).joints
+        errors.append(fit_error(read_out, motion.joints))
     return errors
 
 
-def fit_error(found: NDArray, truth: NDArray) -> FitError:
+def fit_error(joints: NDArray, truth: NDArray) -> FitError:
     """Both joints [T, J, 3] in metres."""
-    relative = (found - found[:, :1]) - (truth - truth[:, :1])
-    distance = np.linalg.norm(relative.astype(np.float64), axis=-1).mean(), np.linalg.norm(found[:, 0] - truth[:, 0], axis=-1).mean()
+    relative = (joints - joints[:, :1]) - (truth - truth[:, :1])
+    distance = np.linalg.norm(relative.astype(np.float64), axis=-1).mean(), np.linalg.norm(joints[:, 0] - truth[:, 0], axis=-1).mean()
     return FitError(1000 * float(distance[0]), 1000 * float(distance[1]))
 
 
@@ -104,9 +104,9 @@ class _Group(NamedTuple):
     seconds: Tensor
 
     def clips(self, phase: Tensor) -> tuple[Tensor, Tensor]:
-        """Times [n, 64] s and joints [n, 64, 22, 3]: a comb over the whole motion, shifted by phase [n] in [0, 1) of its step.
+        """Times [n, 64] s and joints [n, 64, 22, 3]: evenly spread over the whole motion, shifted by phase [n] in [0, 1) of their step.
 
-        A comb sees all of the motion in every step, which a random short clip does not: its gradient is far less noisy.
+        They cover the whole motion in every step, which a random short clip does not, so the gradient is far less noisy.
         """
         points = _CLIPS * _CLIP_FRAMES
         position = (torch.arange(points, device=phase.device) + phase[:, None]) / points
@@ -147,31 +147,31 @@ def _fit_group(
         times, joints = group.clips(phases[step].expand(len(motions)))
         with _precision(device, autocast):
             loss = _loss(field, codes, group, times, joints, root_weight)
-        # A sum over motions: the gradient of one does not know how many others there are.
+        # A sum over motions: the gradient of one does not depend on how many others there are.
         (codes.grad,) = torch.autograd.grad((loss + 0.5 * prior * codes.square().sum(-1)).sum(), codes)
         optimizer.step()
     return codes.detach()
 
 
 def _loss(field: Field, codes: Tensor, group: _Group, times: Tensor, joints: Tensor, root_weight: float) -> Tensor:
-    """Squared joint error in (10 cm)^2 of each motion [n], as `nerm.stage1.clip_loss` has it of a batch."""
-    rows = len(codes) * _CLIPS
-    z = codes[:, None].expand(-1, _CLIPS, -1).reshape(rows, -1)
-    seconds, fps = (x[:, None].expand(-1, _CLIPS).reshape(rows) for x in (group.seconds, group.fps))
-    pose = field(times.reshape(rows, -1), seconds, z, fps)
-    found = field.joints(pose).reshape(joints.shape)
-    error = (found - (joints - joints[..., :1, :]))[..., 1:, :]
+    """Squared joint error in (10 cm)^2 of each motion [n], as `nerm.stage1.clip_loss` computes it for a batch."""
+    count = len(codes) * _CLIPS
+    z = codes[:, None].expand(-1, _CLIPS, -1).reshape(count, -1)
+    seconds, fps = (x[:, None].expand(-1, _CLIPS).reshape(count) for x in (group.seconds, group.fps))
+    pose = field(times.reshape(count, -1), seconds, z, fps)
+    read_out = field.joints(pose).reshape(joints.shape)
+    error = (read_out - (joints - joints[..., :1, :]))[..., 1:, :]
     root = pose.root.reshape(*joints.shape[:2], 3) - joints[..., 0, :]
     return 100 * (error.square().sum(-1).mean((1, 2)) + root_weight * root.square().sum(-1).mean(1))
 
 
 @torch.no_grad()
 def _nearest(field: Field, group: _Group, index: int, known: Tensor, root_weight: float) -> Tensor:
-    """The one of the known codes [N, d] that fits motion `index` best at a few of its frames: [d]."""
+    """The code [d], of the known codes [N, d], that fits motion `index` best at a few of its frames."""
     frame = torch.linspace(0, int(group.frames[index]) - 1, _NEAREST_FRAMES, device=known.device).long()
     joints = group.joints[group.offset[index] + frame]
     losses = []
-    for codes in known.split(_NEAREST_ROWS):
+    for codes in known.split(_NEAREST_CODES):
         times = (frame / group.fps[index]).expand(len(codes), -1)
         pose = field(times, group.seconds[index].expand(len(codes)), codes, group.fps[index].expand(len(codes)))
         error = field.joints(pose) - (joints - joints[:, :1])

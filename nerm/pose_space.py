@@ -1,6 +1,6 @@
 """Coordinates of codes in which distance is distance of poses: what stage 2 denoises. It knows the field and its codes; no condition.
 
-In the field's own coordinates every direction of a code counts alike, also those that hardly move the figure. Here the average of J^T J
+In the field's own coordinates every direction of a code counts alike, even one that hardly changes a pose. Here the average of J^T J
 over codes and times, J = d(pose and its velocity) / dz, is the metric, and the principal axes of the codes under it are the coordinates.
 """
 
@@ -13,14 +13,14 @@ from torch import Tensor
 
 from nerm.field import Field
 
-VELOCITY_S = 0.1  # a metre per second of velocity counts as this many metres of position
-ROOT_SHARE = 0.5  # of the root's place, against 1 of each joint about it
-STEP_S = 0.05  # over which velocities are taken
+VELOCITY_S = 0.1  # one metre per second of velocity counts as this many metres of position
+ROOT_SHARE = 0.5  # weight of the root's position; joints about the root have 1
+STEP_S = 0.05  # time over which velocities are measured
 
 
 @dataclass
 class PoseSpace:
-    """z = y @ back + shift.  shift: [d].  to, back: [d, d].  weight: [d] what a squared error of each coordinate means in poses, mean 1."""
+    """z = y @ back + shift.  shift: [d].  to, back: [d, d].  weight: [d] effect of a squared error of each coordinate on poses, mean 1."""
 
     shift: Tensor
     back: Tensor
@@ -36,7 +36,7 @@ def pose_space(field: Field, codes: Tensor, seconds: Tensor, flatness: float, la
     """The pose space of codes [n, d] of windows that last seconds [n].
 
     flatness: deviations are proportional to (variance in poses)^(1/2 - flatness): 0 keeps distances as they are, 1/2 makes all
-    coordinates alike; in between, details are denoised after the gist.  largest: deviation of the first coordinate.
+    coordinates alike; in between, details are denoised after the coarse motion.  largest: deviation of the first coordinate.
     """
     metric = pose_metric(field, codes, seconds)
     values, vectors = torch.linalg.eigh(metric + 1e-6 * metric.diagonal().mean() * torch.eye(len(metric), dtype=torch.float64))
@@ -63,9 +63,9 @@ def pose_metric(field: Field, mean: Tensor, seconds: Tensor, draws: int = 24, co
         z, lasts = mean[index].clone().requires_grad_(), seconds[index].double()
         at = torch.rand(codes, times, generator=generator, dtype=torch.float64) * lasts[:, None]
         pose = field(torch.cat([at, at + STEP_S], 1), lasts, z)
-        figure = torch.cat([field.joints(pose)[:, :, 1:].flatten(2), ROOT_SHARE * pose.root], -1)
-        now, later = figure.chunk(2, dim=1)
-        seen = torch.cat([now, VELOCITY_S / STEP_S * (later - now)], -1)
-        (gradient,) = torch.autograd.grad((seen * torch.randn(seen.shape, generator=generator)).sum() / times**0.5, z)
+        places = torch.cat([field.joints(pose)[:, :, 1:].flatten(2), ROOT_SHARE * pose.root], -1)
+        start, end = places.chunk(2, dim=1)
+        poses = torch.cat([start, VELOCITY_S / STEP_S * (end - start)], -1)
+        (gradient,) = torch.autograd.grad((poses * torch.randn(poses.shape, generator=generator)).sum() / times**0.5, z)
         metric += gradient.double().T @ gradient.double() / (draws * codes)
     return metric

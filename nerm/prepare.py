@@ -1,7 +1,9 @@
 """python -m nerm.prepare dataset=multirate sources=DIR: raw archives -> corpus, resumable; pack=FILE writes a packed copy of it.
 
 Every recording becomes one part file; when all are there they are joined, hashed and moved into place in one step. A run that
-was killed goes on with the parts that it finds, as long as the sources are the same.
+was killed goes on with the parts that it finds, as long as the sources are the same. A second run for the same place waits for the first.
+doctor=true changes nothing: it prints what is there, missing or damaged, with exit code 0 if all is well and 1 if not. No dataset is
+known here by name; its `nerm.data.preparation.Preparation` knows its sources.
 """
 
 from __future__ import annotations
@@ -17,23 +19,26 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerm.cli import InputError, choose, data_home, parse, progress, run
-
-DATASETS = ["multirate", "multirate-original"]
+from nerm.atomic import replacing
+from nerm.cli import InputError, data_home, parse, progress, run
+from nerm.data.dataset import preparation
+from nerm.data.preparation import Preparation, Recording, Trial
+from nerm.lock import alone
 
 
 @dataclass
 class Prepare:
     """Settings of the command.
 
-    sources: folder with the archives NAME.tar.xz (or unpacked, NAME/) and manifests NAME.csv, or a packed corpus; default
-    NERM_SOURCES/data, else the original files are downloaded, which makes the corpus multirate-original.
+    sources: folder with the sources of the dataset (of multirate the archives NAME.tar.xz, or unpacked, NAME/, and manifests NAME.csv), or
+    a packed corpus; default NERM_SOURCES/data, else what can be downloaded (of multirate the original files: multirate-original).
     out: where the corpus goes, default NERM_DATA/dataset.  pack: write the prepared corpus into this file instead.
     registry: file of addresses for downloads, default NERM_REGISTRY or the one that comes with the package.
+    doctor: only look, and print one page.
     """
 
     dataset: str = "multirate"
@@ -42,76 +47,58 @@ class Prepare:
     pack: str | None = None
     registry: str | None = None
     workers: int = 2
+    doctor: bool = False
 
 
 def main(arguments: Sequence[str]) -> int:
     settings = parse(Prepare, arguments)
-    choose("dataset", settings.dataset, DATASETS)
+    wanted = preparation(settings.dataset)
     target = Path(settings.out) if settings.out else data_home() / settings.dataset
+    if settings.doctor:
+        return _look(wanted, settings.sources, target)
     if settings.pack is not None:
         return _pack(target, Path(settings.pack))
     if _is_corpus(target):
         return _already(target)
     with enough_disk(data_home()):
-        sources = find_sources(settings.sources, settings.dataset, settings.registry)
-    if not settings.out:
-        target = data_home() / _kind(sources).NAME if sources.is_dir() else target
-        if _is_corpus(target):
-            return _already(target)
-    with enough_disk(target.parent):
-        if sources.is_file():
-            from nerm.data.pack import unpack
-
-            manifest = unpack(sources, target).manifest
-        else:
-            manifest = prepare(sources, target, settings.workers)
+        sources = wanted.locate(settings.sources) or wanted.fetch(settings.registry)
+    if sources.is_dir() and not settings.out:
+        target = data_home() / wanted.of(sources).name
+    with enough_disk(target.parent), alone(target):
+        if _is_corpus(target):  # somebody else has just made it
+            return _already(target, locked=True)
+        manifest = _made(wanted, sources, target, settings.workers)
     from nerm.data.assemble import describe
 
     print(describe(manifest, target))
     return 0
 
 
-def find_sources(given: str | None, dataset: str = "multirate", registry: str | None = None) -> Path:
-    """What to prepare from: as given (a folder or a packed corpus), else NERM_SOURCES, else the downloaded originals."""
-    if given is not None:
-        path = Path(given)
-        if not path.exists():
-            raise InputError(
-                f"sources={given} does not exist; expected a packed corpus (.nermpack), "
-                "or a folder with cmu.tar.xz, hdm05.tar.xz, bandai.tar.xz and their .csv"
-            )
-        return path
-    if dataset == "multirate" and "NERM_SOURCES" in os.environ:
-        return Path(os.environ["NERM_SOURCES"]) / "data"
-    from nerm.data.download import download_sources
+def _made(wanted: Preparation, sources: Path, target: Path, workers: int) -> dict:
+    """The manifest of the corpus, made of a packed one or of a folder of sources."""
+    if sources.is_file():
+        from nerm.data.pack import unpack
 
-    return download_sources(registry)
+        return unpack(sources, target).manifest
+    return prepare(wanted.of(sources), sources, target, workers)
 
 
-def prepare(sources: Path, target: Path, workers: int = 2, only: Sequence[str] | None = None) -> dict:
-    """Build the corpus of the recordings in `sources` at `target`; returns its manifest.
+def prepare(kind: Preparation, sources: Path, target: Path, workers: int = 2, only: Sequence[str] = ()) -> dict:
+    """Build the corpus of the recordings in `sources` at `target`; returns its manifest. Hold the lock of `target` meanwhile.
 
-    only: a part of the archives (cmu, hdm05, bandai), for trials; the corpus is then another one and has another hash.
+    only: some of the collections, for tests; the corpus is then a different one and has another digest.
     """
     from nerm.data.assemble import assemble, read_part
 
-    kind = _kind(sources)
-    wanted = kind.recordings(sources, *([tuple(only)] if only else []))
-    names = sorted({recording.source for recording in wanted})
+    wanted = kind.recordings(sources, only)
+    collections = sorted({recording.source for recording in wanted})
     _nothing_in_the_way(target)
-    facts = {"name": kind.NAME, "made_from": kind.identity(sources, names)} | ({"only": sorted(only)} if only else {})
+    facts = {"name": kind.name, "made_from": kind.identity(sources, collections)} | ({"only": sorted(only)} if only else {})
     work = target.with_name(target.name + ".partial")
     _resume_or_clear(work, {"facts": facts, "recordings": hashlib.sha256(repr(wanted).encode()).hexdigest()})
-    todo = [i for i in range(len(wanted)) if read_part(_part(work, i)) is None]
-    if todo:
-        folders = {name: kind.folder(sources, name, work / "raw") for name in sorted({wanted[i].source for i in todo})}
-        jobs = [(_part(work, i), wanted[i], folders[wanted[i].source], kind.read_capture) for i in todo]
-        for done, _ in enumerate(_in_parallel(_make_part, jobs, workers), len(wanted) - len(todo) + 1):
-            if done % 100 == 0 or done == len(wanted):
-                progress(f"prepare: {done} of {len(wanted)} recordings")
-    shutil.rmtree(work / "raw", ignore_errors=True)
+    _make_parts(kind, wanted, sources, work, workers)
 
-    def trial(index: int):  # type: ignore[no-untyped-def]
+    def trial(index: int) -> Trial:
         made = read_part(_part(work, index))
         if made is None:
             raise InputError(f"the part of {wanted[index].name} cannot be read; run the same command again, it makes damaged parts anew")
@@ -128,6 +115,21 @@ def prepare(sources: Path, target: Path, workers: int = 2, only: Sequence[str] |
     return manifest
 
 
+def _make_parts(kind: Preparation, wanted: Sequence[Recording], sources: Path, work: Path, workers: int) -> None:
+    """The parts of all recordings that have none yet, or a damaged one."""
+    from nerm.data.assemble import read_part
+
+    todo = [index for index in range(len(wanted)) if read_part(_part(work, index)) is None]
+    if todo:
+        collections = sorted({wanted[index].source for index in todo})
+        folders = {name: kind.folder(sources, name, work / "raw") for name in collections}
+        jobs = [(_part(work, index), wanted[index], folders[wanted[index].source], kind.name) for index in todo]
+        for done, _ in enumerate(_in_parallel(_make_part, jobs, workers), len(wanted) - len(todo) + 1):
+            if done % 100 == 0 or done == len(wanted):
+                progress(f"prepare: {done} of {len(wanted)} recordings")
+    shutil.rmtree(work / "raw", ignore_errors=True)
+
+
 @contextmanager
 def enough_disk(folder: Path) -> Iterator[None]:
     """Turns a full disk into one sentence."""
@@ -141,22 +143,26 @@ def enough_disk(folder: Path) -> Iterator[None]:
         raise
 
 
-def _kind(sources: Path):  # type: ignore[no-untyped-def]
-    """The module that knows these sources: packaged archives, or downloaded originals."""
-    from nerm.data import multirate, originals
-
-    return originals if originals.is_home(sources) else multirate
-
-
 def _is_corpus(path: Path) -> bool:
     return (path / "manifest.json").exists()
 
 
-def _already(target: Path) -> int:
-    shutil.rmtree(target.with_name(target.name + ".partial"), ignore_errors=True)  # of a run killed after its last step but one
+def _already(target: Path, locked: bool = False) -> int:
+    work = target.with_name(target.name + ".partial")
+    if work.exists():  # left by a run that was killed before its last step
+        with nullcontext() if locked else alone(target):
+            shutil.rmtree(work, ignore_errors=True)
     manifest = json.loads((target / "manifest.json").read_text())
     print(f"{target} holds corpus '{manifest['name']}', sha256 {manifest['sha256'][:12]}; delete the folder to prepare it again")
     return 0
+
+
+def _look(wanted: Preparation, sources: str | None, target: Path) -> int:
+    from nerm.data.doctor import examine
+
+    page, well = examine(wanted, sources, target)
+    print(page)
+    return 0 if well else 1
 
 
 def _pack(corpus: Path, path: Path) -> int:
@@ -185,8 +191,6 @@ def _resume_or_clear(work: Path, state: dict) -> None:
         shutil.rmtree(work)
     (work / "parts").mkdir(parents=True, exist_ok=True)
     if not record.exists():
-        from nerm.atomic import replacing
-
         with replacing(record) as temporary:
             temporary.write_text(text)
 
@@ -197,14 +201,13 @@ def _part(work: Path, index: int) -> Path:
 
 def _make_part(job: tuple) -> None:
     from nerm.data.assemble import write_part
-    from nerm.data.multirate import read_trial
 
-    path, recording, folder, read = job
-    write_part(path, read_trial(recording, folder, read))
+    path, recording, folder, dataset = job
+    write_part(path, preparation(dataset).read(recording, folder))
 
 
 def _begin_worker() -> None:
-    """Leave interrupts to the main process, and end with it: workers of a killed one would wait for ever."""
+    """Ignore interrupts, which the main process handles, and end with it: otherwise workers of a killed process would wait for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -232,5 +235,3 @@ def _in_parallel(work: Callable[[tuple], None], jobs: list[tuple], workers: int)
 
 if __name__ == "__main__":
     run(main)
-
-__all__ = ["Prepare", "enough_disk", "find_sources", "prepare"]

@@ -11,7 +11,7 @@ from nerm.motion import SMPL22, Motion, frame_times
 
 
 def decode(field: Field, z: Tensor, seconds: float, fps: float) -> Motion:
-    """Read one code z [d] at a rate. One sequence at a time, so nothing else can matter."""
+    """Read one code z [d] at a rate. One sequence at a time, so it depends on nothing else."""
     return decode_at(field, z, seconds, torch.as_tensor(frame_times(seconds, fps)), fps)
 
 

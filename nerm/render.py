@@ -1,4 +1,4 @@
-"""Stick-figure pictures of motions: GIF, MP4, an HTML page of its own, and film strips. It knows motions, not corpora or models.
+"""Stick-man pictures of motions: GIF, MP4, a self-contained HTML page, and film strips. It knows motions, not corpora or models.
 
 Motions stand side by side, each with a camera that follows smoothly, on one clock: every picture shows each motion's latest frame at
 that time, so that a low frame rate looks like what it is.
@@ -59,7 +59,7 @@ def render(motions: Sequence[Motion], path: str | Path, titles: Sequence[str] | 
 
 
 def filmstrip(motions: Sequence[Motion], path: str | Path, titles: Sequence[str] | None = None, poses: int = 8) -> None:
-    """A PNG with one row per motion and `poses` moments spread evenly over its time."""
+    """A PNG with one strip per motion, of `poses` moments spread evenly over its time."""
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"{path}: a film strip is written as .png")
@@ -68,9 +68,9 @@ def filmstrip(motions: Sequence[Motion], path: str | Path, titles: Sequence[str]
     panels = _panels(motions, titles)
     width, height = _PANEL[0] // 2, _PANEL[1] * 3 // 4
     sheet = Image.new("RGB", (width * poses, height * len(panels)), _GROUND)
-    for row, panel in enumerate(panels):
+    for strip, panel in enumerate(panels):
         for column, time in enumerate(np.linspace(0, panel.motion.seconds, poses)):
-            sheet.paste(_draw(panel, time, (width, height), f"{time:.1f} s" if column else panel.title), (column * width, row * height))
+            sheet.paste(_draw(panel, time, (width, height), f"{time:.1f} s" if column else panel.title), (column * width, strip * height))
     with replacing(path) as temporary:
         sheet.quantize(64).save(temporary, optimize=True)
 
@@ -85,7 +85,7 @@ def check_video() -> None:
 
 @dataclass(frozen=True)
 class _Panel:
-    """One motion and how it is seen."""
+    """One motion and its camera."""
 
     motion: Motion = field(repr=False)
     title: str
@@ -124,9 +124,9 @@ class _Panel:
 
     def project(self, points: NDArray[np.float64], frame: int, size: tuple[int, int]) -> NDArray[np.float64]:
         """Points [N, 3] to pixels and pixels per metre [N, 3]."""
-        seen = (points - self.targets[frame] - (0.0, _HEIGHT_M, 0.0)) @ self.view.T
-        scale = _FOCAL * size[1] / np.maximum(_DISTANCE_M - seen[:, 2], 0.5)
-        return np.stack([size[0] / 2 + scale * seen[:, 0], size[1] / 2 - scale * seen[:, 1], scale], axis=-1)
+        camera = (points - self.targets[frame] - (0.0, _HEIGHT_M, 0.0)) @ self.view.T
+        scale = _FOCAL * size[1] / np.maximum(_DISTANCE_M - camera[:, 2], 0.5)
+        return np.stack([size[0] / 2 + scale * camera[:, 0], size[1] / 2 - scale * camera[:, 1], scale], axis=-1)
 
 
 def _panels(motions: Sequence[Motion], titles: Sequence[str] | None) -> list[_Panel]:
@@ -228,12 +228,12 @@ def _write_video(panels: list[_Panel], path: Path) -> None:
 
 
 def _page(panels: list[_Panel]) -> str:
-    """A page that needs nothing but itself: joints in whole millimetres at up to 60 Hz, drawn on a canvas; drag to turn."""
-    figures = []
+    """A self-contained page: joints in whole millimetres at up to 60 Hz, drawn on a canvas; drag to turn."""
+    pictures = []
     for panel in panels:
         step = max(int(np.floor(panel.motion.fps / _HTML_HZ + 1e-6)), 1)
         motion = panel.motion[::step]
-        figures.append(
+        pictures.append(
             {
                 "title": panel.title,
                 "fps": motion.fps,
@@ -245,7 +245,7 @@ def _page(panels: list[_Panel]) -> str:
                 "joints": np.round(1000 * motion.joints).astype(int).reshape(len(motion), -1).tolist(),
             }
         )
-    data = json.dumps(figures, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(pictures, separators=(",", ":")).replace("<", "\\u003c")
     return _HTML.replace("FIGURES", data)
 
 

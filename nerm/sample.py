@@ -38,7 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         raise InputError(f"device={settings.device}; it can be auto, cpu or cuda")
     import torch
 
-    from nerm.model import Condition, load_nerm
+    from nerm.generator import Condition
+    from nerm.model import load_nerm
 
     model = load_nerm(settings.model)
     if settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available()):

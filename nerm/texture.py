@@ -1,10 +1,10 @@
-"""Texture: what recordings hold above a few hertz and no code can say. A sample draws it.
+"""Texture: the motion above a few hertz that recordings have and codes cannot hold. It is drawn with every sample.
 
-A field is asked for means, and what it reads above 4 Hz has about the right energy in the wrong place (docs/findings.md). So a sample is
-the field's reading below the lowest edge, and above it a Gaussian process: waves drawn by the sample's seed, in every band mixed over the
-figure as recordings mix them, and as strong as the field's last hidden layer says that they are at that moment. Both are learned from
-recordings at their native rates, so a system that has never seen more than 20 fps has nothing to draw above 8 Hz. The paper has no such
-part; add_texture=false trains without it, as scale=paper does.
+A field is trained to read means, and what it reads above 4 Hz has about the right energy at the wrong moments (docs/findings.md). A sample
+is therefore the field's reading below the lowest edge, plus a Gaussian process above it. The process consists of waves, drawn from the
+seed of the sample. In every band the waves are spread over the joints as in recordings; how strong they are at a moment is read from the
+last hidden layer of the field. Spread and strength are learned from recordings at their native rates, so a system that has never seen more
+than 20 fps has nothing to draw above 8 Hz. The paper has no such part; add_texture=false trains without it, as scale=paper does.
 
 It knows a field's reading and motion; no recording (nerm.texture_training) and no condition.
 """
@@ -33,22 +33,22 @@ LIMBS = (
     ("l_collar", "l_shoulder", "l_elbow", "l_wrist"),
     ("r_collar", "r_shoulder", "r_elbow", "r_wrist"),
 )
-"""What is equally strong at a moment: the root's place, and the directions of the bones that end in these joints."""
+"""Groups of joints whose waves are equally strong at a moment. Waves move the pelvis itself; for other joints, the bones that end there."""
 VALUES = 3 * len(SMPL22)
-"""Root position (m) and the directions of 21 bones, in axes that face as the figure does."""
-_QUIETEST, _LOUDEST = -10.0, 4.0  # logarithms of variances against a coordinate's own, as far as they are believed
+"""Root position (m) and the directions of 21 bones, in axes that turn with the person's heading."""
+_QUIETEST, _LOUDEST = -10.0, 4.0  # bounds of the predicted logarithms of variances, relative to a coordinate's own
 
 
 @dataclass
 class TextureConfig:
-    """edges_hz: of the bands; below the first, a sample follows its code alone.  rank: of the mixture over the figure in a band."""
+    """edges_hz: of the bands; below the first, a sample follows its code alone.  rank: of the mixture over the joints in a band."""
 
     edges_hz: list[float] = field(default_factory=lambda: [4.0, 5.5, 7.5, 10.0, 13.0, 16.0, 20.0])
     rank: int = 24
     width: int = 64
     batch: int = 4096
     rate: float = 3e-3  # of Adam
-    noise: float = 0.7  # on the standardised hidden layer: sampled codes lie beside those that were trained
+    noise: float = 0.7  # on the standardised hidden layer, because sampled codes differ from training codes
 
     def __post_init__(self) -> None:
         if len(self.edges_hz) < 2 or self.edges_hz[0] <= 0 or any(high <= low for low, high in self.bands):
@@ -82,8 +82,8 @@ class Texture(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """The field's hidden layer [..., h] -> logarithms of variances [..., bands, limbs], as multiples of a band's own."""
-        found = self.strength((hidden - self.mean) / self.std)
-        return found.clamp(_QUIETEST, _LOUDEST).unflatten(-1, (len(self.config.bands), len(LIMBS)))
+        logarithms = self.strength((hidden - self.mean) / self.std)
+        return logarithms.clamp(_QUIETEST, _LOUDEST).unflatten(-1, (len(self.config.bands), len(LIMBS)))
 
     @torch.no_grad()
     def read(self, field_: Field, z: Tensor, seconds: float, fps: float, seed: int) -> Motion:
@@ -100,13 +100,13 @@ class Texture(nn.Module):
     def waves(self, times: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         """[bands, T, rank] independent processes of variance 1 at times [T] (s), each within its band."""
         period, rng = self.longest_s, np.random.default_rng([seed % 2**64, 7])
-        found = []
+        waves = []
         for low, high in self.config.bands:
             frequencies = np.arange(math.ceil(low * period), math.ceil(high * period)) / period
             phase = 2 * np.pi * times[:, None] * frequencies
             size = rng.standard_normal((2, len(frequencies), self.config.rank)) / len(frequencies) ** 0.5
-            found.append(np.cos(phase) @ size[0] + np.sin(phase) @ size[1])
-        return np.stack(found)
+            waves.append(np.cos(phase) @ size[0] + np.sin(phase) @ size[1])
+        return np.stack(waves)
 
     def _smooth(self, field_: Field, z: Tensor, seconds: float, fps: float) -> BSpline:
         """The field's pose and the strengths below the first edge: the cubic spline with a knot every half period that fits them best."""

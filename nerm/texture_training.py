@@ -1,6 +1,6 @@
-"""Learning the texture: what training windows have in each band at their native rates, beside what the field has there.
+"""Learning the texture: the motion of training windows in each band at their native rates, and the field's hidden layer there.
 
-It knows recordings, fields and codes; nothing of the denoiser but the file that its system is in.
+It knows recordings, fields and codes; of the denoiser only the file of its system.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ import torch
 from torch import Tensor, nn
 
 from nerm.cli import progress
-from nerm.data.corpus import Corpus
+from nerm.data.dataset import Dataset
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.model import load_nerm, load_stage1
+from nerm.model import load_nerm
 from nerm.motion import SMPL22
 from nerm.motion.kinematics import lowpass
 from nerm.motion.skeleton import bone_directions, heading, yaw_matrix
 from nerm.settings import Stage1Config
-from nerm.stage1 import Windows, corpus_windows, window_joints
+from nerm.stage1 import load_stage1
 from nerm.texture import LIMB, LIMBS, Texture, TextureConfig
 from nerm.training import Budget, Fit, fingerprint, fit
+from nerm.windows import Windows, training_windows, window_joints
 
 RATE_SHARE = 2.5
-"""A band belongs to recordings of at least so many frames per second for each hertz of its upper edge (as band_energy has it)."""
+"""A recording holds a band if it has at least so many frames per second for each hertz of the band's upper edge (as in band_energy)."""
 OBSERVED_HZ = 15.0
 
 
 @dataclass
 class Observed:
-    """Moments of recordings.  hidden: [n, h] of the field.  values: [n, bands, 66] float16, what the recording has there, in units of
+    """Moments of recordings.  hidden: [n, h] of the field.  values: [n, bands, 66] float16, the recording in each band, in units of
     spread [bands, 66], the root mean square over a limb.  held: [n, bands] whether its rate holds the band.
     """
 
@@ -54,20 +55,20 @@ def _by_limb(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def observe(field_: Field, codes: Tensor, windows: Windows, config: TextureConfig) -> Observed:
-    """Look at every training window about OBSERVED_HZ times a second, beside what the field has there."""
+    """Every training window, about OBSERVED_HZ times a second, with the field's hidden layer at the same moments."""
     hidden, values, held = [], [], []
     for index in range(len(windows)):
         joints, fps, seconds = window_joints(windows, index), float(windows.fps[index]), float(windows.seconds[index])
         frames = np.arange(0, len(joints), max(round(fps / OBSERVED_HZ), 1))
         pose = np.concatenate([joints[:, :1], bone_directions(joints, SMPL22)], axis=1)
-        able = [fps >= RATE_SHARE * high - 1e-6 for _, high in config.bands]
-        below = [lowpass(pose, fps, edge)[frames] if ok else pose[frames] for edge, ok in zip(config.edges_hz, [True, *able], strict=True)]
+        holds = [fps >= RATE_SHARE * high - 1e-6 for _, high in config.bands]
+        below = [lowpass(pose, fps, edge)[frames] if ok else pose[frames] for edge, ok in zip(config.edges_hz, [True, *holds], strict=True)]
         turn = yaw_matrix(-heading(joints[frames]))
         bands = np.stack([np.einsum("tij,tkj->tki", turn, high - low) for low, high in pairwise(below)], axis=1)
         times = torch.as_tensor(frames / fps)[None]
         hidden.append(field_.hidden(times, torch.tensor([seconds], dtype=torch.float64), codes[index][None], fps)[0])
         values.append(torch.from_numpy(bands.reshape(len(frames), len(config.bands), -1).astype(np.float32)))
-        held.append(torch.tensor(able).expand(len(frames), -1))
+        held.append(torch.tensor(holds).expand(len(frames), -1))
     x, ok = torch.cat(values), torch.cat(held)
     square = torch.stack([x[ok[:, band], band].square().mean(0) for band in range(x.shape[1])]).unflatten(-1, (-1, 3)).mean(-1)
     spread = _by_limb(square)[:, LIMB].clamp(min=1e-12).sqrt().repeat_interleave(3, dim=-1)
@@ -106,8 +107,8 @@ class TextureTask:
     def optimizers(self) -> list[torch.optim.Optimizer]:
         return [torch.optim.Adam(self.module.texture.strength.parameters(), lr=self.module.texture.config.rate)]
 
-    def _at(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.hidden[rows], self.energy[rows], self.held[rows]
+    def _at(self, moments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.hidden[moments], self.energy[moments], self.held[moments]
 
     def batch(self, generator: torch.Generator, progress: float) -> tuple:
         return self._at(self.trained[torch.randint(len(self.trained), (self.module.texture.config.batch,), generator=generator)])
@@ -120,24 +121,25 @@ class TextureTask:
 
 @torch.no_grad()
 def mixture(texture: Texture, observed: Observed) -> Tensor:
-    """[bands, rank, 66] how a band's values go together once their strength is taken out: the leading part of their covariance."""
-    found = []
+    """[bands, rank, 66] how a band's values vary together after division by their strength: the leading part of their covariance."""
+    mixtures = []
     strength = torch.exp(texture(observed.hidden) / 2)[..., torch.from_numpy(LIMB)].repeat_interleave(3, dim=-1)
     for band in range(observed.values.shape[1]):
-        rows = observed.held[:, band]
-        x = (observed.values[rows, band].float() / strength[rows, band]).double()
+        held = observed.held[:, band]
+        x = (observed.values[held, band].float() / strength[held, band]).double()
         variance, axes = torch.linalg.eigh(x.T @ x / len(x))
         rank = texture.config.rank
         leading = axes[:, -rank:] * variance[-rank:].clamp(min=0).sqrt()
-        whole = (variance.sum() / variance[-rank:].sum()).sqrt()  # what the rank leaves out is put back as strength
-        found.append((leading * whole).T * observed.spread[band])
-    return torch.stack(found).float()
+        gain = (variance.sum() / variance[-rank:].sum()).sqrt()  # makes up for the variance that the rank leaves out
+        mixtures.append((leading * gain).T * observed.spread[band])
+    return torch.stack(mixtures).float()
 
 
-def bands_of(corpus: Corpus, settings: Stage1Config, config: TextureConfig) -> TextureConfig:
-    """The bands that the training windows hold at the rate that stage 1 sees them at."""
-    fixed = settings.training_rate == "fixed"
-    return held_by(config, settings.fixed_fps if fixed else float(corpus.select("train")["fps"].max()))
+def bands_of(dataset: Dataset, settings: Stage1Config, config: TextureConfig) -> TextureConfig:
+    """The bands that the training items hold at the rate that stage 1 sees them at."""
+    if settings.training_rate == "fixed":
+        return held_by(config, settings.fixed_fps or dataset.base_fps)
+    return held_by(config, max((item.fps for item in dataset.items("train")), default=0.0))
 
 
 def held_by(config: TextureConfig, fastest_fps: float) -> TextureConfig:
@@ -151,14 +153,14 @@ def held_by(config: TextureConfig, fastest_fps: float) -> TextureConfig:
     return replace(config, edges_hz=edges)
 
 
-def train_texture(corpus: Corpus, config: TextureConfig, budget: Budget, folder: Path) -> Fit:
+def train_texture(dataset: Dataset, config: TextureConfig, budget: Budget, folder: Path) -> Fit:
     """Learn the texture about the field of folder/nerm.safetensors, from the windows that it was trained on, and put it into that file."""
     torch.manual_seed(budget.seed)
     model = load_nerm(folder / "nerm.safetensors")
-    settings, _, codes, _ = load_stage1(folder / "field.safetensors", corpus)
+    settings, _, codes, _ = load_stage1(folder / "field.safetensors", dataset)
     model.check_field(settings, folder)
-    config = bands_of(corpus, settings, config)
-    _, windows = corpus_windows(corpus, "train", settings)
+    config = bands_of(dataset, settings, config)
+    _, windows = training_windows(dataset, "train", settings)
     observed = observe(model.field, codes, windows, config)
     progress(f"texture: {len(observed.hidden)} moments of {len(windows)} windows, {len(config.bands)} bands")
     texture = Texture(config, observed.hidden.shape[1], settings.field.longest_s)

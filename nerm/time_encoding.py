@@ -35,7 +35,7 @@ class FourierEncoding(nn.Module):
     """t and sin, cos of 2^k pi t: with t = 2 tau / l_max the k-th octave is 2^k / l_max Hz.
 
     per_octave > 1 puts further frequencies between the octaves. fade in [0, 1] opens the octaves from low to high during training
-    (1: all open), so that bandwidth grows with what the field has learned.
+    (1: all open), so that bandwidth grows during training.
     """
 
     frequencies: Tensor
@@ -47,7 +47,7 @@ class FourierEncoding(nn.Module):
         self.size = 1 + 2 * len(exponents)
 
     def forward(self, t: Tensor, fade: float = 1.0) -> Tensor:
-        phase = t[..., None].double() * self.frequencies  # float64: octave 9 multiplies rounding by 500
+        phase = t[..., None].double() * self.frequencies  # float64, because octave 9 multiplies rounding errors by 500
         count = len(self.frequencies)
         open_ = torch.clamp(fade * count - torch.arange(count, device=t.device) + (fade >= 1), 0, 1).float()
         waves = torch.cat([torch.sin(phase).float() * open_, torch.cos(phase).float() * open_], dim=-1)
@@ -76,8 +76,8 @@ class CodebookAttention(nn.Module):
     def forward(self, t: Tensor, fade: float = 1.0) -> Tensor:
         codes = self.to_keys(self.codebook)[None]
         prototypes = self._block(self.queries[None], codes, self.read_codebook, 0)
-        where = self.to_coordinate(self.fourier(t, fade)).reshape(1, -1, self.size)
-        return self._block(where, prototypes, self.read_prototypes, 1).reshape(*t.shape, self.size)
+        queries = self.to_coordinate(self.fourier(t, fade)).reshape(1, -1, self.size)
+        return self._block(queries, prototypes, self.read_prototypes, 1).reshape(*t.shape, self.size)
 
     def _block(self, query: Tensor, memory: Tensor, attention: nn.MultiheadAttention, index: int) -> Tensor:
         query = self.norms[2 * index](query + attention(query, memory, memory, need_weights=False)[0])
@@ -87,8 +87,8 @@ class CodebookAttention(nn.Module):
 class CodeCurve(nn.Module):
     """Reads a code as a curve in time: a uniform cubic B-spline over [-1, 1], its `intervals` + 3 control points one after the other.
 
-    What a code says of one moment then costs nothing elsewhere (as codes laid out in space do for images: Bauer et al., "Spatial Functa",
-    2023); the curve is twice continuously differentiable, so that its joints leave no trace in velocities and accelerations.
+    Each part of a code describes only its own part of the time (as spatial codes do for images: Bauer et al., "Spatial Functa",
+    2023). The curve is twice continuously differentiable, so the ends of its pieces leave no trace in velocities and accelerations.
     """
 
     def __init__(self, intervals: int, latent: int, normalised: bool, longest_s: float) -> None:
@@ -107,6 +107,6 @@ class CodeCurve(nn.Module):
         first = x.floor().clamp(0, self.intervals - 1)
         u = (x - first).to(z.dtype)
         weights = torch.stack([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3], -1) / 6
-        row = torch.arange(len(z), device=z.device)[:, None, None] * self.points
-        near = z.reshape(-1, self.size)[row + first.long()[..., None] + torch.arange(4, device=z.device)]
+        start = torch.arange(len(z), device=z.device)[:, None, None] * self.points
+        near = z.reshape(-1, self.size)[start + first.long()[..., None] + torch.arange(4, device=z.device)]
         return torch.einsum("bmk,bmkc->bmc", weights, near)

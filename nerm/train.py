@@ -1,10 +1,11 @@
-"""python -m nerm.train dataset=multirate stage=all minutes=60: the stages of NeRM, annealed to the time they are given, resumable."""
+"""python -m nerm.train dataset=multirate stage=all minutes=60: trains the stages of NeRM within a budget of time; resumable."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nerm.cli import choose, parse, progress, run
 from nerm.refinement import RefinementConfig
@@ -12,8 +13,11 @@ from nerm.settings import Stage1Config, Stage2Config
 from nerm.texture import TextureConfig
 from nerm.training import Budget, Fit
 
+if TYPE_CHECKING:
+    from nerm.data.dataset import Dataset
+
 SHARES = {"field": 16 / 32, "denoiser": 12 / 32, "refinement": 3.5 / 32, "texture": 0.5 / 32}
-"""Of the budget, with stage=all; those that are trained share it in these proportions."""
+"""Shares of the budget with stage=all; the stages that are trained share it in these proportions."""
 SCALES = {
     "shipped": [],
     "paper": [
@@ -31,7 +35,7 @@ SCALES = {
         "stage2.rate=1e-4",
     ],
 }
-"""Settings that a scale stands for; others on the command line come on top. Where the paper is silent: the size of its relatives."""
+"""The settings of each scale; the command line changes them. Where the paper gives no size, it is that of related systems."""
 
 
 @dataclass
@@ -57,47 +61,49 @@ class Train:
 
 
 def main(arguments: Sequence[str]) -> int:
-    scale = choose("scale", parse(Train, arguments).scale, list(SCALES))
-    settings = parse(Train, [*SCALES[scale], *arguments])
+    scale = parse(Train, arguments).scale
+    settings = settings_of_scale(scale, arguments)
     choose("stage", settings.stage, [*SHARES, "all"])
     import torch
 
-    from nerm.data.corpus import load_corpus
+    from nerm.data.dataset import load_dataset
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    budget = Budget(settings.minutes, settings.steps, settings.seed, device=settings.device, precision=settings.precision)
+    path = train_nerm(load_dataset(settings.dataset), settings, budget, Path(settings.out))
+    if settings.stage != "field":
+        progress(f"the system is {path}")
+    return 0
+
+
+def settings_of_scale(scale: str, words: Sequence[str] = ()) -> Train:
+    """The settings of a scale; `key=value` words come on top."""
+    return parse(Train, [*SCALES[choose("scale", scale, list(SCALES))], *words])
+
+
+def train_nerm(dataset: Dataset, settings: Train, budget: Budget, folder: Path) -> Path:
+    """Train the stages that the settings name, each within its share of the budget; the path of the whole system."""
     from nerm.refinement import refine
     from nerm.stage1 import train_field
     from nerm.stage2 import train_denoiser
     from nerm.texture_training import bands_of, train_texture
 
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    corpus = load_corpus(settings.dataset)
-    out = Path(settings.out)
     shares = shares_of(settings)
     if settings.stage == "all" and "texture" in shares:
-        bands_of(corpus, settings.stage1, settings.texture)  # said now, and not after half an hour
-
-    def budget(stage: str) -> Budget:
-        share = shares[stage]
-        return Budget(
-            minutes=settings.minutes * share if settings.minutes else None,
-            steps=max(int(settings.steps * share), 1) if settings.steps else None,
-            seed=settings.seed,
-            device=settings.device,
-            precision=settings.precision,
-        )
-
+        bands_of(dataset, settings.stage1, settings.texture)  # so that an error comes now, and not after half an hour
     stages: dict[str, Callable[[Budget], Fit]] = {
-        "field": lambda budget: train_field(corpus, settings.stage1, budget, out),
-        "denoiser": lambda budget: train_denoiser(corpus, settings.stage2, budget, out),
-        "refinement": lambda budget: refine(corpus, settings.refinement, budget, out),
-        "texture": lambda budget: train_texture(corpus, settings.texture, budget, out),
+        "field": lambda budget: train_field(dataset, settings.stage1, budget, folder),
+        "denoiser": lambda budget: train_denoiser(dataset, settings.stage2, budget, folder),
+        "refinement": lambda budget: refine(dataset, settings.refinement, budget, folder),
+        "texture": lambda budget: train_texture(dataset, settings.texture, budget, folder),
     }
-    for stage in shares:
-        outcome = stages[stage](budget(stage))
+    for stage, share in shares.items():
+        minutes = budget.minutes * share if budget.minutes else None
+        steps = max(int(budget.steps * share), 1) if budget.steps else None
+        outcome = stages[stage](replace(budget, minutes=minutes, steps=steps))
         progress(f"{stage}: {outcome.steps} steps in {outcome.seconds / 60:.1f} min on {outcome.device}: {outcome.history[-1]}")
-    if "field" not in shares or len(shares) > 1:
-        progress(f"the system is {out / 'nerm.safetensors'}")
-    return 0
+    return folder / "nerm.safetensors"
 
 
 def shares_of(settings: Train) -> dict[str, float]:

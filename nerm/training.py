@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nerm.cli import progress as say
+from nerm.cli import progress as report
 from nerm.errors import InputError
 
 
@@ -52,7 +52,7 @@ class Budget:
     save_every_s: float = 120.0
     validate_times: int = 10
     average: float = 0.999
-    clip: float = 1.0
+    max_gradient_norm: float = 1.0  # 0: gradients are left as they are
     warmup: float = 0.02
     device: str = "auto"  # auto | cpu | cuda
     precision: str = "auto"  # auto | no | bf16 | fp16
@@ -66,7 +66,7 @@ class Budget:
 
 @dataclass
 class Fit:
-    """The outcome: averaged weights are in the task's module. history: one row per log."""
+    """The outcome: averaged weights are in the task's module. history: one entry per log."""
 
     steps: int
     seconds: float
@@ -74,7 +74,7 @@ class Fit:
     device: str = ""
 
     def facts(self, batch: int) -> dict[str, Any]:
-        """What is kept of a training with batches of that size."""
+        """The facts of this training for a model file; batch: the size of its batches."""
         return {
             "steps": self.steps,
             "samples": self.steps * batch,
@@ -85,7 +85,7 @@ class Fit:
 
 
 def fingerprint(*tensors: Tensor) -> str:
-    """The key of a training that starts from these: other values, another key."""
+    """The key of a training that starts from these tensors; other values give another key."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -95,7 +95,7 @@ def fingerprint(*tensors: Tensor) -> str:
 def fit(task: Task, budget: Budget, folder: Path, label: str = "train", key: str = "") -> Fit:
     """Train until the budget is used up, from the state in `folder` if there is one; leaves the averaged weights in task.module.
 
-    key: of what is learned from, if an earlier stage may have changed it; a state with another key is not gone on from.
+    key: identifies the data, if an earlier stage may have changed them; a saved state with another key is not continued.
     """
     folder.mkdir(parents=True, exist_ok=True)
     AcceleratorState._reset_state(reset_partial_state=False)  # one process may train several things at several precisions
@@ -125,8 +125,8 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train", key: str
         with accelerator.autocast():
             loss, parts = module(*batch, progress=progress)
         accelerator.backward(loss)
-        if budget.clip:
-            nn.utils.clip_grad_norm_(dense, budget.clip)
+        if budget.max_gradient_norm:
+            nn.utils.clip_grad_norm_(dense, budget.max_gradient_norm)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -138,13 +138,13 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train", key: str
         for name, value in {"loss": loss.detach(), **parts}.items():
             recent.setdefault(name, []).append(value)
         if step % 50 == 0:
-            row = _row(step, seconds, recent)
-            if not math.isfinite(row["loss"]):
-                raise InputError(f"{label}: the loss is {row['loss']} at step {step}; the last saved state in {folder} is from before")
+            entry = _entry(step, seconds, recent)
+            if not math.isfinite(entry["loss"]):
+                raise InputError(f"{label}: the loss is {entry['loss']} at step {step}; the last saved state in {folder} is from before")
             recent = {}
-            history.append(row)
+            history.append(entry)
             bar.n = round(100 * progress, 1)
-            bar.set_postfix_str(" ".join(f"{k} {v:.4g}" for k, v in row.items() if k not in ("seconds",)))
+            bar.set_postfix_str(" ".join(f"{k} {v:.4g}" for k, v in entry.items() if k not in ("seconds",)))
             if progress * budget.validate_times > validated + 1:
                 validated += 1
                 history[-1] |= _validate(task, average)
@@ -154,7 +154,7 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train", key: str
     bar.close()
     total = before + time.monotonic() - begin
     if recent:
-        history.append(_row(step, total, recent))
+        history.append(_entry(step, total, recent))
     if history and "val_loss" not in history[-1]:
         history[-1] |= _validate(task, average)
     if accelerator.is_main_process and step > 0:
@@ -165,9 +165,9 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train", key: str
     return Fit(step, total, history, str(accelerator.device))
 
 
-def _row(step: int, seconds: float, values: dict[str, list]) -> dict[str, float]:
-    """What is logged: means since the last log."""
-    means = {name: float(torch.stack([torch.as_tensor(v) for v in found]).float().mean()) for name, found in values.items()}
+def _entry(step: int, seconds: float, values: dict[str, list]) -> dict[str, float]:
+    """An entry of the history: means since the last log."""
+    means = {name: float(torch.stack([torch.as_tensor(v) for v in logged]).float().mean()) for name, logged in values.items()}
     return {"step": step, "seconds": round(seconds, 1)} | means
 
 
@@ -183,12 +183,12 @@ def precision(budget: Budget) -> str:
 
 def undertrained(history: list[dict[str, float]], key: str = "val_loss", share: float = 0.2, limit: float = 0.02) -> bool:
     """Does the validation loss still fall by more than `limit` over the last `share` of the run?"""
-    rows = [(row["seconds"], row[key]) for row in history if key in row]
-    if len(rows) < 3:
+    losses = [(entry["seconds"], entry[key]) for entry in history if key in entry]
+    if len(losses) < 3:
         return True
-    start = rows[-1][0] * (1 - share)
-    earlier = [value for seconds, value in rows if seconds <= start] or [rows[0][1]]
-    return rows[-1][1] < earlier[-1] - limit * abs(earlier[-1])
+    start = losses[-1][0] * (1 - share)
+    earlier = [value for seconds, value in losses if seconds <= start] or [losses[0][1]]
+    return losses[-1][1] < earlier[-1] - limit * abs(earlier[-1])
 
 
 def draw_curves(history: list[dict[str, float]], path: Path, title: str) -> None:
@@ -198,18 +198,18 @@ def draw_curves(history: list[dict[str, float]], path: Path, title: str) -> None
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    names = sorted({k for row in history for k in row} - {"step", "seconds"})
-    figure, axes = plt.subplots(1, max(len(names), 1), figsize=(3.2 * max(len(names), 1), 2.8), squeeze=False)
+    names = sorted({k for entry in history for k in entry} - {"step", "seconds"})
+    picture, axes = plt.subplots(1, max(len(names), 1), figsize=(3.2 * max(len(names), 1), 2.8), squeeze=False)
     for axis, name in zip(axes[0], names, strict=False):
-        rows = [(row["seconds"] / 60, row[name]) for row in history if name in row]
-        axis.plot(*zip(*rows, strict=True), lw=1, marker="o" if len(rows) < 30 else None, ms=3)
-        if all(value > 0 for _, value in rows):
+        points = [(entry["seconds"] / 60, entry[name]) for entry in history if name in entry]
+        axis.plot(*zip(*points, strict=True), lw=1, marker="o" if len(points) < 30 else None, ms=3)
+        if all(value > 0 for _, value in points):
             axis.set_yscale("log")
         axis.set(title=name, xlabel="minutes")
-    figure.suptitle(title)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
+    picture.suptitle(title)
+    picture.tight_layout()
+    picture.savefig(path, dpi=90)
+    plt.close(picture)
 
 
 def _dense_named(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -221,7 +221,7 @@ def _sparse(parameter: nn.Parameter, module: nn.Module) -> bool:
 
 
 def _load(module: nn.Module, values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Put values into the parameters of these names; returns what was there."""
+    """Put values into the parameters of these names; returns the values before."""
     named = dict(module.named_parameters())
     with torch.no_grad():
         old = {name: named[name].detach().clone() for name in values}
@@ -235,10 +235,10 @@ def _validate(task: Task, average: dict[str, Tensor]) -> dict[str, float]:
     old = _load(task.module, average)
     task.module.eval()
     with torch.no_grad():
-        found = {f"val_{name}": float(value) for name, value in task.validate().items()}
+        losses = {f"val_{name}": float(value) for name, value in task.validate().items()}
     task.module.train()
     _load(task.module, old)
-    return found
+    return losses
 
 
 def _save(folder: Path, module: nn.Module, average: dict, optimizers: list, step: int, seconds: float, history: list, key: str) -> None:
@@ -267,7 +267,7 @@ def _resume(
     with safe_open(path, "pt", device=str(accelerator.device)) as file:
         facts = json.loads(file.metadata()["facts"])
         if facts.get("key", "") != key:
-            say(f"{label}: what it learns from is not what {path} was trained on; it begins anew")
+            report(f"{label}: what it learns from is not what {path} was trained on; it begins anew")
             return 0, 0.0, []
         tensors: dict[str, dict[str, Tensor]] = {"module": {}, "average": {}, "optimizer": {}}
         for key in file.keys():  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""A motion brought to another frame rate: by NeRM, or by interpolation for comparison.
+"""Brings a motion to another frame rate: by NeRM, or by interpolation for comparison.
 
     python -m nerm.upsample in=clip.bvh fps=120 out=smooth.bvh method=nerm
 
@@ -44,9 +44,9 @@ _SAME_S = 1e-6
 class UpsampleConfig:
     """in, out: motion files (in: .bvh .npz .npy; out: also .gif .mp4 .html).  fps: the rate wanted.  in_fps: of a .npy, which has none.
 
-    keep: detail adds what the fit has missed, interpolated, so that the input's frames stay as they are (see `with_detail`);
-    nothing is the fit alone, some tens of mm away.
-    model: name or path of NeRM's weights.  steps, seed: of the fit.  metres_per_unit: of a .bvh; guessed where left out.
+    keep: detail adds the interpolated error of the fit, so that the input's frames stay as they are (see `with_detail`);
+    nothing is the fit alone, which is off by some tens of mm.
+    model: name or path of NeRM's weights.  steps, seed: of the fit.  metres_per_unit: of a .bvh; guessed if left out.
     """
 
     in_: str = MISSING
@@ -94,8 +94,8 @@ def upsample(field: Field, motion: Motion, fps: float, keep: str = "detail", ste
             f"motion on skeleton '{motion.skeleton.name}' of {len(motion.skeleton)} joints; NeRM knows the 22 joints of '{SMPL22.name}': "
             "use method=slerp or method=cubic"
         )
-    own, proportions = to_corpus(motion.joints.astype(np.float64))
-    fitted = fit_motion(field, Motion(own, motion.fps), steps, seed)
+    joints, proportions = to_corpus(motion.joints.astype(np.float64))
+    fitted = fit_motion(field, Motion(joints, motion.fps), steps, seed)
     error = fitted.error
     text = f"fitted {len(fitted.windows)} window{'s' * (len(fitted.windows) > 1)}: {error.mre_mm:.0f} mm per joint (root subtracted)"
     text += f", root path {error.root_mm:.0f} mm"
@@ -114,9 +114,9 @@ def interpolate(motion: Motion, fps: float, method: str) -> Motion:
 
 def with_constant_lengths(motion: Motion, lengths: NDArray | None = None) -> Motion:
     """Bone directions and root kept, every bone at one length [J] (its median where not given); a large change is said on stderr."""
-    wanted = _lengths(motion) if lengths is None else lengths
+    constant = _lengths(motion) if lengths is None else lengths
     directions = bone_directions(motion.joints.astype(np.float64), motion.skeleton)
-    joints = joints_from_directions(motion.root.astype(np.float64), directions, motion.skeleton, wanted)
+    joints = joints_from_directions(motion.root.astype(np.float64), directions, motion.skeleton, constant)
     moved = float(np.linalg.norm(joints - motion.joints, axis=-1).max())
     if lengths is None and moved > _LENGTHS_VARY_M:
         progress(f"the bones of the input change their lengths; held constant, joints move by up to {1000 * moved:.0f} mm")
@@ -125,7 +125,7 @@ def with_constant_lengths(motion: Motion, lengths: NDArray | None = None) -> Mot
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A code and where it stands: the frames [start, end) of the motion, moved by `offset` [3] after a turn by `yaw`."""
+    """A code and its place: the frames [start, end) of the motion, moved by `offset` [3] after a turn by `yaw`."""
 
     code: Tensor
     start_s: float
@@ -157,14 +157,14 @@ class FittedMotion:
         return root, directions
 
     def with_detail(self, times: NDArray) -> tuple[NDArray, NDArray]:
-        """The motion at its own frames; between them a cubic, and `credit` times what the field knows beyond a cubic of its own samples.
+        """The motion at its own frames; between them a cubic, plus `credit` times the difference of the field from a cubic of its samples.
 
         Written as x_cubic + credit (f - f_cubic) for root and directions, where every _cubic passes through the motion's frames.
         """
-        given = self.motion.root, bone_directions(self.motion.joints, SMPL22)
+        original = self.motion.root, bone_directions(self.motion.joints, SMPL22)
         root, directions = (
             self.credit * f + _cubic(self.motion, x - self.credit * sample, times)
-            for f, x, sample in zip(self.at(times), given, self.samples, strict=True)
+            for f, x, sample in zip(self.at(times), original, self.samples, strict=True)
         )
         return root, directions / np.maximum(np.linalg.norm(directions, axis=-1, keepdims=True), 1e-9)
 
@@ -175,14 +175,14 @@ class FittedMotion:
 
     @cached_property
     def credit(self) -> float:
-        """How far the field is believed between frames, 0 to 1: the regression of the motion's accelerations on the fit's.
+        """The weight of the field between frames, 0 to 1: the regression of the motion's accelerations on the fit's.
 
-        Second differences at the motion's own rate weigh the highest frequencies that can be compared. A field that fits badly there
-        says nothing true above them, and its noise stays out.
+        Second differences at the motion's own rate weigh the highest frequencies that can be compared. A field that fits badly there is
+        not to be trusted above them, and its noise is left out.
         """
-        found = np.diff(joints_from_directions(*self.samples, SMPL22), n=2, axis=0)
+        fitted_acceleration = np.diff(joints_from_directions(*self.samples, SMPL22), n=2, axis=0)
         truth = np.diff(self.motion.joints, n=2, axis=0)
-        return float(np.clip(np.sum(found * truth) / max(np.sum(found**2), 1e-12), 0, 1))
+        return float(np.clip(np.sum(fitted_acceleration * truth) / max(np.sum(fitted_acceleration**2), 1e-12), 0, 1))
 
     @property
     def error(self) -> FitError:
@@ -192,7 +192,7 @@ class FittedMotion:
         return fit_error(joints_from_directions(*self.samples, SMPL22), self.motion.joints)
 
     def _read(self, window: Window, times: NDArray) -> tuple[NDArray, NDArray]:
-        """One window at times [n] s of the motion, which lie inside of it but for rounding."""
+        """One window at times [n] s of the motion, which lie inside of it up to rounding."""
         import torch
 
         inside = torch.as_tensor(np.clip(times - window.start_s, 0, window.seconds), device=window.code.device)
@@ -221,7 +221,7 @@ def fit_motion(field: Field, motion: Motion, steps: int | None = None, seed: int
 def cut_overlapping(frames: int, fps: float, longest_s: float, overlap_s: float = OVERLAP_S) -> list[tuple[int, int]]:
     """Spans [start, end) of frames that cover a motion: the fewest of nearly equal length, each at most longest_s, that share overlap_s.
 
-    The overlap is rounded up to whole frames, and to fewer where a window holds too few.
+    The overlap is rounded up to whole frames, and is shorter if a window holds too few frames.
     """
     most = int(np.floor(longest_s * fps + 1e-6))  # steps between frames
     if most < 1:

@@ -13,7 +13,7 @@ from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
 from nerm.motion import SMPL22, Motion
 from nerm.motion.skeleton import joints_from_directions
-from nerm.stage1 import load_windows
+from nerm.windows import load_windows
 
 SMALL = CodebookConfig(size=32, code_width=8, width=32, clips=128, rate=5e-3, decay=0.9)
 

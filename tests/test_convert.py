@@ -45,10 +45,10 @@ def convert(source, out, *words):
 
 def test_joints_become_features_and_features_the_canonical_joints(joints, tmp_path):
     out = convert(joints, tmp_path / "features.npy", "from=joints22", "to=humanml263", "fps=20")
-    found = np.load(out)
+    converted = np.load(out)
     expected, canonical = process_humanml(motion().joints)
-    assert found.shape == (60, 263) and found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert converted.shape == (60, 263) and converted.dtype == np.float32
+    np.testing.assert_allclose(converted, expected, atol=1e-6)
     back = np.load(convert(out, tmp_path / "back.npy", "from=humanml263", "to=joints22", "fps=20"))
     assert np.abs(back - canonical[:-1]).max() < 1e-5
 
@@ -175,13 +175,13 @@ def test_an_amc_with_its_asf_becomes_joints_in_metres(acclaim, tmp_path):
 
 def test_an_amc_needs_its_skeleton_and_a_rate(acclaim, tmp_path):
     amc, asf = acclaim
-    for words, said in ((("fps=120",), "give asf=PATH"), ((f"asf={asf}",), "carries no frame rate")):
-        with pytest.raises(InputError, match=said):
+    for words, answer in ((("fps=120",), "give asf=PATH"), ((f"asf={asf}",), "carries no frame rate")):
+        with pytest.raises(InputError, match=answer):
             convert(amc, tmp_path / "motion.npz", *words)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "answer"),
     [
         (["from=joints22", "to=humanml623"], "did you mean humanml263?"),
         (["from=joint22", "to=bvh"], "did you mean joints22?"),
@@ -201,15 +201,15 @@ def test_an_amc_needs_its_skeleton_and_a_rate(acclaim, tmp_path):
         (["form=joints22", "to=humanml263"], "did you mean from"),
     ],
 )
-def test_wrong_words_are_answered_and_nothing_is_written(joints, tmp_path, words, said):
+def test_wrong_words_are_answered_and_nothing_is_written(joints, tmp_path, words, answer):
     with pytest.raises(InputError) as error:
         convert(joints, tmp_path / "out.npy", *words)
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert answer in str(error.value) and "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["joints.npy"]
 
 
 @pytest.mark.parametrize(
-    ("array", "form", "said"),
+    ("array", "form", "answer"),
     [
         (np.zeros((30, 251)), "humanml263", "kit251"),
         (np.zeros((30, 263)), "joints22", "humanml263"),
@@ -221,19 +221,19 @@ def test_wrong_words_are_answered_and_nothing_is_written(joints, tmp_path, words
         (np.full((30, 22, 3), "a"), "joints22", "numbers"),
     ],
 )
-def test_wrong_arrays_are_answered_and_nothing_is_written(tmp_path, array, form, said):
+def test_wrong_arrays_are_answered_and_nothing_is_written(tmp_path, array, form, answer):
     np.save(tmp_path / "in.npy", array)
     with pytest.raises(InputError) as error:
         convert(tmp_path / "in.npy", tmp_path / "out.npy", f"from={form}", "to=humanml263")
-    assert said in str(error.value)
+    assert answer in str(error.value)
     assert not (tmp_path / "out.npy").exists()
 
 
 def test_damaged_and_missing_files_are_answered(joints, tmp_path):
     damaged = tmp_path / "damaged.npy"
     damaged.write_bytes(joints.read_bytes()[:500])
-    for source, said in ((damaged, "not a readable npy"), (tmp_path / "none.npy", "does not exist"), (tmp_path, "is a folder")):
-        with pytest.raises(InputError, match=said):
+    for source, answer in ((damaged, "not a readable npy"), (tmp_path / "none.npy", "does not exist"), (tmp_path, "is a folder")):
+        with pytest.raises(InputError, match=answer):
             convert(source, tmp_path / "out.npy", "from=joints22", "to=humanml263")
     with pytest.raises(InputError, match=r"folder .* does not exist"):
         convert(joints, tmp_path / "nowhere" / "out.npy", "to=humanml263")
@@ -256,7 +256,7 @@ def test_the_command_ends_with_code_2_and_one_sentence(tmp_path):
 def test_official_joints_become_their_official_features(tmp_path):
     official = Path(SOURCES or "") / "data" / "humanml3d" / "golden"
     for name in ("000000.npy", "012314.npy"):
-        found = np.load(convert(official / "new_joints" / name, tmp_path / name, "from=joints22", "to=humanml263", "fps=20"))
+        converted = np.load(convert(official / "new_joints" / name, tmp_path / name, "from=joints22", "to=humanml263", "fps=20"))
         expected = np.load(official / "new_joint_vecs" / name)[:-1]
-        assert np.median(np.abs(found - expected)) < 1e-6
-        assert np.abs(found - expected)[:-80].max() < 1e-4
+        assert np.median(np.abs(converted - expected)) < 1e-6
+        assert np.abs(converted - expected)[:-80].max() < 1e-4

@@ -13,7 +13,7 @@ SECONDS = 2.0
 def field():
     torch.manual_seed(0)
     field = Field(FieldConfig(width=32, layers=2, latent=12, intervals=0, octaves=3)).eval()
-    with torch.no_grad():  # half of a code's numbers hardly move the figure
+    with torch.no_grad():  # half of a code's numbers hardly move the body
         field.film.weight[:, 6:] *= 0.01
     return field
 

@@ -5,50 +5,62 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.base import load_generator
+from baselines.base import load_system
 from evaluators.extractors import load_extractor
 from evaluators.metrics.distribution import frechet
-from evaluators.protocols.reference import load_reference
-from nerm.model import Condition
+from evaluators.protocols import Part
+from evaluators.reference import Reference, load_subject
+from nerm.generator import Condition, condition_of
 
 RESULTS = Path(__file__).parents[1] / "results"
 EXPECTED = {"nerm": 24.186, "nerm-fixed": 23.731, "t2m": 28.595, "mld": 53.618}
-"""Frechet distance (extractor `multirate`) of the first clips of 64 sampled motions at 20 fps from all real clips."""
+"""Frechet distance (extractor `anyrate`) of the first clips of 64 sampled motions at 20 fps from all real clips."""
 
 
 @pytest.fixture(scope="module")
-def reference():
-    return load_reference("multirate", [RESULTS / "reference"])
+def subject():
+    return load_subject("multirate", [RESULTS / "reference"])[0]
+
+
+@pytest.fixture(scope="module")
+def reference(subject):
+    return Reference("clip", 2, RESULTS / "reference" / "multirate", subject.digest)
 
 
 @pytest.fixture(scope="module")
 def extractors():
-    return {name: load_extractor(name, [RESULTS / "models"]) for name in ("multirate", "guo")}
+    return {name: load_extractor(name, [RESULTS / "models"]) for name in ("anyrate", "guo")}
 
 
-def test_the_reference_was_made_with_the_frozen_extractors(reference, extractors):
-    reference.check_extractors(extractors)
+def test_the_reference_was_made_with_the_frozen_extractors_at_every_rate(reference, extractors):
+    assert reference.rates() == [20, 40, 60, 100, 120]
+    for name, extractor in extractors.items():
+        for fps in reference.rates():
+            assert reference.get(Part(f"clips/{name}", fps, "0", name), extractor.digest)
 
 
-def test_the_reference_holds_no_motion(reference):
-    assert not [name for name, array in reference.arrays.items() if array.ndim >= 3]
+def test_the_reference_holds_no_motion():
+    for path in (RESULTS / "reference" / "multirate").glob("*.npz"):
+        with np.load(path) as stored:
+            assert not [name for name in stored.files if stored[name].ndim >= 3]
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_a_shipped_system_scores_as_it_did(name, reference, extractors):
-    system = load_generator(name)
-    listed = [r for r in reference.recordings if r.seconds >= 1.6][:64]
-    conditions = [Condition(text=r.caption or None) for r in listed]
-    motions = system.sample(conditions, [r.seconds for r in listed], 20.0, list(range(len(listed))))
+def test_a_shipped_system_scores_as_it_did(name, subject, reference, extractors):
+    system = load_system(name)
+    listed = [item for item in subject.items if item.seconds >= 1.6][:64]
+    conditions = [condition_of(item) for item in listed]
+    motions = system.sample(conditions, [item.seconds for item in listed], 20.0, list(range(len(listed))))
     clips = np.stack([motion.joints[:32] for motion in motions])
     assert np.isfinite(clips).all()
-    found = frechet(extractors["multirate"].embed_clips(clips, 20.0), reference.arrays["20/clips/all/multirate"].astype(np.float64))
-    assert found == pytest.approx(EXPECTED[name], rel=0.02)
+    real = reference.get(Part("clips/anyrate", 20.0, "0", "anyrate"), extractors["anyrate"].digest)["all"]
+    distance = frechet(extractors["anyrate"].embed_clips(clips, 20.0), real.astype(np.float64))
+    assert distance == pytest.approx(EXPECTED[name], rel=0.02)
 
 
 @pytest.mark.parametrize("name", sorted([*EXPECTED, "mdm"]))
 def test_a_shipped_systems_feet_stay_near_the_floor(name):
-    system = load_generator(name)
+    system = load_system(name)
     motion = system.sample([Condition(text="a person walks forward")], [4.0], 60.0, [0])[0]
     lowest = motion.joints[..., 1].min(axis=1)
     assert lowest.min() > -0.15 and lowest.max() < 0.25

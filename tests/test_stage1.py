@@ -1,14 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from moving import a_motion
+from small_run import SHAPE, ThreeMotions
 
+from nerm.errors import InputError
 from nerm.field import Field, FieldConfig, Pose
 from nerm.motion import SMPL22, Motion
 from nerm.motion.skeleton import bone_directions
 from nerm.settings import Stage1Config
-from nerm.stage1 import FieldTask, clip_loss, draw_clips, initial_codes, load_windows, many_rates, window_joints
+from nerm.stage1 import FieldTask, clip_loss, field_training, initial_codes, items_of, load_stage1, train_field
 from nerm.training import Budget, fit
+from nerm.windows import draw_clips, load_windows, many_rates, training_windows, window_joints
 
 MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4), (60, 3), (30, 5), (120, 1.0)])]
 
@@ -29,9 +34,9 @@ def test_a_clip_is_the_recording_at_its_times():
 def test_rates_from_the_native_one_down_to_20_are_all_drawn():
     windows = load_windows(MOTIONS[:1])
     index, generator = torch.zeros(500, dtype=torch.long), torch.Generator().manual_seed(0)
-    drawn = draw_clips(windows, index, 16, many_rates(windows.fps[index], generator), generator)[3]
+    drawn = draw_clips(windows, index, 16, many_rates(windows.fps[index], generator), generator).fps
     assert set(drawn.tolist()) == {120, 60, 40, 30, 24, 20}
-    lowest = draw_clips(windows, index, 16, many_rates(windows.fps[index], generator, lowest_only=True), generator)[3]
+    lowest = draw_clips(windows, index, 16, many_rates(windows.fps[index], generator, lowest_only=True), generator).fps
     assert set(lowest.tolist()) == {20}
 
 
@@ -78,8 +83,8 @@ def test_acceleration_errors_are_in_metres_per_second_squared(fps):
     t = torch.arange(16) / fps
     falling = Pose(pose.root + torch.stack([0 * t, 0.5 * 3.0 * t**2, 0 * t], -1), pose.directions)
     _, parts = clip_loss(field, falling, joints, torch.tensor([fps]), high_band_weight=1.0)
-    rows = 14 if fps < 90 else 12  # at 120 fps the step is two frames, so four frames have no acceleration
-    assert float(parts["acc_mps2"]) == pytest.approx(3.0 * rows / 14, rel=0.02)
+    frames = 14 if fps < 90 else 12  # at 120 fps the step is two frames, so four frames have no acceleration
+    assert float(parts["acc_mps2"]) == pytest.approx(3.0 * frames / 14, rel=0.02)
 
 
 @pytest.mark.parametrize("intervals", [0, 5])
@@ -105,6 +110,44 @@ def test_a_small_field_learns_its_windows(tmp_path, intervals, latent):
     config = Stage1Config(field=FieldConfig(width=64, layers=3, latent=latent, intervals=intervals), clips=16)
     task = FieldTask(config, load_windows(MOTIONS))
     before = task.validate()["loss"]
-    found = fit(task, Budget(steps=300, device="cpu", precision="no"), tmp_path)
+    outcome = fit(task, Budget(steps=300, device="cpu", precision="no"), tmp_path)
     assert task.validate()["loss"] < 0.5 * before
-    assert found.steps == 300
+    assert outcome.steps == 300
+
+
+SMALL = Stage1Config(field=SHAPE, clips=4)
+
+
+def test_a_trained_field_is_written_with_the_ids_of_its_items_and_read_back(tmp_path):
+    dataset = ThreeMotions()
+    train_field(dataset, replace(SMALL, training_rate="fixed"), Budget(steps=3, device="cpu"), tmp_path)
+    stage1 = load_stage1(tmp_path / "field.safetensors", dataset)
+    assert stage1.items == ["a", "b", "c"] and stage1.means.shape == (3, 16) and stage1.means.dtype == torch.float32
+    assert items_of(stage1, dataset) == dataset.items("train")
+    assert stage1.settings.fixed_fps == 20.0  # the base rate of the dataset
+    assert field_training(tmp_path / "field.safetensors")["steps"] == 3
+
+
+def test_a_field_of_another_dataset_is_refused(tmp_path):
+    dataset = ThreeMotions()
+    train_field(dataset, SMALL, Budget(steps=1, device="cpu"), tmp_path)
+    dataset.digest = "other motions"
+    with pytest.raises(InputError, match=r"another version of dataset 'three' .* train it again"):
+        load_stage1(tmp_path / "field.safetensors", dataset)
+    dataset._items = dataset._items[:2]
+    with pytest.raises(InputError, match="item 'c' of the field is no training item"):
+        items_of(load_stage1(tmp_path / "field.safetensors"), dataset)
+
+
+def test_at_the_fixed_rate_the_dataset_says_which_it_is():
+    dataset = ThreeMotions()
+    dataset.base_fps = 12.5
+    _, windows = training_windows(dataset, "train", replace(SMALL, training_rate="fixed"))
+    assert windows.fps.tolist() == [12.5] * 3
+    _, windows = training_windows(dataset, "train", replace(SMALL, training_rate="fixed", fixed_fps=20.0))
+    assert windows.fps.tolist() == [20.0] * 3
+
+
+def test_a_split_without_items_is_refused():
+    with pytest.raises(InputError, match="dataset 'three' has no item in split 'val'"):
+        training_windows(ThreeMotions(), "val", SMALL)

@@ -7,22 +7,23 @@ import pytest
 import torch
 from moving import a_motion
 from scipy.signal import periodogram
-from small_run import SHAPE, Recordings, a_run
+from small_run import SHAPE, ThreeMotions, a_run
 
 from nerm.cli import parse
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.model import Code, load_nerm
+from nerm.model import load_nerm
 from nerm.motion import SMPL22, Motion
 from nerm.motion.kinematics import band_energy, lowpass
 from nerm.motion.skeleton import bone_directions, heading, joints_from_directions, yaw_matrix
 from nerm.reading import decode
 from nerm.refinement import RefinementConfig, refine
-from nerm.stage1 import load_windows
+from nerm.settings import Stage1Config
 from nerm.texture import LIMB, Texture, TextureConfig
-from nerm.texture_training import TextureTask, held_by, mixture, observe, train_texture
+from nerm.texture_training import TextureTask, bands_of, held_by, mixture, observe, train_texture
 from nerm.train import SCALES, Train, shares_of
 from nerm.training import Budget, fit
+from nerm.windows import load_windows
 
 SMALL = TextureConfig(edges_hz=[4.0, 8.0, 16.0], rank=8, width=16, batch=256, noise=0.1)
 
@@ -62,9 +63,9 @@ def test_another_seed_is_another_texture_of_the_same_motion(field_):
 
 def test_without_strength_what_is_left_is_the_field_below_the_first_edge(field_):
     texture = a_texture(size=0.0)
-    found, raw = texture.read(field_, Z, 4.0, 120.0, 0), decode(field_, Z, 4.0, 120.0)
-    assert band_energy(found.joints, 120.0, 8.0, 20.0) < 0.05 * band_energy(raw.joints, 120.0, 8.0, 20.0)
-    slow = [lowpass(x.joints, 120.0, 2.5)[60:-60] for x in (found, raw)]
+    smooth, raw = texture.read(field_, Z, 4.0, 120.0, 0), decode(field_, Z, 4.0, 120.0)
+    assert band_energy(smooth.joints, 120.0, 8.0, 20.0) < 0.05 * band_energy(raw.joints, 120.0, 8.0, 20.0)
+    slow = [lowpass(x.joints, 120.0, 2.5)[60:-60] for x in (smooth, raw)]
     assert np.abs(slow[0] - slow[1]).max() < 0.02 * np.ptp(slow[1], axis=0).max()
 
 
@@ -114,9 +115,9 @@ def test_strength_and_mixture_of_known_noise_are_found(tmp_path):
     with torch.no_grad():
         quiet, strong = texture(torch.tensor([[0.0, 1.0], [1.0, 1.0]])).exp()[:, 0, LIMB[20]].sqrt()
     assert 5 < strong / quiet < 12  # filters blur the change over half a second
-    figure = (texture.mix[0].T @ texture.mix[0]).diagonal().sqrt().reshape(22, 3) * strong  # deviation of each value in the first band
-    assert figure[20].norm() == pytest.approx(0.03, rel=0.25) and figure[21].norm() == pytest.approx(0.03, rel=0.25)
-    assert figure[20].abs().argmax() == 2 and figure[[4, 7, 15]].abs().max() < 0.005
+    deviation = (texture.mix[0].T @ texture.mix[0]).diagonal().sqrt().reshape(22, 3) * strong  # deviation of each value in the first band
+    assert deviation[20].norm() == pytest.approx(0.03, rel=0.25) and deviation[21].norm() == pytest.approx(0.03, rel=0.25)
+    assert deviation[20].abs().argmax() == 2 and deviation[[4, 7, 15]].abs().max() < 0.005
 
 
 def test_a_band_is_learned_from_recordings_that_hold_it():
@@ -132,28 +133,34 @@ def test_slow_recordings_hold_fewer_bands():
         held_by(TextureConfig(), 12.5)
 
 
+def test_the_bands_are_those_of_the_fastest_training_item_or_of_the_fixed_rate():
+    dataset = ThreeMotions()
+    assert bands_of(dataset, Stage1Config(), TextureConfig()).edges_hz == TextureConfig().edges_hz
+    assert bands_of(dataset, Stage1Config(training_rate="fixed"), TextureConfig()).edges_hz == [4.0, 5.5, 7.5]
+
+
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "answer"),
     [({"edges_hz": [4.0]}, "two or more"), ({"edges_hz": [4.0, 4.0]}, "rising"), ({"rank": 0}, "rank=0; expected 1 to 66")],
 )
-def test_settings_that_are_no_bands_are_refused(wrong, said):
-    with pytest.raises(InputError, match=said):
+def test_settings_that_are_no_bands_are_refused(wrong, answer):
+    with pytest.raises(InputError, match=answer):
         replace(SMALL, **wrong)
 
 
 def test_a_system_gets_its_texture_keeps_it_in_its_file_and_loses_it_with_its_field(tmp_path):
     a_run(tmp_path)
-    train_texture(Recordings(), SMALL, Budget(steps=5, device="cpu"), tmp_path)
+    train_texture(ThreeMotions(), SMALL, Budget(steps=5, device="cpu"), tmp_path)
     system = load_nerm(tmp_path / "nerm.safetensors")
-    assert system.facts["steps"] == {"field": 5, "texture": 5} and system.texture.config == SMALL
-    code = Code(Z, False, 0)
+    assert system.facts.steps == {"field": 5, "texture": 5} and system.texture.config == SMALL
+    code = {"z": Z.numpy(), "mirrored": np.array(False), "seed": np.array(0)}
     assert np.abs(system.read(code, 2.0, 60.0).joints - decode(system.field, Z, 2.0, 60.0).joints).max() > 0
     system.save(tmp_path / "again.safetensors")
     again = load_nerm(tmp_path / "again.safetensors")
     assert np.array_equal(again.read(code, 2.0, 60.0).joints, system.read(code, 2.0, 60.0).joints)
-    refine(Recordings(), RefinementConfig(clips=4, draws=1), Budget(steps=1, device="cpu"), tmp_path)
+    refine(ThreeMotions(), RefinementConfig(clips=4, draws=1), Budget(steps=1, device="cpu"), tmp_path)
     assert load_nerm(tmp_path / "nerm.safetensors").texture is None
-    train_texture(Recordings(), SMALL, Budget(steps=5, device="cpu"), tmp_path)  # not what was learned about the field of before
+    train_texture(ThreeMotions(), SMALL, Budget(steps=5, device="cpu"), tmp_path)  # and not what was learned about the unrefined field
     refined = load_nerm(tmp_path / "nerm.safetensors").texture
     assert not torch.equal(refined.mean, system.texture.mean)
 

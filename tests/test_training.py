@@ -54,8 +54,8 @@ def test_a_run_that_was_killed_goes_on_to_the_same_losses(tmp_path):
 
 
 def test_minutes_end_in_a_finished_model(tmp_path):
-    found = fit(Task(), Budget(minutes=0.05, device="cpu"), tmp_path)
-    assert 2.9 < found.seconds < 6
+    outcome = fit(Task(), Budget(minutes=0.05, device="cpu"), tmp_path)
+    assert 2.9 < outcome.seconds < 6
     assert (tmp_path / "curves.png").exists()
     assert (tmp_path / "history.csv").exists()
 
@@ -68,7 +68,7 @@ def test_a_state_of_other_settings_is_refused(tmp_path):
         fit(other, Budget(steps=60, device="cpu"), tmp_path)
 
 
-def test_a_state_that_was_trained_on_something_else_is_not_gone_on_from(tmp_path, capsys):
+def test_a_state_that_was_trained_on_something_else_is_not_continued(tmp_path, capsys):
     first = fit(Task(), Budget(steps=60, device="cpu"), tmp_path, key="one")
     again = fit(Task(), Budget(steps=60, device="cpu"), tmp_path, key="one")
     assert again.history == first.history and "anew" not in capsys.readouterr().err
@@ -95,10 +95,10 @@ def test_a_falling_validation_loss_is_undertrained():
 
 def test_one_process_trains_at_several_precisions(tmp_path):
     for precision in ("no", "bf16", "no"):
-        found = fit(Task(), Budget(steps=50, device="cpu", precision=precision), tmp_path / f"{precision}{len(list(tmp_path.iterdir()))}")
-        assert found.steps == 50
+        outcome = fit(Task(), Budget(steps=50, device="cpu", precision=precision), tmp_path / f"{precision}{len(list(tmp_path.iterdir()))}")
+        assert outcome.steps == 50
 
 
 def test_a_run_shorter_than_a_log_interval_has_a_history(tmp_path):
-    found = fit(Task(), Budget(steps=7, device="cpu"), tmp_path)
-    assert [row["step"] for row in found.history] == [7] and "val_loss" in found.history[0]
+    outcome = fit(Task(), Budget(steps=7, device="cpu"), tmp_path)
+    assert [row["step"] for row in outcome.history] == [7] and "val_loss" in outcome.history[0]

@@ -17,7 +17,7 @@ from nerm.errors import InputError
 ARCHITECTURES = ("trans_enc", "trans_dec", "gru")
 CONDITIONS = ("text", "action", "no_cond")
 BERT_WIDTH = 768
-# What the original's constructor also takes: names that do not reach the network, and options that do and have one value here.
+# Other arguments of the original's constructor: names that do not reach the network, and options that have one supported value here.
 _WITHOUT_EFFECT = ("modeltype", "translation", "pose_rep", "glob", "glob_rot", "clip_version", "dataset", "legacy", "ablation")
 _FIXED: dict[str, tuple[Any, ...]] = {
     "action_emb": ("tensor",),
@@ -108,9 +108,9 @@ class NetworkConfig:
 class MDMConfig:
     """The whole system.
 
-    fixed_frames: features are always generated at this length and then cut. The official checkpoints without mask_frames need it: they
-    were trained on padded clips that they could not tell from motion, and freeze or drift when asked for fewer frames. 0 generates what
-    is asked for and nothing else, which is the same thing as padding for a network with mask_frames.
+    fixed_frames: features are always generated at this length and then cut; 0 generates only the frames that are asked for. The official
+    checkpoints without mask_frames need a fixed length: they were trained on padded motions without a mask, and freeze or drift when
+    asked for fewer frames. A network with mask_frames gives the same motion either way.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -120,7 +120,7 @@ class MDMConfig:
     sampling_steps: int = 50  # kept of the diffusion steps
     guidance: float = 2.5  # scale s; 1 is the condition alone
     fixed_frames: int = 196
-    longest: int = 196  # feature rows that may be asked for
+    longest: int = 196  # feature frames that may be asked for
     fps: float = 20.0
     text_encoder: str = "clip"
     upsampling: str = "slerp"
@@ -139,12 +139,12 @@ class MDMConfig:
             raise InputError(f"{self.longest} frames and {self.diffusion_steps} steps; the network has positions for {most}")
 
     @classmethod
-    def from_json(cls, text: str) -> MDMConfig:
-        """What `to_json` wrote. A field that is not known is a TypeError."""
-        found = json.loads(text)
-        return cls(**found | {"network": NetworkConfig(**found["network"])})
+    def of(cls, settings: Mapping[str, Any]) -> MDMConfig:
+        """The inverse of `dataclasses.asdict`. A field that is not known is a TypeError."""
+        return cls(**{**settings, "network": NetworkConfig(**settings["network"])})
 
     def to_json(self) -> str:
+        """Always the same text for the same settings, whatever file they come from: digests are computed from it."""
         return json.dumps(asdict(self))
 
 

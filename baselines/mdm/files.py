@@ -1,4 +1,4 @@
-"""Checkpoints of MDM: our own safetensors, and official files, whose configuration is read from the tensors and the args.json beside them.
+"""Files of MDM: our own, and official ones, whose configuration is read from the tensors and the args.json beside them.
 
 It knows names and shapes of tensors; what the network computes is not its business.
 """
@@ -8,26 +8,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from baselines.checkpoints import load_strict, safe_load
+from baselines.features import load_statistics
 from baselines.mdm.config import MDMConfig, NetworkConfig
 from baselines.mdm.network import MDM
-from baselines.readout import load_statistics
-from nerm.atomic import replacing
+from nerm import checkpoint
 from nerm.errors import InputError
+from nerm.generator import Facts
 
-SYSTEM = "mdm"
+KIND = "mdm"
 DROPPED_PREFIXES = ("clip_model.", "rot2xyz.")
 DROPPED_TABLE = "sequence_pos_encoder.pe"
 _FIRST = "input_process.poseEmbedding.weight"
-# args.json: options of other tasks, and the value with which they are off.
+# Options of args.json for tasks that are not supported here, and the value that turns each off.
 _OFF = {"pred_len": 0, "context_len": 0, "multi_target_cond": False, "emb_policy": "add"}
 _RATES = {263: 20.0, 251: 12.5}
 _ACTION_FRAMES = 60
@@ -42,74 +41,60 @@ class Weights:
     mean: Tensor | None
     std: Tensor | None
     digest: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
 
 
-def state_of(checkpoint: Any, what: str, averaged: bool | None = None) -> dict[str, Any]:
+def state_of(official: Any, what: str, averaged: bool | None = None) -> dict[str, Any]:
     """The state dict of an official checkpoint: flat, or {model, model_avg}, of which the average is preferred (averaged=True demands it).
 
     Text encoder, body model and sinusoidal tables, which the original does not load either, are left out.
     """
-    if isinstance(checkpoint, Mapping) and checkpoint.keys() & {"model", "model_avg"}:
-        unknown = [str(name) for name in checkpoint if name not in ("model", "model_avg")]
+    if isinstance(official, Mapping) and official.keys() & {"model", "model_avg"}:
+        unknown = [str(name) for name in official if name not in ("model", "model_avg")]
         if unknown:
             raise InputError(f"{what} holds {', '.join(unknown[:3])} beside its weights; an MDM file has model and model_avg alone")
-        if averaged and "model_avg" not in checkpoint:
+        if averaged and "model_avg" not in official:
             raise InputError(f"{what} has no averaged weights (model_avg), which its configuration names; give the whole file")
-        checkpoint = checkpoint.get("model_avg", checkpoint.get("model"))
+        official = official.get("model_avg", official.get("model"))
     elif averaged:
         raise InputError(f"{what} has no averaged weights (model_avg), which its configuration names; give the whole file")
-    if not isinstance(checkpoint, Mapping) or not isinstance(checkpoint.get(_FIRST), Tensor):
-        kind = (
-            f"names such as {', '.join(map(str, list(checkpoint)[:3]))}" if isinstance(checkpoint, Mapping) else type(checkpoint).__name__
-        )
+    if not isinstance(official, Mapping) or not isinstance(official.get(_FIRST), Tensor):
+        kind = f"names such as {', '.join(map(str, list(official)[:3]))}" if isinstance(official, Mapping) else type(official).__name__
         raise InputError(f"{what} is not of MDM: it has {kind} and no '{_FIRST}'; give an MDM file (model*.pt)")
-    return {k: v for k, v in checkpoint.items() if not k.startswith(DROPPED_PREFIXES) and not k.endswith(DROPPED_TABLE)}
+    return {k: v for k, v in official.items() if not k.startswith(DROPPED_PREFIXES) and not k.endswith(DROPPED_TABLE)}
 
 
-def network_state(network: MDM, checkpoint: Any, what: str, averaged: bool | None = None) -> None:
+def network_state(network: MDM, official: Any, what: str, averaged: bool | None = None) -> None:
     """Fill the network with an official checkpoint; every name must be there and no other one."""
-    load_strict(network, state_of(checkpoint, what, averaged), what)
+    load_strict(network, state_of(official, what, averaged), what)
 
 
-def save(weights: Weights, path: Path) -> None:
-    """fp16 weights, float32 statistics, configuration and facts, written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: value.detach().cpu().half().contiguous() for name, value in weights.network.state_dict().items()}
+def save(weights: Weights, path: Path, **origin: Any) -> None:
+    """fp16 weights, float32 statistics, configuration and facts. origin: further entries of the metadata."""
     assert weights.mean is not None and weights.std is not None
-    tensors |= {"mean": weights.mean.float().contiguous(), "std": weights.std.float().contiguous()}
-    facts = {"system": SYSTEM, "config": weights.config.to_json(), "facts": json.dumps(weights.facts)}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, facts)
+    tensors = {**weights.network.state_dict(), "mean": weights.mean.float(), "std": weights.std.float()}
+    about = {"config": asdict(weights.config), "facts": asdict(weights.facts), **origin}
+    checkpoint.write(path, KIND, tensors, about, exact=("mean", "std"))
 
 
 def load_own(path: Path) -> Weights:
     """From a file that `save` wrote."""
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; give a .safetensors file of MDM, or train one: python -m baselines.train system=mdm")
+    stored = checkpoint.read(path, KIND)
+    state = stored.part("")
     try:
-        with safe_open(path, "pt") as file:
-            facts = file.metadata() or {}
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(f"{path} is not a whole safetensors file ({error}); fetch or train it again") from None
-    if facts.get("system") != SYSTEM:
-        raise InputError(f"{path} is a file of system '{facts.get('system', 'unknown')}'; expected one of '{SYSTEM}'")
-    try:
-        config, about = MDMConfig.from_json(facts["config"]), json.loads(facts["facts"])
+        config, facts = MDMConfig.of(stored.about["config"]), Facts.of(stored.about["facts"])
         mean, std = state.pop("mean"), state.pop("std")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} has settings that this version does not read ({error}); train it again") from None
     network = MDM(config.network)
     load_strict(network, state, str(path))
-    return Weights(network.eval(), config, mean, std, hashlib.sha256(path.read_bytes()).hexdigest(), about)
+    return Weights(network.eval(), config, mean, std, stored.digest, facts)
 
 
 def load_official(path: Path) -> Weights:
     """From an official model*.pt. Text models need the mean.npy and std.npy of their data beside them."""
-    checkpoint = safe_load(path)
     what = f"checkpoint {path}"
-    state = state_of(checkpoint, what)
+    state = state_of(safe_load(path), what)
     config = _config(state, _arguments(path), what, path)
     network = MDM(config.network)
     load_strict(network, state, what)
@@ -127,12 +112,12 @@ def _arguments(path: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        options = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is no JSON ({error}); restore the file or remove it") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{file} holds a {type(found).__name__}; expected the options of a training run")
-    return found
+    if not isinstance(options, dict):
+        raise InputError(f"{file} holds a {type(options).__name__}; expected the options of a training run")
+    return options
 
 
 def _config(state: Mapping[str, Any], given: Mapping[str, Any], what: str, path: Path) -> MDMConfig:

@@ -1,6 +1,6 @@
 """The denoising network of MDM: noisy features, a timestep and a condition -> the features without noise.
 
-Parameters bear the official names, so that loading an official file is the identity. It knows tensors alone: no text, no schedule, no file.
+Parameters have the official names, so an official file loads without renaming. It knows only tensors: no text, no schedule, no file.
 
 Source: Tevet et al., Human Motion Diffusion Model, ICLR 2023, section 3 and figure 2.
 """
@@ -55,7 +55,7 @@ class MDM(nn.Module):
         """x [B, njoints, nfeats, T], step [B] long -> [B, njoints, nfeats, T].
 
         condition: text features [B, N, d] (N = 1 where pooled), class indices [B], or None if there are no conditions.
-        keep: [B] bool, False where the condition is left out; None keeps all.  text_padding: [B, N] bool, True where no token is.
+        keep: [B] bool, False where the condition is left out; None keeps all.  text_padding: [B, N] bool, True where there is no token.
         valid: [B, T] bool, False for padding frames; has an effect with mask_frames.
         """
         config = self.config
@@ -65,9 +65,9 @@ class MDM(nn.Module):
         time = self.embed_timestep(step)  # [1, B, D]
         memory = time if config.cond_mode == "no_cond" else time + self._embed(condition, keep)  # [N, B, D]
         if config.arch == "gru":
-            # The original hands [T, B, D] to a batch-first GRU: it runs along the batch, and every frame is on its own.
-            rows = self.sequence_pos_encoder(self.input_process(torch.cat([flat, memory.expand(frames, -1, -1)], -1)))
-            out = self.gru(rows)[0]
+            # The original gives [T, B, D] to a batch-first GRU: it runs along the batch, and frames do not see each other.
+            tokens = self.sequence_pos_encoder(self.input_process(torch.cat([flat, memory.expand(frames, -1, -1)], -1)))
+            out = self.gru(tokens)[0]
         else:
             tokens = self.input_process(flat)
             first = {"trans_enc": memory, "trans_dec": time if config.emb_trans_dec else None}[config.arch]
@@ -94,9 +94,9 @@ class MDM(nn.Module):
         text_padding: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> Tensor:
-        """Classifier-free guidance, equation 7: G(null) + s (G(c) - G(null)), scale s [B]. Both halves are one batch of 2B rows.
+        """Classifier-free guidance, equation 7: G(null) + s (G(c) - G(null)), scale s [B]. Both halves are one batch of 2B samples.
 
-        The gru runs along the batch, so that there the halves are two calls.
+        The gru runs along the batch, so with it the halves are two calls.
         """
         if keep is None:
             keep = torch.ones(len(x), dtype=torch.bool, device=x.device)
@@ -109,7 +109,7 @@ class MDM(nn.Module):
         return null + scale.reshape(-1, 1, 1, 1) * (given - null)
 
     def _embed(self, condition: Tensor | None, keep: Tensor | None) -> Tensor:
-        """[N, B, D]. What is left out is a zero text (the bias stays) or a zero embedding of the action."""
+        """[N, B, D]. A condition that is left out becomes a zero text (the bias stays) or a zero embedding of the action."""
         assert condition is not None
         if self.config.cond_mode == "text":
             kept = condition if keep is None else condition * keep[:, None, None].to(condition.dtype)
@@ -128,7 +128,7 @@ class MDM(nn.Module):
 
 
 class PositionalEncoding(nn.Module):
-    """Adds sin(p w_k), cos(p w_k), w_k = 10000^(-2k/D), in columns 2k and 2k + 1. The table is made anew and never stored."""
+    """Adds sin(p w_k), cos(p w_k), w_k = 10000^(-2k/D), in columns 2k and 2k + 1. The table is computed and never stored."""
 
     pe: Tensor
 

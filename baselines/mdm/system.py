@@ -1,8 +1,8 @@
 """MDM behind the interface of all systems: conditions, seconds and seeds in, motions out.
 
 Every sample has a random generator of its own on the CPU. On a processor each sample is denoised in a call of its own, both halves of the
-guidance as one batch, at exactly the frames it needs; on other devices `rows` samples share a call whose shape never changes. Either way a
-motion does not depend on its company.
+guidance as one batch, at exactly the frames it needs. On other devices `together` samples share a call whose shape never changes. In both
+cases a motion does not depend on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -13,42 +13,34 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from baselines.diffusion import Diffusion, Sampler
+from baselines.features import FeatureReadout, Noise, action_for, sentence_for, valid_frames
 from baselines.mdm import files
-from baselines.mdm.diffusion import Diffusion, valid_frames
 from baselines.mdm.text import Encoder, load_encoder, padded
-from baselines.readout import FeatureReadout
-from nerm.cli import suggest
-from nerm.data.captions import load_captions
+from nerm.checkpoint import SUFFIX, model_path
 from nerm.errors import InputError
-from nerm.model import model_path
+from nerm.generator import Condition, one_each
 from nerm.motion import Motion
 from nerm.motion.features import FEATURES_263
 from nerm.motion.motion import check_fps
 
-if TYPE_CHECKING:
-    from nerm.model import Condition
-
-ROWS = 32  # samples per call on devices other than a processor
-# fmt: off
-HUMANACT12 = ["warm_up", "walk", "run", "jump", "drink", "lift_dumbbell", "sit", "eat", "turn_steering_wheel", "phone", "boxing", "throw"]
-# fmt: on
-"""In the order of the class indices."""
+TOGETHER = 32  # samples per call on devices other than a processor
 
 
 class MDMGenerator:
     """A trained or official MDM.
 
-    Text models take sentences; a label (`cmu/...`, see nerm.data.captions) is read as its first training caption; no condition is the
-    network without one. Action models take labels: the class name (HumanAct12) or its index.
+    Text models take sentences; a label is read as its first training sentence; without a condition the network runs unconditionally.
+    Action models take labels: the class name (HumanAct12) or its index.
     """
 
-    def __init__(self, weights: files.Weights, name: str = "mdm", device: str = "cpu", rows: int | None = None) -> None:
-        """rows: samples per call; default 1 on a processor."""
+    def __init__(self, weights: files.Weights, name: str = "mdm", device: str = "cpu", together: int | None = None) -> None:
+        """together: samples per call; default 1 on a processor."""
         self.name = name
         self.weights = weights
         self.facts = weights.facts
@@ -56,10 +48,10 @@ class MDMGenerator:
         self.network = weights.network.eval().to(device)
         self.device = torch.device(device)
         self.native_fps: float | None = self.config.fps
-        # Without a mask, and along the batch of a gru, a row would see the padding or its neighbours.
+        # Without a mask a sample would see the padding; a gru runs along the batch, so there it would see its neighbours.
         alone = self.config.network.arch == "gru" or not (self.config.fixed_frames or self.config.network.mask_frames)
-        self.rows = 1 if alone else rows or (1 if self.device.type == "cpu" else ROWS)
-        self.diffusion = self._schedule()
+        self.together = 1 if alone else together or (1 if self.device.type == "cpu" else TOGETHER)
+        self.sampler = self._sampler()
         self.readout = None
         if weights.mean is not None and weights.std is not None and self.config.network.features == FEATURES_263.dims:
             self.readout = FeatureReadout(weights.mean, weights.std, self.config.upsampling, self.config.longest)
@@ -67,14 +59,14 @@ class MDMGenerator:
 
     @property
     def digest(self) -> str:
-        """sha256 of the weights, the statistics and the settings of sampling (of a text encoder the name, not where it lies)."""
+        """sha256 of the weights, the statistics and the settings of sampling (with the name of the text encoder, not its folder)."""
         settings = replace(self.config, text_encoder=self.config.text_encoder.partition(":")[0])
         return hashlib.sha256(f"{self.weights.digest} {settings.to_json()}".encode()).hexdigest()
 
     def with_steps(self, steps: int) -> MDMGenerator:
         """The same system sampled with another number of steps: as many as it was trained with (1000 as published), or fewer."""
         weights = replace(self.weights, config=replace(self.config, sampling_steps=steps))
-        made = MDMGenerator(weights, self.name, str(self.device), self.rows)
+        made = MDMGenerator(weights, self.name, str(self.device), self.together)
         made._encoder = self._encoder
         return made
 
@@ -83,8 +75,7 @@ class MDMGenerator:
     ) -> list[Motion]:
         """One motion per condition, frame_count(seconds, fps) frames each; generated at 20 fps and brought to `fps` by the resampler."""
         check_fps(fps)
-        if not len(conditions) == len(seconds) == len(seeds):
-            raise InputError(f"{len(conditions)} conditions, {len(seconds)} durations and {len(seeds)} seeds; give one of each per motion")
+        one_each(conditions, seconds, seeds)
         if self.readout is None:
             raise InputError(
                 f"this MDM makes {self.config.network.features} numbers per frame, which describe no 22 joints without a body model or "
@@ -104,45 +95,41 @@ class MDMGenerator:
                 raise InputError(f"{count} frames; this MDM makes 1 to {self.config.longest}")
         scale = self._scale(guidance)
         given = self._encode(conditions)
-        found: list[Tensor] = []
-        for start in range(0, len(conditions), self.rows):
-            chosen = [min(start + row, len(conditions) - 1) for row in range(self.rows)]
+        features: list[Tensor] = []
+        for start in range(0, len(conditions), self.together):
+            chosen = [min(start + k, len(conditions) - 1) for k in range(self.together)]
             made = self._denoise([given[i] for i in chosen], [frames[i] for i in chosen], [seeds[i] for i in chosen], scale)
-            found += [made[row][..., : frames[i]].cpu() for row, i in enumerate(chosen[: len(conditions) - start])]
-        return found
+            features += [made[k][..., : frames[i]].cpu() for k, i in enumerate(chosen[: len(conditions) - start])]
+        return features
 
     def _denoise(self, given: list[Tensor | None], frames: list[int], seeds: list[int], scale: float) -> Tensor:
-        """[rows, J, F, width] for one call's worth of samples. given: encoded conditions, None for no condition."""
+        """[B, J, F, width] for one call's worth of samples. given: encoded conditions, None for no condition."""
         config = self.config
-        made = [config.fixed_frames or count for count in frames]
-        width = made[0] if self.rows == 1 else config.fixed_frames or config.longest
-        noise = self._noise(made, width, seeds)
-        valid = None if min(made) == width else valid_frames(torch.tensor(made), width).to(self.device)
+        lengths = [config.fixed_frames or count for count in frames]
+        width = lengths[0] if self.together == 1 else config.fixed_frames or config.longest
+        noise = self._noise(lengths, width, seeds)
+        valid = None if min(lengths) == width else valid_frames(torch.tensor(lengths), width).to(self.device)
         condition, padding = self._stack(given)
         keep = torch.tensor([item is not None for item in given], device=self.device)
         scales = torch.full((len(given),), scale, device=self.device)
 
-        def predict(x: Tensor, step: int) -> Tensor:
-            steps = torch.full((len(x),), step, device=self.device)
-            # A sample that is nothing but the condition, or has none, needs one half.
+        def predict(x: Tensor, call: int) -> Tensor:
+            steps = torch.full((len(x),), int(self.sampler.timesteps[call]), device=self.device)
+            # Without guidance, or without any condition, one half is enough.
             if scale == 1.0 or not bool(keep.any()):
                 return self.network(x, steps, condition, keep, padding, valid)
             return self.network.guided(x, steps, scales, condition, keep, padding, valid)
 
-        return deque(self.diffusion.ancestral(predict, next(noise), noise), maxlen=1)[0][0]
+        return deque(self.sampler.walk(predict, next(noise), noise), maxlen=1)[0].sample
 
-    def _noise(self, made: list[int], width: int, seeds: list[int]) -> Iterator[Tensor]:
-        """[rows, J, F, width] again and again: each row from its own seed, of its own length, zeros after it."""
-        shape = (self.config.network.njoints, self.config.network.nfeats)
-        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    def _noise(self, lengths: list[int], width: int, seeds: list[int]) -> Iterator[Tensor]:
+        """Endless draws [B, J, F, width]: each sample's noise comes from its own seed and has its own length, with zeros after it."""
+        noise = Noise(seeds, [(self.config.network.njoints, self.config.network.nfeats, count) for count in lengths])
         while True:
-            drawn = torch.zeros(len(made), *shape, width)
-            for row, (generator, count) in enumerate(zip(generators, made, strict=True)):
-                drawn[row, ..., :count] = torch.randn(*shape, count, generator=generator)
-            yield drawn.to(self.device)
+            yield torch.stack([pad(drawn, (0, width - drawn.shape[-1])) for drawn in noise.draw()]).to(self.device)
 
     def _stack(self, given: list[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
-        """(conditions of a call, padding of their tokens); what is missing is zeros, and left out by `keep`."""
+        """(conditions of a call, padding of their tokens); a missing condition is zeros, and `keep` leaves it out."""
         network = self.config.network
         if network.cond_mode == "no_cond":
             return None, None
@@ -156,29 +143,19 @@ class MDMGenerator:
         mode = self.config.network.cond_mode
         given: list[Tensor | None] = [None] * len(conditions)
         if mode == "text":
-            texts = [load_captions().train_sentences(c.label)[0] if c.label is not None else c.text for c in conditions]
-            spoken = [i for i, text in enumerate(texts) if text is not None]
-            if spoken:
+            sentences = {i: text for i, c in enumerate(conditions) if (text := sentence_for(c, self.facts.dataset)) is not None}
+            if sentences:
                 self._encoder = self._encoder or load_encoder(self.config.text_encoder)
-                for i, features in zip(spoken, self._encoder([texts[i] or "" for i in spoken]), strict=True):
+                for i, features in zip(sentences, self._encoder(list(sentences.values())), strict=True):
                     given[i] = features
             return given
         for i, condition in enumerate(conditions):
-            if condition.text is not None or (condition.label is not None and mode == "no_cond"):
-                takes = "action labels" if mode == "action" else "no condition at all"
-                raise InputError(f"condition {condition.text or condition.label!r}; this MDM was trained with {takes}")
-            if condition.label is not None:
-                given[i] = torch.tensor(self._action(condition.label))
+            if condition == Condition():
+                continue
+            if mode == "no_cond":
+                raise InputError(f"condition {condition.text or condition.label!r}; this MDM was trained with no condition at all")
+            given[i] = torch.tensor(action_for(condition, self.config.network.num_actions))
         return given
-
-    def _action(self, label: str) -> int:
-        count = self.config.network.num_actions
-        names = HUMANACT12 if count == len(HUMANACT12) else []
-        if label in names:
-            return names.index(label)
-        if label.isdecimal() and int(label) < count:
-            return int(label)
-        raise InputError(f"label '{label}' is no class of this MDM; {suggest(label, [*names, f'0 to {count - 1}'])}")
 
     def _scale(self, guidance: float | None) -> float:
         network = self.config.network
@@ -189,27 +166,13 @@ class MDMGenerator:
             raise InputError(f"guidance={scale:g}; this MDM never saw a motion without its condition and takes guidance=1 alone")
         return scale
 
-    def _schedule(self) -> Diffusion:
+    def _sampler(self) -> Sampler:
         config = self.config
         kept = None if config.sampling_steps == config.diffusion_steps else [config.sampling_steps]
-        return Diffusion.make(config.diffusion_steps, kept, config.noise_schedule)
+        return Diffusion.make(config.diffusion_steps, kept, config.noise_schedule).ancestral()
 
 
-def load(name: str = "mdm", checkpoint: str = "", device: str = "cpu") -> MDMGenerator:
-    """The shipped system, a file that we wrote (.safetensors), or an official model*.pt with its statistics beside it."""
-    if not checkpoint:
-        weights = files.load_own(_shipped(name))
-    elif Path(checkpoint).suffix == ".safetensors":
-        weights = files.load_own(Path(checkpoint))
-    else:
-        weights = files.load_official(Path(checkpoint))
-    return MDMGenerator(weights, name, device)
-
-
-def _shipped(name: str) -> Path:
-    try:
-        return model_path(name)
-    except InputError:
-        raise InputError(
-            f"no weights of '{name}' are shipped; train them (python -m baselines.train system=mdm) or give a file ({name}.checkpoint=PATH)"
-        ) from None
+def load(name: str, file: Path | None, device: str) -> MDMGenerator:
+    """The shipped system of that name, a file that we wrote, or an official model*.pt with its statistics beside it."""
+    path = file or model_path(name)
+    return MDMGenerator(files.load_own(path) if path.suffix == SUFFIX else files.load_official(path), name, device)

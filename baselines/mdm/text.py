@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from nerm.errors import InputError
-from nerm.text import Clip, load_text_encoder, tokens_of
+from nerm.text import ClipText, load_text_encoder, tokens_of
 
 CLIP_TOKENS = 20
-"""Word pieces of a text that the original gives to CLIP, besides start and end; the rest is cut off (it was trained with that)."""
+"""Word pieces of a text that the original gives to CLIP, besides start and end; the rest is cut off, as in its training."""
 BERT = "distilbert/distilbert-base-uncased"
 
 
@@ -36,7 +36,7 @@ class PooledEncoder:
         self._encoder = load_text_encoder(name)
 
     def __call__(self, texts: Sequence[str]) -> list[Tensor]:
-        if isinstance(self._encoder, Clip):
+        if isinstance(self._encoder, ClipText):
             texts = [self._encoder.beginning(text, CLIP_TOKENS) for text in texts]
         return list(torch.from_numpy(self._encoder.encode(texts))[:, None])
 
@@ -56,12 +56,12 @@ class TokenEncoder:
             ) from None
 
     def __call__(self, texts: Sequence[str]) -> list[Tensor]:
-        found = []
+        features = []
         for text in texts:
             tokens = tokens_of(text, self._tokenizer, self._model)
             with torch.no_grad():
-                found.append(self._model(**tokens).last_hidden_state[0].float())
-        return found
+                features.append(self._model(**tokens).last_hidden_state[0].float())
+        return features
 
 
 def padded(features: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:

@@ -81,7 +81,7 @@ class MldConfig:
     """A whole system. vae: None where the denoiser works on raw features.
 
     guidance: weight of classifier-free guidance.  sampler: `ddim` (deterministic) or `ddpm`.  steps: of the sampler.
-    longest: feature rows that can be asked for.
+    longest: feature frames that can be asked for.
     """
 
     vae: VaeConfig | None = field(default_factory=VaeConfig)
@@ -98,9 +98,9 @@ class MldConfig:
         choose("prediction", self.prediction, ("epsilon", "sample"))
 
 
-# The corpus has windows of up to 10 s, which are 201 rows. 112 is 4 heads of 28; tables have few rows that are never read. A VAE that is
-# trained for minutes is far from overfitting, and without dropout attention has its fast path. Seven tokens and the distribution layer are
-# variants of the original's ablations: of unseen windows of 5 s the first 112 principal components leave 56 mm, 784 leave 26.
+# Datasets have motions of up to 10 s, which are 201 frames; the position tables have few rows more. A width of 112 is 4 heads of 28. A VAE
+# that is trained for minutes is far from overfitting, and attention is faster without dropout. Seven tokens and the distribution layer are
+# variants of the original's ablations: on unseen windows of 5 s, 112 principal components leave an error of 56 mm, and 784 leave 26.
 _SHIPPED = {"latent": [7, 112], "ff": 216}
 SCALES: dict[str, dict[str, Any]] = {
     "paper": {"vae": {}, "denoiser": {}},
@@ -111,7 +111,7 @@ SCALES: dict[str, dict[str, Any]] = {
         "longest": 204,
     },
 }
-"""What differs from the published sizes (26.4 M parameters): nothing, or all that makes at most 1.60 M."""
+"""By scale: what differs from the published sizes (26.4 M parameters). paper: nothing; shipped: at most 1.60 M parameters."""
 
 
 def scaled(scale: str) -> MldConfig:
@@ -120,7 +120,7 @@ def scaled(scale: str) -> MldConfig:
     return MldConfig(**(settings | {"vae": VaeConfig(**settings["vae"]), "denoiser": DenoiserConfig(**settings["denoiser"])}))
 
 
-# The original's settings: its names for ours, what its networks take without reading it, and its ablation switches.
+# The original's settings: its names and ours, settings that its networks accept but never read, and its ablation switches.
 _SHARED_NAMES = {
     "nfeats": "features",
     "latent_dim": "latent",
@@ -142,7 +142,7 @@ _DENOISER_NAMES = _SHARED_NAMES | {
 }
 _ABLATION = {"VAE_TYPE", "VAE_ARCH", "PE_TYPE", "DIFF_PE_TYPE", "SKIP_CONNECT", "MLP_DIST", "IS_DIST", "PREDICT_EPSILON"}
 _SEPARATE = {"ablation", "position_embedding", "guidance_scale", "guidance_uncondp", "return_intermediate_dec", "is_vae"}
-_PUBLISHED_VAE_ARCH = "all_encoder"  # of the original where its settings name none
+_PUBLISHED_VAE_ARCH = "all_encoder"  # the original's default
 
 
 def vae_from_official(settings: Mapping[str, Any], name: str = "MldVae") -> VaeConfig:

@@ -1,7 +1,7 @@
 """eps(z, k, c): the denoiser of MLD, on latent tokens or (raw) on the features themselves. Batch first.
 
-Section 3.2 of the paper. Tokens are [latent, time, condition] plus a learned position table; what comes out at the latent's places is
-the prediction. What a sampler asks for again and again is split off: time and condition become tokens once, `predict` does a step.
+Section 3.2 of the paper. Tokens are [latent, time, condition] plus a learned position table; the outputs at the latent's places are
+the prediction. A sampler makes the tokens of time and condition once; `predict` then does each step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from baselines.mld.config import DenoiserConfig
 from baselines.mld.network import DecoderLayer, EncoderLayer, PlainStack, Positions, SkipStack, frame_mask, layer_of, xavier
 
 NOTHING = -1
-"""In place of an action: no condition."""
+"""The number in place of an action that means no condition."""
 
 
 class Denoiser(nn.Module):
@@ -67,16 +67,16 @@ class Denoiser(nn.Module):
         x = self.pose_embd(sample) if self.config.raw else sample
         context = torch.cat([time, condition], 1)
         if self.config.arch == "trans_dec":
-            found = self.decoder(self.query_pos(x), self.mem_pos(context))
+            out = self.decoder(self.query_pos(x), self.mem_pos(context))
         elif self.config.raw:
-            found = self.encoder(self.query_pos(torch.cat([context, x], 1)))[:, context.shape[1] :]
+            out = self.encoder(self.query_pos(torch.cat([context, x], 1)))[:, context.shape[1] :]
         else:
-            found = self.encoder(self.query_pos(torch.cat([x, context], 1)))[:, : x.shape[1]]
+            out = self.encoder(self.query_pos(torch.cat([x, context], 1)))[:, : x.shape[1]]
         if not self.config.raw:
-            return found
-        found = self.pose_proj(found)
-        mask = frame_mask(lengths, found.shape[1])  # of the output alone: the original's attention sees the padding
-        return found if mask is None else found * mask[..., None]
+            return out
+        out = self.pose_proj(out)
+        mask = frame_mask(lengths, out.shape[1])  # of the output alone: the original's attention sees the padding
+        return out if mask is None else out * mask[..., None]
 
 
 class _TimeEmbedding(nn.Module):
@@ -96,8 +96,8 @@ class _Actions(nn.Module):
 
     def forward(self, action: Tensor) -> Tensor:
         """[B] -> [B, 1, width]; zeros for NOTHING."""
-        found = self.action_embedding[action.clamp(min=0)]
-        return (found * (action >= 0)[:, None])[:, None]
+        embedded = self.action_embedding[action.clamp(min=0)]
+        return (embedded * (action >= 0)[:, None])[:, None]
 
 
 def time_features(timestep: Tensor, size: int, cosine_first: bool = True, shift: float = 0.0) -> Tensor:

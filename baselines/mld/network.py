@@ -1,7 +1,7 @@
 """Transformer layers and stacks of MLD under the original's parameter names, batch first. They know tokens, and no motion.
 
-The original's modules are sequence first and its attention is PyTorch's; here the calls are few and fused, because a denoiser call
-on three tokens is nothing but overhead otherwise.
+The original's modules are sequence first and its attention is PyTorch's; here the calls are few and fused, because otherwise
+most of a denoiser call on three tokens would be overhead.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F
 class Packable(ABC):
     """The linear map of a module, whose matrix can be held a second time in oneDNN's own layout.
 
-    With a handful of rows reading the matrix is all the work, and from there it is read more than twice as fast (6 rows of 256; a tenth is
-    gained with 196). The copy is used without gradients alone, and only while the matrix has not changed since.
+    For an input of few rows the time goes into reading the matrix, which is more than twice as fast in that layout (6 rows of 256; with 196
+    rows a tenth is gained). The copy is used only without gradients, and only if the matrix has not changed since.
     """
 
     _packed: Tensor | None = None
@@ -112,12 +112,12 @@ class Attention(nn.Module, Packable):
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         dropout = self.dropout if self.training else 0.0
         if query.dtype == torch.bfloat16 and query.device.type == "cpu":
-            # Of the fused attention on a CPU, the backward pass is several times slower in half precision than in single.
+            # On a CPU the backward pass of the fused attention is several times slower in half precision than in single.
             with torch.autocast("cpu", enabled=False):
-                found = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, dropout)
+                attended = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, dropout)
         else:
-            found = F.scaled_dot_product_attention(query, key, value, mask, dropout)
-        return self.out_proj(found.transpose(1, 2).flatten(2))
+            attended = F.scaled_dot_product_attention(query, key, value, mask, dropout)
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
 class EncoderLayer(nn.Module):

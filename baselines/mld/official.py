@@ -1,4 +1,4 @@
-"""Official MLD checkpoints: which tensors belong to the networks, and what their shapes say of the configuration.
+"""Official MLD checkpoints: which tensors belong to the networks, and which configuration their shapes show.
 
 It knows names and shapes; what the networks compute is not its business.
 """
@@ -39,7 +39,7 @@ LIGHTNING = (
 """Entries beside `state_dict` that a training leaves behind."""
 DROPPED = ("text_encoder.", "t2m_textencoder.", "t2m_moveencoder.", "t2m_motionencoder.", "rot2xyz.", "_losses.")
 """What the files hold besides the networks: frozen text encoder, evaluator, body model, running losses. Learned position tables stay."""
-_HEADS = 4  # no shape tells it; all published models have 4
+_HEADS = 4  # no tensor shape shows it; all published models have 4
 _TEXT_FOLDER = "clip-vit-large-patch14"
 
 
@@ -148,8 +148,8 @@ def _table(rows: Tensor) -> dict[str, Any]:
 
 def _text_encoder(path: Path) -> str:
     """CLIP ViT-L/14: a folder of that name near the file (the original keeps it in `deps`), else the hub's."""
-    beside = path.resolve().parent
-    for folder in (beside, beside / "deps", beside.parent, beside.parent / "deps"):
+    home = path.resolve().parent
+    for folder in (home, home / "deps", home.parent, home.parent / "deps"):
         if (folder / _TEXT_FOLDER / "config.json").is_file():
             return f"clip:{folder / _TEXT_FOLDER}"
     return f"clip:openai/{_TEXT_FOLDER}"

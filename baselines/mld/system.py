@@ -1,69 +1,46 @@
 """MLD behind the interface of all systems: 50 guided denoiser calls on a latent, one decode at the length that is asked for.
 
-On a CPU every sample is computed alone, so that its company cannot matter; a call on three tokens is overhead anyway, and batching would
-gain little. On a GPU latents are denoised in batches of exactly `ROWS` (padded), decoded one by one.
+On a CPU every sample is computed alone, so it does not depend on what else is in the batch; batching would gain little there. On a GPU
+latents are denoised in batches of exactly `TOGETHER` (padded) and decoded one by one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from baselines.data import Texts
+from baselines.diffusion import SchedulerSettings
+from baselines.features import FPS, ActionReadout, FeatureReadout, Noise, Readout, action_for, load_statistics, sentence_for
 from baselines.mld.config import MldConfig
 from baselines.mld.denoiser import NOTHING, Denoiser
-from baselines.mld.diffusion import NoiseSettings, reverse, sampler
 from baselines.mld.network import pack
 from baselines.mld.official import inferred, networks, read_official
+from baselines.mld.sampling import reverse
 from baselines.mld.vae import ActorVae, MldVae
-from baselines.readout import FeatureReadout, load_statistics
-from nerm.atomic import replacing
-from nerm.cli import suggest
-from nerm.data.captions import load_captions
+from nerm import checkpoint
 from nerm.errors import InputError
-from nerm.motion import SMPL22, Motion, frame_count
+from nerm.generator import Condition, Facts, one_each
+from nerm.motion import Motion
 from nerm.motion.actions import ROWS as ACTION_ROWS
-from nerm.motion.actions import decode_actions25
 from nerm.motion.features import FEATURES_263
 from nerm.motion.motion import check_fps
-from nerm.motion.resample import at_times, frame_times
-from nerm.motion.skeleton import SMPL24, forward_kinematics
 
-if TYPE_CHECKING:
-    from nerm.model import Condition
-
-ROWS = 32
+TOGETHER = 32
 """Samples per denoiser call on a GPU."""
-FPS = FEATURES_263.fps
-MODELS = Path("results") / "models"
-SYSTEM = "mld"
-# fmt: off
-HUMANACT12 = (
-    "warm_up", "walk", "run", "jump", "drink", "lift_dumbbell", "sit", "eat", "turn_steering_wheel", "phone", "boxing", "throw",
-)
-"""Actions of HumanAct12 in the order of their class numbers (Guo et al., Action2Motion, ACM MM 2020)."""
-# fmt: on
-
-
-class Readout(Protocol):
-    """What turns decoded features into a motion."""
-
-    def frames(self, seconds: float) -> int: ...
-
-    def motion(self, features: Tensor, seconds: float, fps: float) -> Motion: ...
+KIND = "mld"
+_EXACT = ("shift", "scale", "mean", "std", "nothing")
+"""Tensors that keep their precision in a file."""
 
 
 @dataclass
@@ -82,8 +59,8 @@ class Mld:
     shift: Tensor
     scale: Tensor
     nothing: Tensor | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    name: str = SYSTEM
+    facts: Facts = field(default_factory=Facts)
+    name: str = KIND
     digest: str = ""
     native_fps = FPS
 
@@ -92,7 +69,7 @@ class Mld:
             if network is not None:
                 network.eval().requires_grad_(False)
         self._texts = Texts(self.config.text_encoder)
-        self._sampler = sampler(self.config.sampler, NoiseSettings(prediction_type=self.config.prediction), self.config.steps)
+        self._sampler = SchedulerSettings(prediction_type=self.config.prediction).sampler(self.config.sampler, self.config.steps)
         self._readout: Readout
         if self.mean is None or self.std is None:
             self._readout = ActionReadout(self.config.longest)
@@ -121,41 +98,39 @@ class Mld:
     ) -> list[Motion]:
         """One motion per condition, made at 20 fps and brought to `fps`; it depends on its own condition, time and seed alone.
 
-        A label is read through its first training caption (by an action model: as the action's name). guidance: None is the
+        A label is read as its first training sentence (by an action model: as the action's name). guidance: None is the
         configuration's; 1 leaves the unconditional half out.
         """
         check_fps(fps)
-        wanted = list(zip(conditions, seconds, seeds, strict=True))
-        frames = [self._readout.frames(duration) for _, duration, _ in wanted]
-        given = self.embed([condition for condition, _, _ in wanted])
+        one_each(conditions, seconds, seeds)
+        frames = [self._readout.frames(duration) for duration in seconds]
+        given = self.embed(conditions)
         weight = self.config.guidance if guidance is None else float(guidance)
         if not math.isfinite(weight):
             raise InputError(f"guidance={guidance}; expected a number, 1 for none")
-        made = self._features(given, frames, [seed for _, _, seed in wanted], weight)
-        return [self._readout.motion(x, duration, fps) for x, (_, duration, _) in zip(made, wanted, strict=True)]
+        made = self._features(given, frames, seeds, weight)
+        return [self._readout.motion(x, duration, fps) for x, duration in zip(made, seconds, strict=True)]
 
     def embed(self, conditions: Sequence[Condition]) -> Tensor:
         """What the denoiser takes: text embeddings [n, 1, d], or numbers of actions [n]."""
         if self.config.denoiser.condition == "action":
-            return torch.tensor([self._action(condition) for condition in conditions], dtype=torch.long)
+            actions = [action_for(condition, self.config.denoiser.classes) for condition in conditions]
+            return torch.tensor([NOTHING if action is None else action for action in actions], dtype=torch.long)
         if self.config.denoiser.condition == "text_uncond" and any(c.text is not None or c.label is not None for c in conditions):
             raise InputError("this model was trained without texts and takes no condition; ask for motion without one")
-        captions = load_captions()
-        return self._embedded([c.text or "" if c.label is None else captions.train_sentences(c.label)[0] for c in conditions])
+        return self._embedded([sentence_for(condition, self.facts.dataset) or "" for condition in conditions])
 
     def latents(self, given: Tensor, seeds: Sequence[int], guidance: float) -> Tensor:
         """[n, tokens, width] in the VAE's units."""
-        rows = 1 if self.device.type == "cpu" else ROWS
+        size = 1 if self.device.type == "cpu" else TOGETHER
         shape = tuple(self.config.denoiser.latent)
-        found = []
-        for start in range(0, len(seeds), rows):
-            # The last batch is filled up with copies of its last row.
-            picked = torch.arange(start, start + rows).clamp(max=len(seeds) - 1)
-            drawn = [_generator(seeds[i]) for i in picked.tolist()]
-            noise = torch.stack([torch.randn(shape, generator=generator) for generator in drawn])
-            fresh = (torch.stack([torch.randn(shape, generator=g) for g in drawn]).to(self.device) for _ in range(len(self._sampler)))
-            found.append(self._denoised(noise, given[picked], guidance, step_noise=fresh)[: len(seeds) - start])
-        z = torch.cat(found) if found else torch.zeros(0, *shape, device=self.device)
+        parts = [torch.zeros(0, *shape, device=self.device)]
+        for start in range(0, len(seeds), size):
+            # The last batch is filled up with copies of its last sample.
+            picked = torch.arange(start, start + size).clamp(max=len(seeds) - 1)
+            noise = Noise([seeds[i] for i in picked.tolist()], [shape] * size)
+            parts.append(self._denoised(noise, given[picked], guidance)[: len(seeds) - start])
+        z = torch.cat(parts)
         return z * self.scale + self.shift
 
     @torch.inference_mode()
@@ -171,20 +146,15 @@ class Mld:
             for z, count in zip(self.latents(given, seeds, guidance), frames, strict=True):
                 yield self.decode(z, count)
             return
-        for row, (count, seed) in enumerate(zip(frames, seeds, strict=True)):
-            generator, shape = _generator(seed), (1, count, self.config.denoiser.features)
-            noise = torch.randn(shape, generator=generator)
-            fresh = (torch.randn(shape, generator=generator).to(self.device) for _ in range(len(self._sampler)))
-            yield self._denoised(noise, given[row : row + 1], guidance, fresh)[0]
+        for k, (count, seed) in enumerate(zip(frames, seeds, strict=True)):
+            yield self._denoised(Noise([seed], [(count, self.config.denoiser.features)]), given[k : k + 1], guidance)[0]
 
-    def _denoised(self, noise: Tensor, given: Tensor, guidance: float, step_noise: Iterator[Tensor]) -> Tensor:
+    def _denoised(self, noise: Noise, given: Tensor, guidance: float) -> Tensor:
         """The end of the reverse process for one batch, both halves of the guidance in one call."""
         given = given.to(self.device)
         nothing = None if guidance == 1.0 else self._nothing(given)
-        start = found = noise.to(self.device)
-        for found in reverse(self.denoiser, self._sampler, start, given, nothing, guidance, step_noise=step_noise):  # noqa: B007
-            pass
-        return found
+        draws = (torch.stack(noise.draw()).to(self.device) for _ in range(len(self._sampler) + 1))
+        return deque(reverse(self.denoiser, self._sampler, next(draws), given, nothing, guidance, step_noise=draws), maxlen=1)[0]
 
     def _nothing(self, given: Tensor) -> Tensor:
         """The unconditional counterpart of conditions."""
@@ -196,107 +166,43 @@ class Mld:
         """[n, 1, text]."""
         if self.nothing is None:
             return self._texts.embed(texts)[:, None]
-        found = self.nothing.repeat(len(texts), 1)
-        said = [row for row, text in enumerate(texts) if text]
-        if said:
-            found[said] = self._texts.embed([texts[row] for row in said])
-        return found[:, None]
+        embedded = self.nothing.repeat(len(texts), 1)
+        given = [place for place, text in enumerate(texts) if text]
+        if given:
+            embedded[given] = self._texts.embed([texts[place] for place in given])
+        return embedded[:, None]
 
-    def _action(self, condition: Condition) -> int:
-        if condition.text is not None:
-            raise InputError(f"text {condition.text!r}; this model takes actions: give a label such as '{HUMANACT12[1]}'")
-        if condition.label is None:
-            return NOTHING
-        known = HUMANACT12 if self.config.denoiser.classes == len(HUMANACT12) else [str(k) for k in range(self.config.denoiser.classes)]
-        if condition.label not in known:
-            raise InputError(f"label '{condition.label}' is no action of this model; {suggest(condition.label, list(known))}")
-        return list(known).index(condition.label)
-
-    def save(self, path: Path) -> None:
-        """fp16 weights with configuration, statistics and facts inside, in one step."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {f"denoiser.{k}": v.half() for k, v in self.denoiser.state_dict().items()}
+    def save(self, path: Path, **origin: Any) -> None:
+        """fp16 weights with configuration, statistics and facts inside. origin: further entries of the metadata."""
+        tensors = {f"denoiser.{k}": v for k, v in self.denoiser.state_dict().items()}
         if self.vae is not None:
-            tensors |= {f"vae.{k}": v.half() for k, v in self.vae.state_dict().items()}
-        tensors |= {"shift": self.shift, "scale": self.scale}
-        kept = {"mean": self.mean, "std": self.std, "nothing": self.nothing}
-        tensors |= {name: value for name, value in kept.items() if value is not None}
-        facts = {"config": json.dumps(asdict(self.config)), "facts": json.dumps(self.facts), "system": SYSTEM}
-        with replacing(path) as temporary:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, facts)
+            tensors |= {f"vae.{k}": v for k, v in self.vae.state_dict().items()}
+        exact = {name: getattr(self, name) for name in _EXACT if getattr(self, name) is not None}
+        about = {"config": asdict(self.config), "facts": asdict(self.facts), **origin}
+        checkpoint.write(path, KIND, tensors | exact, about, exact)
 
 
-class ActionReadout:
-    """Decoded action features [n, 150] -> Motion: rotations and translation of the 24 SMPL joints, of which 22 are kept.
-
-    The 150 numbers of a frame are the 25 x 6 format component by component. The action data stand on their head (y down, camera axes),
-    so a motion is turned half about x, put on the floor, and faces +z.
-    """
-
-    def __init__(self, longest: int) -> None:
-        self.longest = longest
-
-    def frames(self, seconds: float) -> int:
-        """Frames to decode: at 20 fps, up to the first at or after `seconds`."""
-        if not (isinstance(seconds, int | float) and math.isfinite(seconds) and seconds > 0):
-            raise InputError(f"seconds={seconds}; expected a positive number of seconds")
-        count = math.ceil(seconds * FPS - 1e-6) + 1
-        if count > self.longest:
-            raise InputError(f"seconds={seconds:g}; this system makes at most {(self.longest - 1) / FPS:g} s ({self.longest} frames)")
-        return count
-
-    def motion(self, features: Tensor, seconds: float, fps: float) -> Motion:
-        """frame_count(seconds, fps) frames at k / fps."""
-        x = features.detach().float().cpu().numpy().astype(np.float64)
-        rotations, translation = decode_actions25(x.reshape(len(x), 6, ACTION_ROWS).transpose(2, 1, 0))
-        joints = forward_kinematics(rotations, translation, SMPL24)[:, : len(SMPL22)] * np.array([1.0, -1.0, -1.0])
-        joints[..., 1] -= joints[..., 1].min()
-        motion = Motion(joints.astype(np.float32), FPS).canonical()
-        found = motion if fps == FPS else at_times(motion, frame_times(seconds, fps), fps)
-        return found[: frame_count(seconds, fps)]
-
-
-def load(name: str, checkpoint: str = "", device: str = "cpu") -> Mld:
-    """The shipped system of that name, a .safetensors file that `Mld.save` wrote, or an official file (see `load_official`)."""
-    path = Path(checkpoint) if checkpoint else shipped(name)
-    system = load_saved(path) if path.suffix == ".safetensors" else load_official(path)
+def load(name: str, file: Path | None = None, device: str = "cpu") -> Mld:
+    """The shipped system of that name, a file that `Mld.save` wrote, or an official one (see `load_official`)."""
+    path = file or checkpoint.model_path(name)
+    system = load_saved(path) if path.suffix == checkpoint.SUFFIX else load_official(path)
     system.name = name
     return system.to(device)
 
 
-def shipped(name: str) -> Path:
-    """The file of a shipped system: in results/models of the working folder, or beside the package."""
-    for root in (Path.cwd(), Path(__file__).resolve().parents[2]):
-        path = root / MODELS / f"{name}.safetensors"
-        if path.exists():
-            return path
-    raise InputError(
-        f"system '{name}' has no weights at {MODELS / f'{name}.safetensors'}; train it with python -m baselines.train "
-        f"system={SYSTEM}, or give a file with {name}.checkpoint=PATH"
-    )
-
-
 def load_saved(path: Path) -> Mld:
     """A file of this project. One of another system, or one cut short, is an InputError."""
-    if not path.is_file():
-        raise InputError(f"checkpoint {path} does not exist or is no file; give a file that training wrote")
+    stored = checkpoint.read(path, KIND)
+    tensors = stored.part("")
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-            facts = file.metadata() or {}
-    except SafetensorError as error:
-        raise InputError(f"{path} is not a whole safetensors file ({error}); fetch or train it again") from None
-    if facts.get("system") != SYSTEM:
-        found = f"holds system '{facts['system']}'" if "system" in facts else f"names no system and has {', '.join(list(tensors)[:3])}"
-        raise InputError(f"checkpoint {path} {found}; expected one of '{SYSTEM}'")
-    try:
-        config: MldConfig = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MldConfig), json.loads(facts["config"])))  # type: ignore[assignment]
-        told = json.loads(facts["facts"])
-        rest = {key: tensors.pop(key) for key in ("shift", "scale")} | {key: tensors.pop(key, None) for key in ("mean", "std", "nothing")}
-    except (KeyError, ValueError, OmegaConfBaseException) as error:
+        config: MldConfig = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MldConfig), stored.about["config"]))  # type: ignore[assignment]
+        facts = Facts.of(stored.about["facts"])
+        shift, scale = tensors.pop("shift"), tensors.pop("scale")
+        mean, std, nothing = (tensors.pop(name, None) for name in ("mean", "std", "nothing"))
+    except (KeyError, TypeError, ValueError, OmegaConfBaseException) as error:
         raise InputError(f"checkpoint {path} lacks its settings ({str(error).splitlines()[0]}); train it again") from None
     vae, denoiser = networks(config, tensors, f"checkpoint {path}")
-    return Mld(config, vae, denoiser, **rest, facts=told, digest=hashlib.sha256(path.read_bytes()).hexdigest())  # type: ignore[arg-type]
+    return Mld(config, vae, denoiser, mean, std, shift, scale, nothing, facts, digest=stored.digest)
 
 
 def load_official(path: Path) -> Mld:
@@ -315,7 +221,3 @@ def load_official(path: Path) -> Mld:
         raise InputError(f"checkpoint {path} makes {features} features per frame; motion of 22 joints is read from 263 or 150 of them")
     one = torch.ones(tuple(config.denoiser.latent))
     return Mld(config, vae, denoiser, mean, std, torch.zeros_like(one), one, name=path.stem, digest=digest.hexdigest())
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)

@@ -1,56 +1,59 @@
-"""Training of MLD on a corpus, in two stages that share the budget: the VAE, then the denoiser on its posterior.
+"""Training of MLD on a dataset, in two stages that share the budget: the VAE, then the denoiser on its posterior.
 
 Where it leaves the original, for a training of minutes instead of days: position tables start as sinusoids (and are learned from there),
 a VAE with a distribution layer starts with an order in time and narrow posteriors (`start_in_order`), latents are standardised per number
 before the second stage (a VAE trained this briefly is far from unit variance, and the noise schedule counts on it), posteriors are computed
-once, for a few crops of every window, and batches hold windows of similar length. The shipped scale has another optimiser (`Recipe`).
+once, for a few crops of every item, and batches hold items of similar length. The shipped scale has another optimiser (`Recipe`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.data import UNIT, FeatureData, Texts, load_feature_data
+from baselines.diffusion import SchedulerSettings
+from baselines.features import valid_frames
 from baselines.mld.config import MldConfig, scaled
 from baselines.mld.denoiser import Denoiser
-from baselines.mld.diffusion import NoiseSettings, add_noise, alphas_cumprod
 from baselines.mld.network import Attention, PlainStack, Positions, SkipStack, sinusoids
-from baselines.mld.system import SYSTEM, Mld
+from baselines.mld.system import KIND, Mld
 from baselines.mld.vae import ActorVae, MldVae, build_vae
+from baselines.training import facts_of, origin_of, part_of
+from nerm.diffusion import noised
 from nerm.errors import InputError
 from nerm.motion.features import FEATURES_263
-from nerm.training import Budget, fit, undertrained
+from nerm.training import Budget, fit
 
 if TYPE_CHECKING:
-    from nerm.data.corpus import Corpus
+    from nerm.data.dataset import Dataset
 
 VAE_SHARE = 0.7
-"""Of the budget; the denoiser has the rest."""
+"""The VAE's share of the budget; the denoiser has the rest."""
 VAE_BATCH, DENOISER_BATCH = 32, 128
 JOINTS_WEIGHT, KL_WEIGHT = 1.0, 1e-4  # the original's, section 4.1
 DROPPED_TEXTS = 0.1
 CROPS = 8
-"""Posteriors per window for the second stage, every other one of the mirror image."""
+"""Posteriors per item for the second stage, every other one of the mirror image."""
 SHORTEST = 2 * UNIT
-"""Feature rows of the shortest window that is used: windows of the table last from half a second on."""
-POOL = 8  # windows drawn for one that is taken: those of similar length make a batch
+"""Frames of the shortest item that is used: the table asks for motions of half a second and more."""
+POOL = 8  # batches that are drawn together and sorted by length; one of them is used
 NARROW = -5.0
-"""Log-variance that posteriors start with, where a layer of its own says it. The last normalisation keeps means near unit variance, so a
-log-variance of 0 drowns half of every number in noise, and a training of minutes never gets away from there."""
+"""Log-variance that posteriors start with, if a layer of its own predicts it. The last normalisation keeps means near unit variance, so a
+log-variance of 0 would make half of every number noise, and a training of minutes would not recover from that."""
 SHARPER = 1.5
-"""By how much queries and keys of a VAE start larger, where they start alike."""
+"""Factor by which the first queries and keys of a VAE are larger, if they start alike."""
 _VAL_BATCH = 32
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Learning rates; `fit` anneals them. matrices: of Muon for the matrices of the layers; None: AdamW for everything, as published."""
+    """Learning rates; `fit` anneals them. matrices: Muon's, for the matrices of the layers; None: AdamW for everything, as published."""
 
     vae: float
     denoiser: float
@@ -58,7 +61,7 @@ class Recipe:
     decay: float = 0.01
 
     def optimizers(self, network: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
-        """Of all parameters of a network."""
+        """The optimizers of all parameters of a network."""
         if self.matrices is None:
             return [torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=self.decay)]
         matrices = layer_matrices(network)
@@ -70,7 +73,7 @@ class Recipe:
 
 
 RECIPES = {"paper": Recipe(vae=8e-4, denoiser=1e-3), "shipped": Recipe(vae=1e-3, denoiser=1e-3, matrices=0.005)}
-"""By scale. The shipped one has NeRM's kind of optimiser, slower: at 0.02 the logits of attention grow too large (docs/findings.md)."""
+"""By scale. The shipped one has NeRM's optimiser at a lower rate: at 0.02 the logits of attention grow too large (docs/findings.md)."""
 
 
 class VaeModule(nn.Module):
@@ -92,17 +95,17 @@ class VaeModule(nn.Module):
         made = self.vae.decode(z, lengths)
         with torch.autocast(x.device.type, enabled=False):
             made = made.float()
-            inside = (torch.arange(x.shape[1], device=x.device) < lengths[:, None]).float()[..., None]
+            inside = valid_frames(lengths, x.shape[1]).float()[..., None]
             features = _mean(F.smooth_l1_loss(made, x, reduction="none"), inside)
-            said, true = (recover_joints(y * self.std + self.mean).flatten(2) for y in (made, x))
-            joints = _mean(F.smooth_l1_loss(said, true, reduction="none"), inside)
+            of_made, of_true = (recover_joints(y * self.std + self.mean).flatten(2) for y in (made, x))
+            joints = _mean(F.smooth_l1_loss(of_made, of_true, reduction="none"), inside)
             kl = 0.5 * (logvar.exp() + mean.square() - 1 - logvar).mean()
             loss = features + JOINTS_WEIGHT * joints + KL_WEIGHT * kl
         return loss, {"features": features.detach(), "joints": joints.detach(), "kl": kl.detach()}
 
 
 class VaeTask:
-    """Crops of all windows and of their mirror images."""
+    """Crops of all items and of their mirror images."""
 
     def __init__(
         self,
@@ -115,7 +118,7 @@ class VaeTask:
     ) -> None:
         self.recipe = recipe
         self.data, self.val, self.longest, self.shortest = train, val, longest, shortest
-        self.rows, self.val_rows = train.usable(shortest), val.usable(shortest)
+        self.usable, self.val_usable = train.usable(shortest), val.usable(shortest)
         self.latent = tuple(vae.config.latent)
         self.module: nn.Module = VaeModule(vae, train.mean, train.std)
 
@@ -124,23 +127,21 @@ class VaeTask:
 
     def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
         """x, lengths, noise."""
-        drawn = self.rows[torch.randint(len(self.rows), (VAE_BATCH * POOL,), generator=generator)]
-        place = int(torch.randint(POOL, (), generator=generator)) * VAE_BATCH
-        index = drawn[self.data.lengths[drawn].argsort()][place : place + VAE_BATCH]
-        mirrored = torch.rand(len(index), generator=generator) < 0.5
-        x, lengths = self.data.batch(index, mirrored, generator, self.longest, shortest=self.shortest)
+        places = self.data.draw(self.usable, VAE_BATCH, generator, POOL, stable=False)
+        mirrored = torch.rand(len(places), generator=generator) < 0.5
+        x, lengths = self.data.batch(places, mirrored, generator, self.longest, shortest=self.shortest)
         return x, lengths, torch.randn(len(x), *self.latent, generator=generator)
 
     def validate(self) -> dict[str, float]:
-        """Losses on one fixed crop of every validation window, weighted by windows."""
+        """Losses on one fixed crop of every validation item, weighted by items."""
         generator, device = torch.Generator().manual_seed(7), next(self.module.parameters()).device
         totals: dict[str, float] = {}
-        for index in self.val_rows[self.val.lengths[self.val_rows].argsort()].split(_VAL_BATCH):
-            x, lengths = self.val.batch(index, torch.zeros(len(index), dtype=torch.bool), generator, self.longest, shortest=self.shortest)
+        for places in self.val.by_length(self.val_usable, _VAL_BATCH, stable=False):
+            x, lengths = self.val.batch(places, torch.zeros(len(places), dtype=torch.bool), generator, self.longest, shortest=self.shortest)
             noise = torch.randn(len(x), *self.latent, generator=generator)
             loss, parts = self.module(x.to(device), lengths.to(device), noise.to(device), progress=1.0)
             for name, value in {"loss": loss, **parts}.items():
-                totals[name] = totals.get(name, 0.0) + float(value) * len(index) / len(self.val_rows)
+                totals[name] = totals.get(name, 0.0) + float(value) * len(places) / len(self.val_usable)
         return totals
 
 
@@ -149,39 +150,48 @@ class DenoiserModule(nn.Module):
 
     abar: Tensor
 
-    def __init__(self, denoiser: Denoiser, settings: NoiseSettings) -> None:
+    def __init__(self, denoiser: Denoiser, settings: SchedulerSettings) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.predicts_noise = settings.prediction_type == "epsilon"
-        self.register_buffer("abar", alphas_cumprod(settings), persistent=False)
+        self.register_buffer("abar", settings.alphas_cumprod(), persistent=False)
 
     def forward(self, z: Tensor, noise: Tensor, step: Tensor, text: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Equation 2 of the paper. z, noise: [B, tokens, width]; step: [B]; text: [B, 1, d]."""
-        said = self.denoiser(add_noise(z, noise, step, self.abar), step, text).float()
-        loss = F.mse_loss(said, noise if self.predicts_noise else z)
+        predicted = self.denoiser(noised(z, noise, step, self.abar), step, text).float()
+        loss = F.mse_loss(predicted, noise if self.predicts_noise else z)
         return loss, {}
 
 
 class Posteriors:
-    """mean, deviation: [windows, CROPS, tokens, width] of the crops of the windows `rows`; odd crops are of the mirror image."""
+    """mean, deviation: [items, CROPS, tokens, width] of crops of the items at `places`; odd crops are of the mirror image."""
 
-    def __init__(self, vae: MldVae | ActorVae, data: FeatureData, rows: Tensor, longest: int, shortest: int, seed: int) -> None:
-        self.rows, found = rows, []
+    def __init__(self, vae: MldVae | ActorVae, data: FeatureData, places: Tensor, longest: int, shortest: int, seed: int) -> None:
+        self.places, crops = places, []
         generator, device = torch.Generator().manual_seed(seed), next(vae.parameters()).device
-        order = data.lengths[rows].argsort()
+        order = data.lengths[places].argsort()
         for crop in range(CROPS):
             parts = []
-            for index in rows[order].split(_VAL_BATCH):
-                x, lengths = data.batch(index, torch.full((len(index),), crop % 2 == 1), generator, longest, shortest=shortest)
+            for batch in places[order].split(_VAL_BATCH):
+                x, lengths = data.batch(batch, torch.full((len(batch),), crop % 2 == 1), generator, longest, shortest=shortest)
                 with torch.inference_mode():
                     parts.append(torch.stack(vae.encode(x.to(device), lengths.to(device))).cpu())
-            found.append(torch.cat(parts, 1)[:, order.argsort()])
-        self.mean, self.deviation = torch.stack(found, 2).clone().unbind(0)
+            crops.append(torch.cat(parts, 1)[:, order.argsort()])
+        self.mean, self.deviation = torch.stack(crops, 2).clone().unbind(0)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """(shift, scale) [tokens, width] of what is drawn from them."""
+        """(shift, scale) [tokens, width]: mean and deviation of draws from them."""
         mean, deviation = self.mean.flatten(0, 1), self.deviation.flatten(0, 1)
         return mean.mean(0), (mean.var(0, unbiased=False) + deviation.square().mean(0)).sqrt().clamp(min=1e-4)
+
+
+class LatentBatch(NamedTuple):
+    """z, noise: [B, tokens, width]; step: [B]; text: [B, 1, d]."""
+
+    z: Tensor
+    noise: Tensor
+    step: Tensor
+    text: Tensor
 
 
 class DenoiserTask:
@@ -196,92 +206,84 @@ class DenoiserTask:
         val: tuple[FeatureData, Posteriors],
         recipe: Recipe = RECIPES["shipped"],
     ) -> None:
-        """prediction: what the denoiser says, epsilon | sample."""
+        """prediction: what the denoiser predicts, epsilon | sample."""
         self.recipe = recipe
         self.data, self.posteriors = train
         self.val = val
         self.shift, self.scale = self.posteriors.statistics()
         self.texts = texts
-        self.module: nn.Module = DenoiserModule(denoiser, NoiseSettings(prediction_type=prediction))
+        self.module: nn.Module = DenoiserModule(denoiser, SchedulerSettings(prediction_type=prediction))
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         return self.recipe.optimizers(self.module, self.recipe.denoiser)
 
-    def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
-        """z, noise, step, text."""
-        place = torch.randint(len(self.posteriors.rows), (DENOISER_BATCH,), generator=generator)
-        return self._drawn(self.data, self.posteriors, place, generator)
+    def batch(self, generator: torch.Generator, progress: float) -> LatentBatch:
+        """Random crops of random items."""
+        chosen = torch.randint(len(self.posteriors.places), (DENOISER_BATCH,), generator=generator)
+        return self._drawn(self.data, self.posteriors, chosen, generator)
 
     def validate(self) -> dict[str, float]:
-        """The loss on fixed draws from the validation windows."""
+        """The loss on fixed draws from the validation items."""
         generator, device = torch.Generator().manual_seed(7), next(self.module.parameters()).device
         data, posteriors = self.val
-        place = torch.randint(len(posteriors.rows), (1024,), generator=generator)
-        given = [x.to(device) for x in self._drawn(data, posteriors, place, generator)]
+        chosen = torch.randint(len(posteriors.places), (1024,), generator=generator)
+        given = [x.to(device) for x in self._drawn(data, posteriors, chosen, generator)]
         return {"loss": float(self.module(*given, progress=1.0)[0])}
 
-    def _drawn(self, data: FeatureData, posteriors: Posteriors, place: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        crop = torch.randint(CROPS, (len(place),), generator=generator)
-        mean, deviation = posteriors.mean[place, crop], posteriors.deviation[place, crop]
+    def _drawn(self, data: FeatureData, posteriors: Posteriors, chosen: Tensor, generator: torch.Generator) -> LatentBatch:
+        crop = torch.randint(CROPS, (len(chosen),), generator=generator)
+        mean, deviation = posteriors.mean[chosen, crop], posteriors.deviation[chosen, crop]
         z = (mean + deviation * torch.randn(mean.shape, generator=generator) - self.shift) / self.scale
-        sentences = data.sentence(posteriors.rows[place], crop % 2 == 1, generator)
-        dropped = (torch.rand(len(place), generator=generator) < DROPPED_TEXTS).tolist()
+        sentences = data.sentence(posteriors.places[chosen], crop % 2 == 1, generator)
+        dropped = (torch.rand(len(chosen), generator=generator) < DROPPED_TEXTS).tolist()
         text = self.texts.embed(["" if drop else sentence for drop, sentence in zip(dropped, sentences, strict=True)])
-        step = torch.randint(len(self.module.abar), (len(place),), generator=generator)  # type: ignore[arg-type]
-        return z, torch.randn(z.shape, generator=generator), step, text[:, None]
+        step = torch.randint(len(self.module.abar), (len(chosen),), generator=generator)  # type: ignore[arg-type]
+        return LatentBatch(z, torch.randn(z.shape, generator=generator), step, text[:, None])
 
 
-def train(corpus: Corpus, budget: Budget, folder: Path, scale: str = "shipped", seed: int = 0) -> Path:
+def train(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
     """Train both stages within the budget, in `folder` (resumable); returns the path of the weights, folder/mld.safetensors."""
-    data, val = load_feature_data(corpus), load_feature_data(corpus, "val")
-    return train_on(data, val, corpus.digest, budget, folder, scaled(scale), seed, RECIPES[scale])
+    data, val = load_feature_data(dataset), load_feature_data(dataset, "val")
+    system = train_on(data, val, dataset.name, budget, folder, scaled(scale), RECIPES[scale])
+    path = folder / f"{KIND}.safetensors"
+    system.save(path, **origin_of(budget, dataset))
+    return path
 
 
 def train_on(
     data: FeatureData,
     val: FeatureData,
-    corpus: str,
+    dataset: str,
     budget: Budget,
     folder: Path,
     config: MldConfig,
-    seed: int = 0,
     recipe: Recipe = RECIPES["shipped"],
-) -> Path:
-    """The same from features. corpus: its digest, kept with the weights."""
+) -> Mld:
+    """The trained system, from the features of a dataset of that name."""
     if config.vae is None:
         raise InputError("a configuration without VAE; training here is of latent diffusion: give one with a VAE")
     texts = Texts(config.text_encoder)
     if texts.size != config.denoiser.text:
         raise InputError(f"text_encoder={config.text_encoder} gives {texts.size} numbers, the denoiser reads {config.denoiser.text}")
-    nothing = texts.embed([""])[0]  # before anything is trained: an encoder that is not installed says so now
-    shortest = int(min(SHORTEST, data.lengths.max(), val.lengths.max()))
+    nothing = texts.embed([""])[0]  # before anything is trained, so that a missing encoder is an error now
+    shortest = min(SHORTEST, int(data.lengths.max()), int(val.lengths.max()))
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(budget.seed)
         vae = build_vae(config.vae)
         start_as_sinusoids(vae)
         start_in_order(vae)
         vae_task = VaeTask(vae, data, val, config.longest, shortest, recipe)
-        first = fit(vae_task, _part(budget, VAE_SHARE, seed), folder / "vae", f"{SYSTEM} vae")
+        fits = {"vae": fit(vae_task, part_of(budget, VAE_SHARE), folder / "vae", f"{KIND} vae")}
         vae.requires_grad_(False).eval()
-        rows = [(d, Posteriors(vae, d, d.usable(shortest), config.longest, shortest, seed)) for d in (data, val)]
-        torch.manual_seed(seed + 1)
+        known, held_out = ((d, Posteriors(vae, d, d.usable(shortest), config.longest, shortest, budget.seed)) for d in (data, val))
+        torch.manual_seed(budget.seed + 1)
         denoiser = Denoiser(config.denoiser)
         start_as_sinusoids(denoiser)
-        task = DenoiserTask(denoiser, config.prediction, texts, *rows, recipe)
-        second = fit(task, _part(budget, 1 - VAE_SHARE, seed), folder / "denoiser", f"{SYSTEM} denoiser")
+        task = DenoiserTask(denoiser, config.prediction, texts, known, held_out, recipe)
+        fits["denoiser"] = fit(task, part_of(budget, 1 - VAE_SHARE), folder / "denoiser", f"{KIND} denoiser")
     system = Mld(config, vae, denoiser, data.mean, data.std, task.shift, task.scale, nothing).to("cpu")
-    system.facts = {
-        "steps": {"vae": first.steps, "denoiser": second.steps},
-        "seconds": round(first.seconds + second.seconds, 1),
-        "samples": {"vae": first.steps * VAE_BATCH, "denoiser": second.steps * DENOISER_BATCH},
-        "device": first.device,
-        "seed": seed,
-        "corpus": corpus,
-        "parameters": system.parameters,
-        "undertrained": undertrained(first.history) or undertrained(second.history),
-    }
-    system.save(folder / f"{SYSTEM}.safetensors")
-    return folder / f"{SYSTEM}.safetensors"
+    system.facts = facts_of(fits, {"vae": VAE_BATCH, "denoiser": DENOISER_BATCH}, system.parameters, dataset)
+    return system
 
 
 def recover_joints(features: Tensor) -> Tensor:
@@ -310,20 +312,20 @@ def start_as_sinusoids(network: nn.Module) -> None:
 
 
 def start_in_order(vae: nn.Module) -> None:
-    """Start a VAE with a distribution layer (`mlp_dist`) and learned positions with an order in time; others stay as they are.
+    """Give the tokens of a VAE with a distribution layer (`mlp_dist`) and learned positions an order in time; others stay as they are.
 
-    Every token starts as the wave of a time of its own, spread over the position table, and queries start like keys, so that tokens first
-    read the frames around their time, and frames first read the tokens around theirs. Posteriors start narrow.
+    The tokens start at times spread evenly over the position table, each as the wave of its time, and queries start like keys. So a token
+    first reads the frames around its time, and a frame first reads the tokens around its own. Posteriors start narrow.
     """
     if not (isinstance(vae, MldVae) and vae.config.mlp_dist) or vae.config.sinusoid:
         return
     tokens, width = vae.config.latent
     with torch.no_grad():
-        rows = torch.arange(vae.config.positions, dtype=torch.float32)
+        positions = torch.arange(vae.config.positions, dtype=torch.float32)
         # In the encoder frame 0 comes after the tokens; the same frame has the same wave in both tables.
         first = tokens if vae.config.arch == "encoder_decoder" else 0
-        vae.query_pos_encoder.pe.copy_(_waves(rows, width)[:, None])
-        vae.query_pos_decoder.pe.copy_(_waves(rows + first, width)[:, None])
+        vae.query_pos_encoder.pe.copy_(_waves(positions, width)[:, None])
+        vae.query_pos_decoder.pe.copy_(_waves(positions + first, width)[:, None])
         centres = tokens + (torch.arange(tokens) + 0.5) * (vae.config.positions - tokens) / tokens
         vae.global_motion_token.copy_(_waves(centres, width) - vae.query_pos_encoder.rows(tokens))
         vae.dist_layer.weight[:width].copy_(torch.eye(width))
@@ -337,7 +339,7 @@ def start_in_order(vae: nn.Module) -> None:
 
 
 def _waves(places: Tensor, width: int) -> Tensor:
-    """[n] -> [n, width]: sines and cosines with 6 to 600 frames to a turn, so that all of them tell frames of a window apart."""
+    """[n] -> [n, width]: sines and cosines with periods of 6 to 600 frames, so that all of them distinguish the frames of a window."""
     angle = places[:, None] * 100.0 ** (-torch.arange(0, width, 2) / width)
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :width]
 
@@ -349,17 +351,10 @@ def layer_matrices(network: nn.Module) -> list[nn.Parameter]:
 
 
 def _turned(x: Tensor, z: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Back from the heading frame, about y."""
+    """x and z, turned about y from the heading frame to the world."""
     cosine, sine = angle.cos(), angle.sin()
     return x * cosine - z * sine, x * sine + z * cosine
 
 
 def _mean(error: Tensor, inside: Tensor) -> Tensor:
     return (error * inside).sum() / (inside.sum() * error.shape[-1])
-
-
-def _part(budget: Budget, share: float, seed: int) -> Budget:
-    """That share of a budget."""
-    minutes = None if budget.minutes is None else budget.minutes * share
-    steps = None if budget.steps is None else max(round(budget.steps * share), 1)
-    return replace(budget, minutes=minutes, steps=steps, seed=seed)

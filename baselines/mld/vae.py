@@ -1,6 +1,6 @@
 """The two motion VAEs of MLD: features <-> a few latent tokens. Batch first; a latent is [B, tokens, width].
 
-Section 3.1 of the paper. Padding changes nothing: padded frames are no keys, and come out as zero.
+Section 3.1 of the paper. Padding changes nothing: no frame attends to padded frames, and they come out as zero.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class MldVae(nn.Module):
         """The same as (mean, log-variance)."""
         tokens = self.global_motion_token.expand(len(x), -1, -1)
         sequence = torch.cat([tokens, self.skel_embedding(x)], 1)
-        found = self.encoder(self.query_pos_encoder(sequence), _keys(lengths, x.shape[1], tokens.shape[1]))[:, : tokens.shape[1]]
-        mean, logvar = self.dist_layer(found).chunk(2, -1) if self.config.mlp_dist else found.chunk(2, 1)
+        out = self.encoder(self.query_pos_encoder(sequence), _keys(lengths, x.shape[1], tokens.shape[1]))[:, : tokens.shape[1]]
+        mean, logvar = self.dist_layer(out).chunk(2, -1) if self.config.mlp_dist else out.chunk(2, 1)
         return mean, logvar
 
     def decode(self, z: Tensor, lengths: Tensor) -> Tensor:
@@ -51,11 +51,11 @@ class MldVae(nn.Module):
         frames = int(lengths.max())
         if self.config.arch == "encoder_decoder":
             queries = self.query_pos_decoder.rows(frames).expand(len(z), -1, -1)
-            found = self.decoder(queries, z, _keys(lengths, frames))
+            out = self.decoder(queries, z, _keys(lengths, frames))
         else:
             queries = torch.cat([z, z.new_zeros(len(z), frames, z.shape[2])], 1)
-            found = self.decoder(self.query_pos_decoder(queries), _keys(lengths, frames, z.shape[1]))[:, z.shape[1] :]
-        return _cut(self.final_layer(found), lengths)
+            out = self.decoder(self.query_pos_decoder(queries), _keys(lengths, frames, z.shape[1]))[:, z.shape[1] :]
+        return _cut(self.final_layer(out), lengths)
 
 
 class ActorVae(nn.Module):
@@ -96,8 +96,8 @@ class _ActorEncoder(nn.Module):
         """(mean, log-variance) [B, 1, width]."""
         tokens = torch.stack([self.mu_token, self.logvar_token]).expand(len(x), -1, -1)
         sequence = self.sequence_pos_encoding(torch.cat([tokens, self.skel_embedding(x)], 1))
-        found = self.seqTransEncoder(sequence, _keys(lengths, x.shape[1], 2))
-        return found[:, :1], found[:, 1:2]
+        out = self.seqTransEncoder(sequence, _keys(lengths, x.shape[1], 2))
+        return out[:, :1], out[:, 1:2]
 
 
 class _ActorDecoder(nn.Module):

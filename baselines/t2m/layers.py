@@ -1,6 +1,6 @@
 """Layers that T2M and the text-motion evaluator have in common, under the parameter names of both official checkpoints.
 
-A snippet is 4 frames of features. Nothing here knows what the layers are made into.
+A snippet is 4 frames of features. Nothing here knows the networks that use the layers.
 
 Source: Guo et al., Generating Diverse and Natural 3D Human Motions from Text, CVPR 2022, sections 3, 4 and 6.
 """
@@ -16,7 +16,7 @@ CONTACTS = 4  # the last feature columns, which the movement encoder does not se
 
 
 class MovementConvEncoder(nn.Module):
-    """Features without contacts -> one code per 4 frames. The last code of a clip reads up to 3 frames beyond its end."""
+    """Features without contacts -> one code per 4 frames. The last code of a motion reads up to 3 frames beyond its end."""
 
     def __init__(self, features: int, hidden: int, latent: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class SequenceGRU(nn.Module):
         self.hidden = nn.Parameter(torch.randn(2, 1, hidden))
 
     def run(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, N, features], of which the first lengths[k] rows of item k count -> (states [B, max length, 2h], last [B, 2h]).
+        """x [B, N, features], of which the first lengths[k] entries of item k count -> (states [B, max length, 2h], last [B, 2h]).
 
         States beyond a length are zero.
         """

@@ -1,7 +1,7 @@
 """The networks of T2M: text to length, the snippet auto-encoder, and the temporal VAE that writes a motion snippet by snippet.
 
 Parameter names, shapes and arithmetic are the official ones, so an official checkpoint loads as it is. A snippet is 4 frames of features;
-the code of a snippet is what the movement encoder makes of it. Nothing here knows captions, corpora or losses.
+the movement encoder turns a snippet into its code. Nothing here knows captions, corpora or losses.
 
 Source: Guo et al., Generating Diverse and Natural 3D Human Motions from Text, CVPR 2022, sections 3 and 4.
 """
@@ -22,7 +22,7 @@ from nerm.cli import choose
 from nerm.errors import InputError
 
 CHUNK = 8
-"""Snippets are written for exactly this many motions at a time (padded), so that a motion does not depend on its company."""
+"""Snippets are written for exactly this many motions at a time (padded), so that a motion does not depend on what else is in the batch."""
 WORDS = 22
 """Captions are padded to this many words, with sos and eos, when they are written together."""
 VAE_PARTS = ("text_enc", "seq_pri", "seq_post", "seq_dec", "att_layer", "mov_enc", "mov_dec")
@@ -108,11 +108,11 @@ class MovementConvDecoder(nn.Module):
 class TextEncoderBiGRU(WordGRU):
     """A caption -> a state per word and a summary.
 
-    As published, the backward half is turned round within the caption's length: column t of it belongs to word length - 1 - t.
+    As published, the backward half is reversed within the caption's length: its column t belongs to word length - 1 - t.
     """
 
     def forward(self, words: Tensor, classes: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As `read`, the backward half turned round: ([B, max length, 2h], [B, 2h])."""
+        """As `read`, with the backward half reversed: ([B, max length, 2h], [B, 2h])."""
         states, last = self.read(words, classes, lengths)
         forward, backward = states.chunk(2, dim=-1)
         place = torch.arange(states.shape[1], device=states.device)
@@ -153,7 +153,7 @@ class AttLayer(nn.Module):
     def forward(self, query: Tensor, keys: Tensor, values: Tensor, absent: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """query [B, query] -> (read [B, width], weights [B, N]).
 
-        absent [B, N]: words that take no part. Without it all do, as in published training: a padded word has the bias as value.
+        absent [B, N]: words that are left out. Without it none is, as in published training: a padded word then has the bias as value.
         """
         scores = (keys @ self.W_q(query)[..., None])[..., 0] / math.sqrt(keys.shape[-1])
         if absent is not None:
@@ -228,7 +228,7 @@ class CodeCell(SnippetCell):
 
 
 class Unrolled(NamedTuple):
-    """What `TemporalVAE.unroll` found, over n snippets. The posterior's are None where no targets were given."""
+    """What `TemporalVAE.unroll` wrote, over n snippets. The posterior's are None where no targets were given."""
 
     codes: Tensor  # [B, n, latent]
     weights: Tensor  # [B, N, n] attention
@@ -250,12 +250,12 @@ class TemporalVAE(nn.Module):
     def __init__(self, config: T2MConfig) -> None:
         super().__init__()
         self.config = c = config
-        text, code, seen = 2 * c.dim_text_hidden, c.dim_movement_latent, c.dim_att_vec
+        text, code, context = 2 * c.dim_text_hidden, c.dim_movement_latent, c.dim_att_vec
         self.text_enc = TextEncoderBiGRU(c.dim_word, c.dim_pos_ohot, c.dim_text_hidden)
-        self.seq_pri = GaussianCell(text, code + seen, c.dim_z, c.dim_pri_hidden, c.n_layers_pri)
-        self.seq_post = GaussianCell(text, 2 * code + seen, c.dim_z, c.dim_pos_hidden, c.n_layers_pos)
-        self.seq_dec = CodeCell(text, code + seen + c.dim_z, code, c.dim_dec_hidden, c.n_layers_dec)
-        self.att_layer = AttLayer(c.dim_dec_hidden, text, seen)
+        self.seq_pri = GaussianCell(text, code + context, c.dim_z, c.dim_pri_hidden, c.n_layers_pri)
+        self.seq_post = GaussianCell(text, 2 * code + context, c.dim_z, c.dim_pos_hidden, c.n_layers_pos)
+        self.seq_dec = CodeCell(text, code + context + c.dim_z, code, c.dim_dec_hidden, c.n_layers_dec)
+        self.att_layer = AttLayer(c.dim_dec_hidden, text, context)
         self.mov_enc = MovementConvEncoder(c.dim_pose - CONTACTS, c.dim_movement_enc_hidden, code)
         self.mov_dec = MovementConvDecoder(code, c.dim_movement_dec_hidden, c.dim_pose)
 
@@ -292,20 +292,20 @@ class TemporalVAE(nn.Module):
         source, source_cell = ("posterior", self.seq_post) if from_posterior else ("prior", self.seq_pri)
         fed = self.mov_enc(words.new_zeros(len(words), UNIT, config.dim_pose - CONTACTS))[:, 0].detach()
         for i in range(count):
-            seen, weight = self.att_layer(states["decoder"][-1], keys, values, absent)
-            states["prior"] = self.seq_pri.step((fed, seen), states["prior"], table["prior"][i])
+            context, weight = self.att_layer(states["decoder"][-1], keys, values, absent)
+            states["prior"] = self.seq_pri.step((fed, context), states["prior"], table["prior"][i])
             if targets is not None:
-                states["posterior"] = self.seq_post.step((fed, targets[:, i], seen), states["posterior"], table["posterior"][i])
+                states["posterior"] = self.seq_post.step((fed, targets[:, i], context), states["posterior"], table["posterior"][i])
             gaussian = source_cell.gaussian(states[source][-1])
             z = gaussian[0] + (gaussian[1] / 2).exp() * noise[i]
-            states["decoder"] = self.seq_dec.step((fed, seen, z), states["decoder"], table["decoder"][i])
+            states["decoder"] = self.seq_dec.step((fed, context, z), states["decoder"], table["decoder"][i])
             code = self.seq_dec.output(states["decoder"][-1])
             fed = targets[:, i] if forced and targets is not None else code.detach()
             codes.append(code)
             weights.append(weight)
             drawn.append(gaussian)
             for name in ("prior", "posterior") if targets is not None else ():
-                if name != source:  # its Gaussians are wanted for the divergence only, and made of all snippets at once
+                if name != source:  # its Gaussians are needed only for the divergence, and computed for all snippets at once
                     outputs[name].append(states[name][-1])
         used = (torch.stack([mean for mean, _ in drawn], 1), torch.stack([logvar for _, logvar in drawn], 1))
         other = None
@@ -320,28 +320,28 @@ class TemporalVAE(nn.Module):
     def generate(self, texts: Sequence[tuple[Tensor, Tensor]], noises: Sequence[Tensor]) -> list[Generated]:
         """One motion per text: (word vectors [N_k, dim_word], one-hot classes [N_k, 15]) and noise [n_k, z], n_k snippets -> features.
 
-        What a motion becomes does not depend on the others: each caption is read alone, words beyond its end take no part, snippets are
+        A motion does not depend on the others: each caption is read alone, words beyond its end are left out, snippets are
         written for CHUNK motions at a time, and each motion's codes are decoded alone.
         """
-        found: list[Generated | None] = [None] * len(texts)
+        made: list[Generated | None] = [None] * len(texts)
         order = sorted(range(len(texts)), key=lambda k: -len(noises[k]))  # of similar length together
         device = self.mov_enc.out_net.weight.device
         read = [(words[None].to(device), classes[None].to(device), torch.tensor([len(words)])) for words, classes in texts]
         states = [self.text_enc(*item) for item in read]
         for begin in range(0, len(order), CHUNK):
-            rows = [order[min(begin + k, len(order) - 1)] for k in range(CHUNK)]
-            arrival = torch.tensor([len(noises[row]) for row in rows])
-            steps, longest = int(arrival.max()), max(WORDS, *(len(texts[row][0]) for row in rows))
-            words = torch.cat([nn.functional.pad(states[row][0], (0, 0, 0, longest - states[row][0].shape[1])) for row in rows])
-            noise = torch.stack([nn.functional.pad(noises[row], (0, 0, 0, steps - len(noises[row]))) for row in rows], 1)
-            absent = torch.arange(longest) >= torch.tensor([len(texts[row][0]) for row in rows])[:, None]
-            summary = torch.cat([states[row][1] for row in rows])
+            places = [order[min(begin + k, len(order) - 1)] for k in range(CHUNK)]
+            arrival = torch.tensor([len(noises[place]) for place in places])
+            steps, longest = int(arrival.max()), max(WORDS, *(len(texts[place][0]) for place in places))
+            words = torch.cat([nn.functional.pad(states[place][0], (0, 0, 0, longest - states[place][0].shape[1])) for place in places])
+            noise = torch.stack([nn.functional.pad(noises[place], (0, 0, 0, steps - len(noises[place]))) for place in places], 1)
+            absent = torch.arange(longest) >= torch.tensor([len(texts[place][0]) for place in places])[:, None]
+            summary = torch.cat([states[place][1] for place in places])
             written = self.unroll(words, summary, arrival, noise.to(device), absent=absent.to(device))
-            for k, row in enumerate(rows[: len(order) - begin]):
-                n, spoken = len(noises[row]), len(texts[row][0])
+            for k, place in enumerate(places[: len(order) - begin]):
+                n, count = len(noises[place]), len(texts[place][0])
                 features = self.mov_dec(written.codes[k : k + 1, :n])[0]
-                found[row] = Generated(features, written.weights[k, :spoken, :n], written.prior[0][k, :n])
-        return [item for item in found if item is not None]
+                made[place] = Generated(features, written.weights[k, :count, :n], written.prior[0][k, :n])
+        return [item for item in made if item is not None]
 
 
 def estimator_of(config: T2MConfig) -> MotionLenEstimatorBiGRU:

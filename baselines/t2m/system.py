@@ -1,47 +1,43 @@
 """T2M behind the interface of all systems: text -> motion at 20 fps, and how long a motion of a text is.
 
 A motion's length is the one that is asked for, as in the ground-truth-length protocol; `estimate_length` is the published system's own
-answer. A label is read as its first training caption; without a condition the text encoder reads sos and eos alone, which is what T2M was
-shown for windows without a label. A text is cut after 20 words, as published. There is no guidance.
+answer. A label is read as its first training sentence; without a condition the text encoder reads only sos and eos, as in training for
+items without a caption. A text is cut after 20 words, as published. There is no guidance.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from baselines.checkpoints import load_strict, safe_load, sections
-from baselines.readout import FeatureReadout, load_statistics
+from baselines.features import FeatureReadout, Noise, load_statistics, sentence_for
 from baselines.t2m.network import CONTACTS, UNIT, VAE_PARTS, MotionLenEstimatorBiGRU, T2MConfig, TemporalVAE, estimator_of
 from baselines.t2m.words import WordVectors, glove_words, shared_words
-from nerm.atomic import replacing
-from nerm.data.captions import load_captions
+from nerm import checkpoint
 from nerm.errors import InputError
+from nerm.generator import Condition, Facts, one_each
 from nerm.motion import Motion
 from nerm.motion.features import FEATURES_263
 
-if TYPE_CHECKING:
-    from nerm.model import Condition
+KIND = "t2m"
 
 SHORTEST_SNIPPETS = 10  # a shorter estimate is drawn again, at most twice (6 for KIT, which the interface does not take)
 DROPPED = ("ep", "total_it", "sub_ep", "sl_len", "epoch", "iter", "niter")  # counters; optimiser states begin with opt_
 _PLACES = ("length_est_bigru/model/latest.tar", "length_est_bigru/latest.tar", "length_est_bigru.tar")
-_MODELS = Path("results") / "models"
+_ESTIMATOR = "estimator."
 _TABLE = ".positional_encoder.pe"  # made anew on loading and not saved
 
 
 class T2M:
-    """The temporal VAE, the length estimator (None if an official checkpoint came without), word vectors and feature statistics."""
+    """The temporal VAE, the length estimator (None if an official checkpoint came without one), word vectors and feature statistics."""
 
     native_fps = FEATURES_263.fps
 
@@ -54,14 +50,14 @@ class T2M:
         std: Tensor,
         name: str = "t2m",
         digest: str = "untrained",
-        facts: dict | None = None,
+        facts: Facts | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
         """facts: how it was trained. device: where the networks run; random numbers always come from the CPU."""
         self.config = vae.config
         self.vae, self.estimator = vae.eval().to(device), estimator.eval().to(device) if estimator is not None else None
         self.words, self.mean, self.std = words, mean, std
-        self.name, self.digest, self.facts = name, digest, facts or {}
+        self.name, self.digest, self.facts = name, digest, facts or Facts()
         self.readout = FeatureReadout(mean, std, longest=self.config.longest)
 
     def sample(
@@ -73,63 +69,51 @@ class T2M:
         """
         if guidance is not None:
             raise InputError(f"guidance={guidance:g}; T2M has no guidance: leave it out")
-        if not len(conditions) == len(seconds) == len(seeds):
-            raise InputError(f"{len(conditions)} conditions, {len(seconds)} durations and {len(seeds)} seeds; give one of each per motion")
+        one_each(conditions, seconds, seeds)
         snippets = [-(-self.readout.frames(length) // UNIT) for length in seconds]
-        noises = [
-            torch.randn(count, self.config.dim_z, generator=torch.Generator().manual_seed(int(seed)))
-            for count, seed in zip(snippets, seeds, strict=True)
-        ]
-        made = self.vae.generate([self.words.one(spoken(condition)) for condition in conditions], noises)
+        noises = Noise(seeds, [(count, self.config.dim_z) for count in snippets]).draw()
+        sentences = [sentence_for(condition, self.facts.dataset) or "" for condition in conditions]
+        made = self.vae.generate([self.words.one(sentence) for sentence in sentences], noises)
         return [self.readout.motion(item.features, length, fps) for item, length in zip(made, seconds, strict=True)]
 
     @torch.no_grad()
     def estimate_length(self, texts: Sequence[str], seeds: Sequence[int]) -> list[float]:
         """Seconds for each text, drawn from the estimator's distribution over numbers of snippets.
 
-        As published a draw below 10 snippets is repeated, at most twice, and the third stands; at least one snippet. The seconds are
-        those of whole snippets: `sample` makes exactly that many.
+        As published, a draw below 10 snippets is repeated at most twice, and the third draw is kept. There is at least one snippet. The
+        seconds are those of whole snippets: `sample` makes exactly that many.
         """
         if self.estimator is None:
             raise InputError(f"this T2M came without a length estimator; put the official file beside it, as {_PLACES[0]}")
         if len(texts) != len(seeds):
             raise InputError(f"{len(texts)} texts and {len(seeds)} seeds; give one of each")
         device = next(self.estimator.parameters()).device
-        found = []
-        for text, seed in zip(texts, seeds, strict=True):  # one at a time: nothing else can matter
+        lengths = []
+        for text, seed in zip(texts, seeds, strict=True):  # one at a time, so that no text depends on another
             generator = torch.Generator().manual_seed(int(seed))
             words, classes = (x[None].to(device) for x in self.words.one(text))
             chances = self.estimator(words, classes, torch.tensor([words.shape[1]]))[0].softmax(dim=-1).cpu()
             count = draw_snippets(chances, generator)
-            found.append((max(count, 1) * UNIT - 1) / self.native_fps)
-        return found
+            lengths.append((max(count, 1) * UNIT - 1) / self.native_fps)
+        return lengths
 
     def parameters(self) -> int:
         """Learned numbers that `save` writes."""
         networks = [self.vae, *([self.estimator] if self.estimator is not None else [])]
         return sum(p.numel() for network in networks for p in network.parameters())
 
-    def save(self, path: Path) -> None:
-        """Weights in half precision, statistics in single; settings, facts and the digest of the word vectors inside; in one step."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {k: v.half() for k, v in self.vae.state_dict().items() if not k.endswith(_TABLE)}
+    def save(self, path: Path, **origin: Any) -> None:
+        """Weights in half precision, statistics in single; settings, facts and the digest of the word vectors inside.
+
+        origin: further entries of the metadata.
+        """
+        tensors = {k: v for k, v in self.vae.state_dict().items() if not k.endswith(_TABLE)}
         if self.estimator is not None:
-            tensors |= {f"estimator.{k}": v.half() for k, v in self.estimator.state_dict().items()}
+            tensors |= {f"{_ESTIMATOR}{k}": v for k, v in self.estimator.state_dict().items()}
         tensors |= {"mean": self.mean.float(), "std": self.std.float()}
-        facts = {"config": asdict(self.config), "facts": self.facts | {"parameters": self.parameters()}}
-        with replacing(path) as temporary:
-            save_file(
-                {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-                temporary,
-                {key: json.dumps(value) for key, value in facts.items()} | {"system": "t2m", "words": self.words.digest},
-            )
-
-
-def spoken(condition: Condition) -> str:
-    """What T2M reads for a condition: the text, the label's first training caption, or '' for none."""
-    if condition.label is not None:
-        return load_captions().train_sentences(condition.label)[0]
-    return condition.text if condition.text is not None else ""
+        facts = replace(self.facts, parameters=self.parameters())
+        about = {"config": asdict(self.config), "facts": asdict(facts), "words": self.words.digest, **origin}
+        checkpoint.write(path, KIND, tensors, about, exact=("mean", "std"))
 
 
 def draw_snippets(chances: Tensor, generator: torch.Generator, shortest: int = SHORTEST_SNIPPETS) -> int:
@@ -142,43 +126,32 @@ def draw_snippets(chances: Tensor, generator: torch.Generator, shortest: int = S
     return count
 
 
-def load(name: str, checkpoint: str, device: str) -> T2M:
+def load(name: str, file: Path | None, device: str) -> T2M:
     """The shipped T2M of that name, a file that `T2M.save` wrote, or an official Comp_v6 `latest.tar`."""
-    if not checkpoint:
-        return load_saved(_shipped(name), name, device)
-    path = Path(checkpoint)
-    return load_saved(path, name, device) if path.suffix == ".safetensors" else load_official(path, name, device)
+    path = file or checkpoint.model_path(name)
+    return load_saved(path, name, device) if path.suffix == checkpoint.SUFFIX else load_official(path, name, device)
 
 
-def load_saved(path: Path, name: str = "t2m", device: str = "cpu") -> T2M:
+def load_saved(path: Path, name: str = KIND, device: str = "cpu") -> T2M:
     """From a file that `T2M.save` wrote; any other is an InputError that says what it is."""
-    if not path.is_file():
-        raise InputError(f"{path} does not exist or is no file; give a T2M file that was trained here, or an official latest.tar")
+    stored = checkpoint.read(path, KIND)
+    state = stored.part("")
     try:
-        with safe_open(path, "pt") as file:
-            facts = file.metadata() or {}
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({str(error)[:80]}); fetch or train it again") from None
-    if facts.get("system") != "t2m":
-        what = f"of system '{facts['system']}'" if "system" in facts else "of no generator"
-        raise InputError(f"{path} is {what} and not of t2m; give the file of a T2M")
-    try:
-        config = T2MConfig(**json.loads(facts["config"]))
-        history = json.loads(facts["facts"])
-        mean, std, digest = state.pop("mean"), state.pop("std"), facts["words"]
+        config = T2MConfig(**stored.about["config"])
+        facts, digest = Facts.of(stored.about["facts"]), stored.about["words"]
+        mean, std = state.pop("mean"), state.pop("std")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} lacks the settings of a T2M ({error}); fetch or train it again") from None
     with torch.random.fork_rng(devices=[]):
         vae, estimator = TemporalVAE(config), estimator_of(config)
-    mine = {k.removeprefix("estimator."): v for k, v in state.items() if k.startswith("estimator.")}
+    of_estimator = stored.part(_ESTIMATOR)
     tables = {k: v for k, v in vae.state_dict().items() if k.endswith(_TABLE)}
-    load_strict(vae, {k: v for k, v in state.items() if not k.startswith("estimator.")} | tables, str(path))
-    if mine:
-        load_strict(estimator, mine, f"{path}, estimator")
+    load_strict(vae, {k: v for k, v in state.items() if not k.startswith(_ESTIMATOR)} | tables, str(path))
+    if of_estimator:
+        load_strict(estimator, of_estimator, f"{path}, estimator")
     words = shared_words(path.resolve().parent, digest)
     _check_words(words, config, path)
-    return T2M(vae, estimator if mine else None, words, mean, std, name, _sha256(path), history, device)
+    return T2M(vae, estimator if of_estimator else None, words, mean, std, name, stored.digest, facts, device)
 
 
 def load_official(path: Path, name: str = "t2m", device: str = "cpu") -> T2M:
@@ -186,14 +159,14 @@ def load_official(path: Path, name: str = "t2m", device: str = "cpu") -> T2M:
 
     Optimiser states and counters are dropped by name; anything else that is missing, unknown or misshapen is an InputError.
     """
-    found = networks_of(safe_load(path), VAE_PARTS, path)
-    config = _widths(found, path)
+    parts = networks_of(safe_load(path), VAE_PARTS, path)
+    config = _widths(parts, path)
     if config.dim_pose != FEATURES_263.dims:
         raise InputError(
             f"checkpoint {path} makes features of {config.dim_pose} numbers; motions of 22 joints need the {FEATURES_263.dims} of HumanML3D"
         )
     vae = TemporalVAE(config)
-    for part, state in found.items():
+    for part, state in parts.items():
         load_strict(getattr(vae, part), state, f"checkpoint {path}, {part}")
     file = _estimator_file(path)
     estimator = None
@@ -202,9 +175,9 @@ def load_official(path: Path, name: str = "t2m", device: str = "cpu") -> T2M:
         estimator = _official_estimator(state, config, file)
     mean, std = load_statistics(path, config.dim_pose)
     words = glove_words(path, config.dim_word)
-    digest = hashlib.sha256("".join([_sha256(path), _sha256(file) if file else "", words.digest]).encode())
+    digest = hashlib.sha256("".join([checkpoint.sha256(path), checkpoint.sha256(file) if file else "", words.digest]).encode())
     digest.update(mean.numpy().tobytes() + std.numpy().tobytes())
-    return T2M(vae, estimator, words, mean, std, name, digest.hexdigest(), {"official": path.name}, device)
+    return T2M(vae, estimator, words, mean, std, name, digest.hexdigest(), None, device)
 
 
 def networks_of(checkpoint: Any, wanted: Sequence[str], path: Path | str) -> dict[str, Any]:
@@ -213,17 +186,17 @@ def networks_of(checkpoint: Any, wanted: Sequence[str], path: Path | str) -> dic
     return sections(checkpoint, wanted, [*DROPPED, *optimizers], path)
 
 
-def _widths(found: dict[str, Any], path: Path) -> T2MConfig:
+def _widths(parts: dict[str, Any], path: Path) -> T2MConfig:
     """The configuration of an official checkpoint, from the shapes of its tensors."""
     try:
-        text, prior, posterior, decoder = (found[name] for name in ("text_enc", "seq_pri", "seq_post", "seq_dec"))
+        text, prior, posterior, decoder = (parts[name] for name in ("text_enc", "seq_pri", "seq_post", "seq_dec"))
         return T2MConfig(
             scale="paper",
-            dim_pose=found["mov_enc"]["main.0.weight"].shape[1] + CONTACTS,
+            dim_pose=parts["mov_enc"]["main.0.weight"].shape[1] + CONTACTS,
             dim_word=text["pos_emb.weight"].shape[0],
             dim_pos_ohot=text["pos_emb.weight"].shape[1],
             dim_text_hidden=text["hidden"].shape[-1],
-            dim_att_vec=found["att_layer"]["W_q.weight"].shape[0],
+            dim_att_vec=parts["att_layer"]["W_q.weight"].shape[0],
             dim_z=prior["mu_net.weight"].shape[0],
             dim_pri_hidden=prior["emb.0.weight"].shape[0],
             dim_pos_hidden=posterior["emb.0.weight"].shape[0],
@@ -231,9 +204,9 @@ def _widths(found: dict[str, Any], path: Path) -> T2MConfig:
             n_layers_pri=_layers(prior),
             n_layers_pos=_layers(posterior),
             n_layers_dec=_layers(decoder),
-            dim_movement_enc_hidden=found["mov_enc"]["main.0.weight"].shape[0],
-            dim_movement_latent=found["mov_enc"]["out_net.weight"].shape[0],
-            dim_movement_dec_hidden=found["mov_dec"]["main.0.weight"].shape[1],
+            dim_movement_enc_hidden=parts["mov_enc"]["main.0.weight"].shape[0],
+            dim_movement_latent=parts["mov_enc"]["out_net.weight"].shape[0],
+            dim_movement_dec_hidden=parts["mov_dec"]["main.0.weight"].shape[1],
         )
     except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise InputError(f"checkpoint {path} is not a T2M: {error} is missing or not a tensor of the expected kind") from None
@@ -262,16 +235,3 @@ def _estimator_file(checkpoint: Path) -> Path | None:
 def _check_words(words: WordVectors, config: T2MConfig, path: Path) -> None:
     if words.width != config.dim_word:
         raise InputError(f"{path} reads word vectors of {config.dim_word} numbers; those of the guo extractor have {words.width}")
-
-
-def _shipped(name: str) -> Path:
-    for root in (Path.cwd(), Path(__file__).resolve().parents[2]):
-        if (root / _MODELS / f"{name}.safetensors").is_file():
-            return root / _MODELS / f"{name}.safetensors"
-    raise InputError(
-        f"there is no {_MODELS / f'{name}.safetensors'}; train it (python -m baselines.train system=t2m) or give {name}.checkpoint=FILE"
-    )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

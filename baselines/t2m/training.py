@@ -1,18 +1,18 @@
-"""Training of T2M on a corpus: text to length, snippet auto-encoder, temporal VAE, one after the other in fixed shares of the budget.
+"""Training of T2M on a dataset: text to length, snippet auto-encoder, temporal VAE, one after the other in fixed shares of the budget.
 
-Losses, teacher forcing, gradient clipping per network and the frozen movement encoder are as published (Guo et al., CVPR 2022, section 4).
-What differs, because the budget is a time and the corpus is small:
+Losses, teacher forcing, gradient norms per network and the frozen movement encoder are as published (Guo et al., CVPR 2022, section 4).
+What differs, because the budget is a time and the dataset is small:
 - The curriculum over the number of snippets, 10 to the longest, follows the progress of the budget and not early stopping.
-- Motions shorter than the curriculum's level stay in: batches hold motions of similar length, and padding counts in no loss.
+- Motions shorter than the curriculum's level stay in: batches hold motions of similar length, and no loss counts padding.
 - The features' deviations are the plain ones of FeatureData; T2M divides those of root and contacts by a factor (feat_bias) on top.
 - Rates at scale=shipped are higher; rates anneal to zero and weights are averaged (nerm.training).
-- The word vectors are those of the shipped guo extractor and are not trained here. A window without a label is read as sos, eos.
+- The word vectors are those of the shipped guo extractor and are not trained here. An item without a caption is read as sos, eos.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,13 +21,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.data import FeatureData, load_feature_data
+from baselines.features import valid_frames
 from baselines.t2m.network import CONTACTS, UNIT, MotionLenEstimatorBiGRU, T2MConfig, TemporalVAE, Unrolled, estimator_of, initialise
-from baselines.t2m.system import T2M
+from baselines.t2m.system import KIND, T2M
 from baselines.t2m.words import WordVectors, shared_words
-from nerm.training import Budget, Fit, fit, undertrained
+from baselines.training import facts_of, origin_of, part_of
+from nerm.training import Budget, Fit, fit
 
 if TYPE_CHECKING:
-    from nerm.data.corpus import Corpus
+    from nerm.data.dataset import Dataset
 
 STAGES = {"length": 0.05, "snippets": 0.25, "motion": 0.70}
 """Shares of the budget, in this order."""
@@ -35,7 +37,7 @@ STAGES = {"length": 0.05, "snippets": 0.25, "motion": 0.70}
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the three stages; the rates are for Adam."""
+    """Settings of the three stages; the rates are Adam's."""
 
     length_rate: float = 1e-3
     snippet_rate: float = 1e-3
@@ -52,7 +54,7 @@ class Settings:
     first_snippets: int = 10
     full_after: float = 0.6  # progress at which the curriculum has reached the longest
     groups: int = 8  # of similar length, of which a batch is one
-    clip: float = 0.5  # of each network's gradient norm
+    gradient_norm: float = 0.5  # the largest of each network
     mirror: float = 0.5
 
 
@@ -93,7 +95,7 @@ def vae_losses(
     assert written.posterior is not None
     inside = torch.ones(targets.shape[:2], device=motion.device)
     if snippets is not None:
-        inside = (torch.arange(targets.shape[1], device=motion.device) < snippets.to(motion.device)[:, None]).float()
+        inside = valid_frames(snippets.to(motion.device), targets.shape[1]).float()
     frames = inside.repeat_interleave(UNIT, dim=1)
     parts = (
         _inside_mean(F.smooth_l1_loss(made, motion, reduction="none").mean(-1), frames),
@@ -112,18 +114,27 @@ def _inside_mean(x: Tensor, inside: Tensor) -> Tensor:
     return (x * inside).sum() / inside.sum()
 
 
-class ClippedAdam(torch.optim.Adam):
-    """Adam of one network, whose gradient is clipped by its own norm, as published."""
+class BoundedAdam(torch.optim.Adam):
+    """Adam for one network, with a bound on the norm of that network's gradient, as published."""
 
     def __init__(self, parameters: Any, lr: float, norm: float) -> None:
         super().__init__(parameters, lr=lr)
         self.norm = norm
 
     def step(self, closure: Any = None) -> Any:
-        """One step, after clipping."""
+        """One step, after the gradient is scaled down to the bound if it is longer."""
         for group in self.param_groups:
             nn.utils.clip_grad_norm_(group["params"], self.norm)
         return super().step(closure)
+
+
+class LengthBatch(NamedTuple):
+    """words [B, N, D], classes [B, N, 15], word_count [B], target [B] snippets."""
+
+    words: Tensor
+    classes: Tensor
+    word_count: Tensor
+    target: Tensor
 
 
 class LengthModule(nn.Module):
@@ -133,14 +144,16 @@ class LengthModule(nn.Module):
         super().__init__()
         self.estimator = estimator
 
-    def forward(self, words: Tensor, classes: Tensor, count: Tensor, target: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """words [B, N, D], classes [B, N, 15], count [B] words, target [B] snippets."""
-        logits = self.estimator(words, classes, count).float()
+    def forward(
+        self, words: Tensor, classes: Tensor, word_count: Tensor, target: Tensor, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """A LengthBatch."""
+        logits = self.estimator(words, classes, word_count).float()
         return F.cross_entropy(logits, target), {"right": (logits.argmax(-1) == target).float().mean()}
 
 
 class LengthTask:
-    """Text -> number of snippets of the window."""
+    """Text -> number of snippets of the motion."""
 
     def __init__(self, train: FeatureData, val: FeatureData, words: WordVectors, config: T2MConfig, settings: Settings) -> None:
         self.train, self.val, self.words, self.config, self.settings = train, val, words, config, settings
@@ -150,22 +163,22 @@ class LengthTask:
         self.usable = train.usable(UNIT)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [ClippedAdam(self.module.parameters(), self.settings.length_rate, self.settings.clip)]
+        return [BoundedAdam(self.module.parameters(), self.settings.length_rate, self.settings.gradient_norm)]
 
-    def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
-        """Captions and lengths of random windows."""
-        index = self.usable[torch.randint(len(self.usable), (self.settings.length_batch,), generator=generator)]
-        return self._read(self.train, index, _coins(len(index), self.settings.mirror, generator), generator)
+    def batch(self, generator: torch.Generator, progress: float) -> LengthBatch:
+        """Captions and lengths of random items."""
+        places = self.train.draw(self.usable, self.settings.length_batch, generator)
+        return self._read(self.train, places, _coins(len(places), self.settings.mirror, generator), generator)
 
     def validate(self) -> dict[str, float]:
-        index = self.val.usable(UNIT)
-        batch = self._read(self.val, index, torch.zeros(len(index), dtype=torch.bool), torch.Generator().manual_seed(0))
+        places = self.val.usable(UNIT)
+        batch = self._read(self.val, places, torch.zeros(len(places), dtype=torch.bool), torch.Generator().manual_seed(0))
         loss, parts = self.module(*_on_device(batch, self.module), progress=1.0)
         return {"loss": float(loss), "right": float(parts["right"])}
 
-    def _read(self, data: FeatureData, index: Tensor, mirrored: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        target = (data.lengths[index] // UNIT).clamp(max=self.config.classes - 1)
-        return (*self.words.batch(data.sentence(index, mirrored, generator)), target)
+    def _read(self, data: FeatureData, places: Tensor, mirrored: Tensor, generator: torch.Generator) -> LengthBatch:
+        target = (data.lengths[places] // UNIT).clamp(max=self.config.classes - 1)
+        return LengthBatch(*self.words.batch(data.sentence(places, mirrored, generator)), target)
 
 
 class SnippetModule(nn.Module):
@@ -183,7 +196,7 @@ class SnippetModule(nn.Module):
 
 
 class SnippetTask:
-    """Windows of 24 frames, every frame of the corpus as likely as any other."""
+    """Windows of 24 frames, drawn so that every frame of the dataset is equally likely."""
 
     def __init__(self, train: FeatureData, val: FeatureData, vae: TemporalVAE, settings: Settings) -> None:
         self.train, self.val, self.settings = train, val, settings
@@ -193,7 +206,7 @@ class SnippetTask:
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         parts = (self.module.mov_enc, self.module.mov_dec)
-        return [ClippedAdam(part.parameters(), self.settings.snippet_rate, self.settings.clip) for part in parts]
+        return [BoundedAdam(part.parameters(), self.settings.snippet_rate, self.settings.gradient_norm) for part in parts]
 
     def batch(self, generator: torch.Generator, progress: float) -> tuple[Tensor, ...]:
         """[B, 24, dim_pose]."""
@@ -210,14 +223,27 @@ class SnippetTask:
         loss, parts = self.module(*_on_device((batch,), self.module), progress=1.0)
         return {"loss": float(loss), "reconstruction": float(parts["reconstruction"])}
 
-    def _cut(self, data: FeatureData, index: Tensor, begin: Tensor, mirrored: Tensor) -> Tensor:
-        rows = zip(index.tolist(), begin.tolist(), mirrored.tolist(), strict=True)
-        cut = [(data.mirrored if flip else data.features)[row][start : start + self.window] for row, start, flip in rows]
+    def _cut(self, data: FeatureData, places: Tensor, begin: Tensor, mirrored: Tensor) -> Tensor:
+        chosen = zip(places.tolist(), begin.tolist(), mirrored.tolist(), strict=True)
+        cut = [(data.mirrored if flip else data.features)[place][start : start + self.window] for place, start, flip in chosen]
         return (torch.stack(cut) - data.mean) / data.std
 
 
+class MotionBatch(NamedTuple):
+    """words [B, N, D], classes [B, N, 15], word_count [B]; motion [B, 4n, dim_pose]; lengths [B] frames of the whole motions, which may be
+    longer than the given part; noise [n, B, z]; forced: whether the true codes are fed back."""
+
+    words: Tensor
+    classes: Tensor
+    word_count: Tensor
+    motion: Tensor
+    lengths: Tensor
+    noise: Tensor
+    forced: bool
+
+
 class MotionModule(nn.Module):
-    """The temporal VAE and its loss. The movement encoder stands still, and is not dropped out."""
+    """The temporal VAE and its loss. The movement encoder is frozen, and has no dropout."""
 
     def __init__(self, vae: TemporalVAE, settings: Settings) -> None:
         super().__init__()
@@ -233,20 +259,19 @@ class MotionModule(nn.Module):
         self,
         words: Tensor,
         classes: Tensor,
-        count: Tensor,
+        word_count: Tensor,
         motion: Tensor,
         lengths: Tensor,
         noise: Tensor,
         forced: bool,
         progress: float,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """words [B, N, D], classes [B, N, 15], count [B] words; motion [B, 4n, dim_pose]; lengths [B] frames of the whole motions, which
-        may go on beyond what is given; noise [n, B, z]."""
-        states, summary = self.vae.text_enc(words, classes, count)
+        """A MotionBatch."""
+        states, summary = self.vae.text_enc(words, classes, word_count)
         targets = self.vae.encode(motion)
         written = self.vae.unroll(states, summary, lengths // UNIT, noise, targets, forced)
         snippets = (lengths // UNIT).clamp(max=targets.shape[1])
-        inside = torch.arange(targets.shape[1], device=motion.device) < snippets[:, None]
+        inside = valid_frames(snippets, targets.shape[1])
         made = self.vae.mov_dec(written.codes * inside[..., None]).float()
         losses = vae_losses(motion, made, targets, written, self.settings.divergence, snippets)
         return losses.total, {k: v.detach() for k, v in losses._asdict().items() if k != "total"}
@@ -263,8 +288,8 @@ class MotionTask:
     def optimizers(self) -> list[torch.optim.Optimizer]:
         vae, settings = self.module.vae, self.settings
         parts = (vae.text_enc, vae.seq_pri, vae.att_layer, vae.seq_post, vae.seq_dec)
-        found = [ClippedAdam(part.parameters(), settings.motion_rate, settings.clip) for part in parts]
-        return [*found, ClippedAdam(vae.mov_dec.parameters(), settings.slower * settings.motion_rate, settings.clip)]
+        fast = [BoundedAdam(part.parameters(), settings.motion_rate, settings.gradient_norm) for part in parts]
+        return [*fast, BoundedAdam(vae.mov_dec.parameters(), settings.slower * settings.motion_rate, settings.gradient_norm)]
 
     def level(self, progress: float) -> int:
         """Snippets of the curriculum."""
@@ -272,84 +297,71 @@ class MotionTask:
         first = min(self.settings.first_snippets, longest)
         return first + round((longest - first) * min(progress / self.settings.full_after, 1.0))
 
-    def batch(self, generator: torch.Generator, progress: float) -> tuple[Any, ...]:
-        """One of several groups of motions of similar length."""
-        size, groups = self.settings.motion_batch, self.settings.groups
-        drawn = self.usable[torch.randint(len(self.usable), (groups * size,), generator=generator)]
-        group = int(torch.randint(groups, (1,), generator=generator))
-        index = drawn[self.train.lengths[drawn].argsort(stable=True)][group * size : (group + 1) * size]
-        mirrored = _coins(size, self.settings.mirror, generator)
+    def batch(self, generator: torch.Generator, progress: float) -> MotionBatch:
+        """Several batches are drawn together and sorted by length; this is one of them."""
+        places = self.train.draw(self.usable, self.settings.motion_batch, generator, pool=self.settings.groups)
+        mirrored = _coins(len(places), self.settings.mirror, generator)
         forced = bool(torch.rand(1, generator=generator) < self.settings.teacher_forcing)
-        return self._read(self.train, index, mirrored, generator, self.level(progress), forced)
+        return self._read(self.train, places, mirrored, generator, self.level(progress), forced)
 
     def validate(self) -> dict[str, float]:
         """The same loss at full length, own codes fed back."""
-        index = self.val.usable(UNIT)
-        index = index[self.val.lengths[index].argsort(stable=True)]
+        usable = self.val.usable(UNIT)
         generator = torch.Generator().manual_seed(0)
         sums: dict[str, float] = {}
-        for rows in index.split(self.settings.motion_batch):
-            batch = self._read(self.val, rows, torch.zeros(len(rows), dtype=torch.bool), generator, self.config.longest // UNIT, False)
+        for places in self.val.by_length(usable, self.settings.motion_batch):
+            plain = torch.zeros(len(places), dtype=torch.bool)
+            batch = self._read(self.val, places, plain, generator, self.config.longest // UNIT, False)
             loss, parts = self.module(*_on_device(batch, self.module), progress=1.0)
             for name, value in {"loss": loss, **parts}.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(rows) / len(index)
+                sums[name] = sums.get(name, 0.0) + float(value) * len(places) / len(usable)
         return sums
 
     def _read(
-        self, data: FeatureData, index: Tensor, mirrored: Tensor, generator: torch.Generator, level: int, forced: bool
-    ) -> tuple[Any, ...]:
-        motion, lengths = data.batch(index, mirrored, generator, self.config.longest)
+        self, data: FeatureData, places: Tensor, mirrored: Tensor, generator: torch.Generator, level: int, forced: bool
+    ) -> MotionBatch:
+        motion, lengths = data.batch(places, mirrored, generator, self.config.longest)
         motion = motion[:, : level * UNIT]
-        words = self.words.batch(data.sentence(index, mirrored, generator))
-        noise = torch.randn(motion.shape[1] // UNIT, len(index), self.config.dim_z, generator=generator)
-        return (*words, motion, lengths, noise, forced)
+        words = self.words.batch(data.sentence(places, mirrored, generator))
+        noise = torch.randn(motion.shape[1] // UNIT, len(places), self.config.dim_z, generator=generator)
+        return MotionBatch(*words, motion, lengths, noise, forced)
 
 
-def train(corpus: Corpus, budget: Budget, folder: Path, scale: str = "shipped", seed: int = 0) -> Path:
+def train(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
     """Train all of T2M in `folder` (resumable stage by stage) and write folder/t2m.safetensors; returns its path."""
     config, words = T2MConfig(scale=scale), shared_words()
-    data, val = load_feature_data(corpus, "train"), load_feature_data(corpus, "val")
+    data, val = load_feature_data(dataset, "train"), load_feature_data(dataset, "val")
     settings = SETTINGS[scale]
     fits: dict[str, Fit] = {}
 
     def run(stage: str, task: Any) -> None:
-        fits[stage] = fit(task, stage_budget(budget, stage, seed), folder / stage, f"t2m {stage}")
+        fits[stage] = fit(task, stage_budget(budget, stage), folder / stage, f"t2m {stage}")
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(budget.seed)
         length = LengthTask(data, val, words, config, settings)
         run("length", length)
-        torch.manual_seed(seed + 1)
+        torch.manual_seed(budget.seed + 1)
         vae = TemporalVAE(config)
         initialise(vae)
         run("snippets", SnippetTask(data, val, vae, settings))
-        torch.manual_seed(seed + 2)
+        torch.manual_seed(budget.seed + 2)
         run("motion", MotionTask(data, val, words, vae, settings))
-    sizes = {"length": settings.length_batch, "snippets": settings.snippet_batch, "motion": settings.motion_batch}
-    facts = {
-        "steps": {name: found.steps for name, found in fits.items()},
-        "seconds": round(sum(found.seconds for found in fits.values()), 1),
-        "samples": {name: found.steps * sizes[name] for name, found in fits.items()},
-        "device": fits["motion"].device,
-        "seed": seed,
-        "corpus": corpus.digest,
-        "undertrained": undertrained(fits["motion"].history),
-    }
-    system = T2M(vae, length.module.estimator, words, data.mean, data.std, facts=facts)
-    system.save(folder / "t2m.safetensors")
-    return folder / "t2m.safetensors"
+    batches = {"length": settings.length_batch, "snippets": settings.snippet_batch, "motion": settings.motion_batch}
+    system = T2M(vae, length.module.estimator, words, data.mean, data.std)
+    system.facts = facts_of(fits, batches, system.parameters(), dataset.name)
+    path = folder / f"{KIND}.safetensors"
+    system.save(path, **origin_of(budget, dataset))
+    return path
 
 
-def stage_budget(budget: Budget, stage: str, seed: int) -> Budget:
-    """A stage's share. Gradients are clipped per network, by the optimizers.
+def stage_budget(budget: Budget, stage: str) -> Budget:
+    """A stage's share. The budget does not bound gradients, because the optimizers bound those of each network.
 
     Recurrent steps gain nothing from half precision: unless asked for, only the convolutions of the snippet stage use it.
     """
-    share = STAGES[stage]
-    minutes = budget.minutes * share if budget.minutes else None
-    steps = max(round(budget.steps * share), 1) if budget.steps else None
     precision = "no" if budget.precision == "auto" and stage != "snippets" else budget.precision
-    return replace(budget, minutes=minutes, steps=steps, seed=seed, clip=0.0, precision=precision)
+    return part_of(budget, STAGES[stage], max_gradient_norm=0.0, precision=precision)
 
 
 def _coins(count: int, share: float, generator: torch.Generator) -> Tensor:

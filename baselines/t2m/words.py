@@ -16,23 +16,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from nerm.data.captions import LONGEST, WORD_CLASSES, encode_caption, tag, vocabulary, word_class
+from nerm.checkpoint import model_folders, model_path, read
 from nerm.errors import InputError
+from nerm.words import LONGEST, WORD_CLASSES, encode_caption, tag, vocabulary, word_class
 
-SHARED = "guo.safetensors"
+SHARED = "guo"
 GLOVE = "our_vab"  # what the published selection of GloVe is called
-_MODELS = Path("results") / "models"
 _ENDINGS = ("ing", "ed", "es", "s", "d")
 
 
 @dataclass
 class WordVectors:
-    """vectors [V, D]; index: word -> row, with sos, eos and unk.  digest: sha256 of both.
+    """vectors [V, D]; index: word -> place, with sos, eos and unk.  digest: sha256 of both.
 
-    lemmas: verbs and nouns are looked up without their ending first, as the published pipeline looks up lemmas.
+    lemmas: verbs and nouns are first looked up without their ending, as the published pipeline looks up lemmas.
     """
 
     vectors: Tensor
@@ -48,25 +47,25 @@ class WordVectors:
         return self.vectors.shape[1]
 
     def read(self, text: str) -> tuple[Tensor, Tensor]:
-        """(rows [N], classes [N]) of sos, the words, eos. '' is no condition: sos and eos alone.
+        """(places [N], classes [N]) of sos, the words, eos. '' is no condition: sos and eos alone.
 
         As in the published system a text is cut after its 20th word. A text that is not empty and holds no word is an InputError.
         """
         if text not in self._known:
-            rows, classes = self._encode(text)
-            self._known[text] = (torch.tensor(rows), torch.tensor(classes))
+            places, classes = self._encode(text)
+            self._known[text] = (torch.tensor(places), torch.tensor(classes))
         return self._known[text]
 
     def one(self, text: str) -> tuple[Tensor, Tensor]:
         """(word vectors [N, D], one-hot classes [N, 15]) of a text."""
-        rows, classes = self.read(text)
-        return self.vectors[rows], torch.nn.functional.one_hot(classes, len(WORD_CLASSES)).float()
+        places, classes = self.read(text)
+        return self.vectors[places], torch.nn.functional.one_hot(classes, len(WORD_CLASSES)).float()
 
     def batch(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         """(word vectors [B, N, D], one-hot classes [B, N, 15], lengths [B]); padded with zeros."""
-        found = [self.one(text) for text in texts]
-        words, classes = (torch.nn.utils.rnn.pad_sequence([item[k] for item in found], batch_first=True) for k in (0, 1))
-        return words, classes, torch.tensor([len(item[0]) for item in found])
+        each = [self.one(text) for text in texts]
+        words, classes = (torch.nn.utils.rnn.pad_sequence([part[k] for part in each], batch_first=True) for k in (0, 1))
+        return words, classes, torch.tensor([len(part[0]) for part in each])
 
     def _encode(self, text: str) -> tuple[list[int], list[int]]:
         other = WORD_CLASSES.index("OTHER")
@@ -75,44 +74,41 @@ class WordVectors:
         ids, classes = encode_caption(text)
         if not self.lemmas:
             return [self.index[vocabulary()[k]] for k in ids], classes
-        rows, classes = [self.index["sos"]], [other]
+        places, classes = [self.index["sos"]], [other]
         for word, pos in tag(text)[:LONGEST]:
-            found = next((form for form in _forms(word, pos) if form in self.index), None)
-            rows.append(self.index["unk" if found is None else found])
-            classes.append(other if found is None else WORD_CLASSES.index(word_class(found, pos)))
-        return [*rows, self.index["eos"]], [*classes, other]
+            listed = next((form for form in _forms(word, pos) if form in self.index), None)
+            places.append(self.index["unk" if listed is None else listed])
+            classes.append(other if listed is None else WORD_CLASSES.index(word_class(listed, pos)))
+        return [*places, self.index["eos"]], [*classes, other]
 
 
 def shared_words(beside: Path | None = None, expected: str = "") -> WordVectors:
     """The word vectors of the guo extractor: its file is looked for in `beside`, then among the shipped models.
 
-    expected: the digest that they must have, if a system was trained on them. Words that the vocabulary gained since read as unk.
+    expected: the digest that they must have, if a system was trained on them. Words added to the vocabulary since then are read as unk.
     """
-    roots = ([beside] if beside else []) + [Path.cwd() / _MODELS, Path(__file__).resolve().parents[2] / _MODELS]
-    files = [root / SHARED for root in roots if (root / SHARED).is_file()]
-    if not files:
-        raise InputError(f"T2M reads the word vectors of the guo extractor, and there is no {_MODELS / SHARED}; restore it or train it")
-    for file in files:
-        words = _from_extractor(file)
-        if not expected or words.digest == expected:
+    folders = ([beside] if beside else []) + model_folders()
+    first = model_path(SHARED, folders)
+    for file in (folder / first.name for folder in folders):
+        words = _from_extractor(file) if file.is_file() else None
+        if words is not None and (not expected or words.digest == expected):
             return words
     raise InputError(
-        f"{files[0]} holds other word vectors than this T2M was trained on; train T2M again, or put the {SHARED} of its training beside it"
+        f"{first} holds other word vectors than this T2M was trained on; train T2M again, or put the {first.name} of its training beside it"
     )
 
 
 def _from_extractor(path: Path) -> WordVectors:
-    try:
-        with safe_open(path, "pt") as file:
-            stored, listed = file.get_tensor("words.weight"), json.loads((file.metadata() or {})["vocabulary"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is no file of the guo extractor with word vectors ({error}); restore it or train it again") from None
-    known = {word: row for row, word in enumerate(listed)}
-    if len(known) != len(stored) or "unk" not in known:
-        raise InputError(f"{path} has {len(stored)} word vectors for {len(known)} words; restore it or train it again")
-    digest = hashlib.sha256(stored.contiguous().numpy().tobytes() + json.dumps(listed).encode()).hexdigest()
-    vectors = stored.float()[[known.get(word, known["unk"]) for word in vocabulary()]]
-    return WordVectors(vectors, {word: row for row, word in enumerate(vocabulary())}, digest)
+    stored = read(path)
+    vectors, listed = stored.tensors.get("words.weight"), stored.about.get("vocabulary")
+    if vectors is None or not isinstance(listed, list):
+        raise InputError(f"{path} is no file of the {SHARED} extractor with word vectors; restore it or train it again")
+    known = {word: place for place, word in enumerate(listed)}
+    if len(known) != len(vectors) or "unk" not in known:
+        raise InputError(f"{path} has {len(vectors)} word vectors for {len(known)} words; restore it or train it again")
+    digest = hashlib.sha256(vectors.contiguous().numpy().tobytes() + json.dumps(listed).encode()).hexdigest()
+    chosen = vectors.float()[[known.get(word, known["unk"]) for word in vocabulary()]]
+    return WordVectors(chosen, {word: place for place, word in enumerate(vocabulary())}, digest)
 
 
 def glove_words(checkpoint: Path, width: int) -> WordVectors:
@@ -136,7 +132,7 @@ def glove_words(checkpoint: Path, width: int) -> WordVectors:
     listed, places = (_plain(folder / name) for name in names[1:])
     try:
         index = {str(word): int(places[word]) for word in listed}
-        fits = table.ndim == 2 and table.shape[1] == width and all(0 <= row < len(table) for row in index.values())
+        fits = table.ndim == 2 and table.shape[1] == width and all(0 <= place < len(table) for place in index.values())
         fits = fits and {"sos", "eos", "unk"} <= index.keys()
     except (KeyError, TypeError, ValueError):
         fits = False
@@ -149,7 +145,7 @@ def glove_words(checkpoint: Path, width: int) -> WordVectors:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Lists, dictionaries, text and numbers only: nothing is imported, so nothing of the file runs."""
+    """Reads only lists, dictionaries, text and numbers: nothing is imported, so no code of the file runs."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
@@ -167,11 +163,11 @@ def _forms(word: str, pos: str) -> list[str]:
     """The word as it may be listed: verbs and nouns without their ending first ('left' keeps its own), then as it is."""
     if pos not in ("NOUN", "VERB") or word == "left":
         return [word]
-    found = []
+    stems = []
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 2:
             stem = word[: -len(ending)]
-            found += [stem, stem + "e"] if ending in ("ing", "ed") else [stem]
+            stems += [stem, stem + "e"] if ending in ("ing", "ed") else [stem]
             if ending in ("ing", "ed") and stem[-1] == stem[-2]:
-                found.append(stem[:-1])
-    return [*found, word]
+                stems.append(stem[:-1])
+    return [*stems, word]

@@ -1,4 +1,4 @@
-"""Which extractors the numbers of this project stand on: name -> version and sha256 of the weights, in frozen.json.
+"""The extractors that this project's numbers were made with: name -> version and sha256 of the weights, in frozen.json.
 
 An extractor is part of a metric. Other weights give other numbers, so they are another version of the metric.
 """
@@ -8,52 +8,52 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from nerm import checkpoint
 from nerm.atomic import replacing
 from nerm.errors import InputError
 
 FROZEN = Path(__file__).with_name("frozen.json")
-FILES = {"multirate": "clip.safetensors", "guo": "guo.safetensors"}
-"""Extractor -> its file in a folder of models."""
-MODELS = Path(__file__).parents[2] / "results" / "models"
 
 
 def shipped_path(name: str) -> Path:
     """The shipped weights of an extractor."""
-    return MODELS / FILES[name]
+    return checkpoint.RESULTS / checkpoint.MODELS / f"{name}{checkpoint.SUFFIX}"
 
 
 def frozen(name: str) -> dict | None:
     """{version, sha256} of an extractor, or None if it has not been frozen."""
-    return _read().get(name)
+    return frozen_extractors().get(name)
+
+
+def frozen_extractors() -> dict[str, dict]:
+    """Name -> {version, sha256}."""
+    return json.loads(FROZEN.read_text()) if FROZEN.exists() else {}
 
 
 def check_frozen(name: str, version: int, digest: str, path: Path) -> None:
-    """Weights at the shipped place must be the frozen ones; weights anywhere else are the user's own and pass."""
+    """Weights at the shipped place must be the frozen ones; weights anywhere else are the user's own and are not checked."""
     entry = frozen(name)
     if entry is None or path.resolve() != shipped_path(name).resolve() or (entry["version"], entry["sha256"]) == (version, digest):
         return
     raise InputError(
         f"{path} (version {version}, sha256 {digest[:12]}) is not the frozen extractor '{name}' (version {entry['version']}, sha256 "
-        f"{entry['sha256'][:12]}): a changed extractor is a new metric version, so restore the file, or raise VERSION in its module and "
-        "train it with python -m evaluators.train"
+        f"{entry['sha256'][:12]}): a changed extractor is a new metric version, so restore the file, or raise VERSION of the extractor "
+        "and train it with python -m evaluators.train"
     )
 
 
 def check_free(name: str, version: int, path: Path) -> None:
-    """Before training: a version that is frozen is not trained again into the shipped place."""
+    """Called before training: an InputError if `path` is the shipped place and this version is frozen."""
     entry = frozen(name)
     if entry is not None and entry["version"] == version and path.resolve() == shipped_path(name).resolve():
         raise InputError(
-            f"extractor '{name}' version {version} is frozen, and a changed extractor is a new metric version: raise VERSION in its "
-            "module, or give another out="
+            f"extractor '{name}' version {version} is frozen, and a changed extractor is a new metric version: raise its VERSION, or give "
+            "another out="
         )
 
 
 def freeze(name: str, version: int, digest: str) -> None:
-    """Record accepted weights as the ones that numbers of this version stand on."""
+    """Note accepted weights as those that numbers of this version are made with."""
+    entries = frozen_extractors() | {name: {"version": version, "sha256": digest}}
     with replacing(FROZEN) as temporary:
-        temporary.write_text(json.dumps(_read() | {name: {"version": version, "sha256": digest}}, indent=1, sort_keys=True) + "\n")
-
-
-def _read() -> dict[str, dict]:
-    return json.loads(FROZEN.read_text()) if FROZEN.exists() else {}
+        temporary.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n")

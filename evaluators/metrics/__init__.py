@@ -1,18 +1,18 @@
-"""The registry of metrics: what each one is, as data that reports, drift checks and tests read.
+"""The registry of metrics, as data that reports, drift checks and tests read.
 
-The functions themselves live in the modules of this package and are named here, so that listing metrics imports none of them. A metric
-knows arrays or motions; it does not know which system, extractor or table they come from.
+The functions live in the modules of this package. They are only named here, so that listing metrics imports none of them. A plugin
+adds metrics in the same way (`nerm.registry`). A metric knows arrays or motions; it does not know which system, extractor or table they
+come from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Literal
 
-from nerm.cli import suggest
 from nerm.errors import InputError
+from nerm.registry import Registry, load_object
 
 Direction = Literal["higher", "lower", "real"]
 Takes = Literal["features", "paired features", "motions", "motion pairs"]
@@ -23,7 +23,7 @@ APPLICABLE: dict[str, frozenset[str]] = {
     "motions": frozenset({"order", "batch", "yaw", "translation", "rate"}),
     "motion pairs": frozenset({"order", "batch", "yaw", "translation", "rate"}),
 }
-"""Invariances that can be asked of a metric. order: of the samples. batch: how the samples were batched on their way. yaw: each motion
+"""Invariances that a metric of each kind of input may declare. order: of the samples. batch: how the samples were batched. yaw: each motion
 turned about the vertical. translation: each motion moved over the floor. rate: the same movement at another frame rate that can hold it."""
 ALL_OF_MOTIONS = APPLICABLE["motions"]
 
@@ -35,6 +35,7 @@ class Metric:
     direction: which values are better: `higher`, `lower`, or the nearest to the value of `real` motion.  range: lowest and highest possible
     value.  invariant_to: exactly the properties of APPLICABLE[takes] that hold.  version: two versions are never compared.
     lowest_fps: rates below it cannot hold the quantity.  published_scale: published figures times this are in `unit`.
+    function: "module:function", imported when it is needed.
     """
 
     name: str
@@ -51,183 +52,191 @@ class Metric:
     lowest_fps: float = 0.0
     published_scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        foreign = self.invariant_to - APPLICABLE[self.takes]
+        if foreign:
+            raise InputError(f"metric '{self.name}' declares {', '.join(sorted(foreign))}, which cannot be asked of {self.takes}")
+
     def load(self) -> Callable:
         """The function, imported on demand."""
-        module, _, attribute = self.function.partition(":")
-        return getattr(import_module(f"{__name__}.{module}"), attribute)
+        return load_object(self.function)
+
+
+METRICS: Registry[Metric] = Registry("metric", Metric, __name__)
 
 
 def metric(name: str) -> Metric:
-    """The registered metric, or an error with suggestions."""
-    if name not in METRICS:
-        raise InputError(f"metric '{name}' does not exist; {suggest(name, list(METRICS))}")
-    return METRICS[name]
-
-
-METRICS: dict[str, Metric] = {}
-
-
-def register(entry: Metric) -> Metric:
-    """Add a metric; a second one of the same name, or one that claims a property that cannot be asked of it, is refused."""
-    if entry.name in METRICS:
-        raise InputError(f"metric '{entry.name}' is registered twice; choose another name or raise the version of the first")
-    foreign = entry.invariant_to - APPLICABLE[entry.takes]
-    if foreign:
-        raise InputError(f"metric '{entry.name}' declares {', '.join(sorted(foreign))}, which cannot be asked of {entry.takes}")
-    METRICS[entry.name] = entry
-    return entry
+    """The metric of that name, or an error with suggestions."""
+    return METRICS.get(name)
 
 
 _INF = float("inf")
 _FEATURES = APPLICABLE["features"]
 _DRAWN = frozenset({"batch"})  # draws of pairs, subsets or pools go by position: another order is another draw
+_FRECHET = "distribution:frechet"
+_PAIRS: dict = {"takes": "motion pairs", "digits": 1}
+_BAND: dict = {"lowest_fps": 60.0}
 
 
 def _features(name: str, title: str, direction: Direction, function: str, definition: str, **more) -> Metric:
     settings: dict = {"unit": "", "range": (0.0, _INF), "takes": "features", "invariant_to": _FEATURES} | more
-    return register(Metric(name, title, direction, function=function, definition=definition, **settings))
+    return Metric(name, title, direction, function=f"{__name__}.{function}", definition=definition, **settings)
 
 
 def _motions(name: str, title: str, direction: Direction, unit: str, function: str, definition: str, **more) -> Metric:
     settings: dict = {"range": (0.0, _INF), "takes": "motions", "invariant_to": ALL_OF_MOTIONS} | more
-    return register(Metric(name, title, direction, unit, function=function, definition=definition, **settings))
+    return Metric(name, title, direction, unit, function=f"{__name__}.{function}", definition=definition, **settings)
 
 
-_FRECHET = "distribution:frechet"
-_features("fid", "FID", "lower", _FRECHET, "Frechet distance of two feature sets; biased by the number of samples")
-_features("fid_train", "FID (train)", "lower", _FRECHET, "FID against the training split")
-_features("fid_test", "FID (test)", "lower", _FRECHET, "FID against the test split")
-_features(
-    "clip_fid",
-    "clip-FID",
-    "lower",
-    _FRECHET,
-    "FID of clips of 32 frames at the rate asked for; references resampled by point values, halves by trial within labels",
-    version=2,
-)
-_features(
-    "kid",
-    "KID",
-    "lower",
-    "distribution:kernel_distance",
-    "unbiased polynomial maximum mean discrepancy of degree 3, mean over 100 random subsets",
-    range=(-_INF, _INF),
-    invariant_to=_DRAWN,
-    digits=4,
-)
-_features(
-    "precision",
-    "precision",
-    "higher",
-    "distribution:precision_recall",
-    "share of generated features inside the real manifold, k = 3",
-    range=(0, 1),
-)
-_features(
-    "recall",
-    "recall",
-    "higher",
-    "distribution:precision_recall",
-    "share of real features inside the generated manifold, k = 3",
-    range=(0, 1),
-)
-_features("diversity", "diversity", "real", "distribution:diversity", "mean distance of random pairs of features", invariant_to=_DRAWN)
-_features(
-    "multimodality",
-    "multimodality",
-    "higher",
-    "distribution:multimodality",
-    "mean distance of random pairs of one condition",
-    invariant_to=_DRAWN,
-)
-_features(
-    "nearest_train",
-    "distance to the nearest training motion",
-    "real",
-    "distribution:nearest_distance",
-    "mean over generated features; near 0 is memorised",
-)
-_features("accuracy", "accuracy", "higher", "distribution:accuracy", "share of motions that are recognised as their label", range=(0, 1))
-for _k in (1, 2, 3):
+ENTRIES = (
+    _features("fid", "FID", "lower", _FRECHET, "Frechet distance of two feature sets; biased by the number of samples"),
+    _features("fid_train", "FID (train)", "lower", _FRECHET, "FID against the training split"),
+    _features("fid_test", "FID (test)", "lower", _FRECHET, "FID against the test split"),
     _features(
-        f"r_precision_top{_k}",
-        f"R-precision top {_k}",
-        "higher",
-        "retrieval:r_precision",
-        f"share of texts whose motion is among the {_k} nearest of a pool of 32; ties share their places",
-        range=(0, 1),
-        takes="paired features",
+        "clip_fid",
+        "clip-FID",
+        "lower",
+        _FRECHET,
+        "FID of clips of 32 frames at the rate asked for; references resampled by point values, halves by trial within labels",
+        version=2,
+    ),
+    _features(
+        "kid",
+        "KID",
+        "lower",
+        "distribution:kernel_distance",
+        "unbiased polynomial maximum mean discrepancy of degree 3, mean over 100 random subsets",
+        range=(-_INF, _INF),
         invariant_to=_DRAWN,
-    )
-_features(
-    "multimodal_dist", "MM-distance", "lower", "retrieval:matching_distance", "mean distance of text and motion", takes="paired features"
-)
-
-_PAIRS: dict = {"takes": "motion pairs", "digits": 1}
-_motions(
-    "mre",
-    "MRE",
-    "lower",
-    "mm",
-    "reconstruction:mre_mm",
-    "mean joint distance, root translation subtracted, nothing else",
-    published_scale=1e3,
-    **_PAIRS,
-)
-_motions("root_path", "root path error", "lower", "mm", "reconstruction:root_path_mm", "mean distance of the root over time", **_PAIRS)
-
-_motions(
-    "foot_skate",
-    "foot skate",
-    "lower",
-    "m/s",
-    "physical:foot_skate",
-    "mean horizontal speed (below 8 Hz) of the lowest ankle or toe while it is below 5 cm",
-)
-_motions(
-    "foot_skate_ratio",
-    "foot skate ratio",
-    "lower",
-    "",
-    "physical:foot_skate_ratio",
-    "share of that time faster than 0.15 m/s",
-    range=(0, 1),
-)
-_motions(
-    "contact_ratio", "contact ratio", "real", "", "physical:contact_ratio", "share of time with an ankle or toe in contact", range=(0, 1)
-)
-_motions("penetration", "penetration", "lower", "mm", "physical:penetration_mm", "mean depth of the lowest joint below the floor", digits=1)
-_motions("float", "float", "real", "mm", "physical:float_mm", "mean height of the lowest joint above the floor", digits=1)
-_motions("velocity", "velocity", "real", "m/s", "physical:mean_velocity", "mean joint speed below 8 Hz")
-_motions("acceleration", "acceleration", "real", "m/s^2", "physical:mean_acceleration", "mean joint acceleration below 8 Hz", digits=2)
-_motions("jerk", "jerk", "real", "m/s^3", "physical:mean_jerk", "mean joint jerk below 8 Hz", digits=1)
-_BAND: dict = {"lowest_fps": 60.0}
-_motions(
-    "band_energy",
-    "8-20 Hz energy",
-    "real",
-    "m^2/s^4",
-    "physical:band_energy_8_20",
-    "mean power of joint acceleration from 8 to 20 Hz",
-    **_BAND,
-)
-_motions(
-    "band_error",
-    "8-20 Hz error",
-    "lower",
-    "m^2/s^4",
-    "reconstruction:band_error",
-    "mean power from 8 to 20 Hz of the acceleration of the difference from the recording",
-    takes="motion pairs",
-    **_BAND,
-)
-_motions(
-    "band_energy_error",
-    "8-20 Hz energy error",
-    "lower",
-    "octaves",
-    "physical:band_energy_error",
-    "absolute log2 ratio of mean generated to mean real 8-20 Hz energy; 1 is a factor of 2",
-    takes="motion pairs",
-    **_BAND,
+        digits=4,
+    ),
+    _features(
+        "precision",
+        "precision",
+        "higher",
+        "distribution:precision_recall",
+        "share of generated features inside the real manifold, k = 3",
+        range=(0, 1),
+    ),
+    _features(
+        "recall",
+        "recall",
+        "higher",
+        "distribution:precision_recall",
+        "share of real features inside the generated manifold, k = 3",
+        range=(0, 1),
+    ),
+    _features("diversity", "diversity", "real", "distribution:diversity", "mean distance of random pairs of features", invariant_to=_DRAWN),
+    _features(
+        "multimodality",
+        "multimodality",
+        "higher",
+        "distribution:multimodality",
+        "mean distance of random pairs of one condition",
+        invariant_to=_DRAWN,
+    ),
+    _features(
+        "nearest_train",
+        "distance to the nearest training motion",
+        "real",
+        "distribution:nearest_distance",
+        "mean over generated features; near 0, training motions are memorised",
+    ),
+    _features(
+        "accuracy", "accuracy", "higher", "distribution:accuracy", "share of motions that are recognised as their label", range=(0, 1)
+    ),
+    *(
+        _features(
+            f"r_precision_top{k}",
+            f"R-precision top {k}",
+            "higher",
+            "retrieval:r_precision",
+            f"share of texts whose motion is among the {k} nearest of a pool of 32; ties share their places",
+            range=(0, 1),
+            takes="paired features",
+            invariant_to=_DRAWN,
+        )
+        for k in (1, 2, 3)
+    ),
+    _features(
+        "multimodal_dist",
+        "MM-distance",
+        "lower",
+        "retrieval:matching_distance",
+        "mean distance of text and motion",
+        takes="paired features",
+    ),
+    _motions(
+        "mre",
+        "MRE",
+        "lower",
+        "mm",
+        "reconstruction:mre_mm",
+        "mean joint distance, root translation subtracted, nothing else",
+        published_scale=1e3,
+        **_PAIRS,
+    ),
+    _motions("root_path", "root path error", "lower", "mm", "reconstruction:root_path_mm", "mean distance of the root over time", **_PAIRS),
+    _motions(
+        "foot_skate",
+        "foot skate",
+        "lower",
+        "m/s",
+        "physical:foot_skate",
+        "mean horizontal speed (below 8 Hz) of the lowest ankle or toe while it is below 5 cm",
+    ),
+    _motions(
+        "foot_skate_ratio",
+        "foot skate ratio",
+        "lower",
+        "",
+        "physical:foot_skate_ratio",
+        "share of the time of foot skate in which that joint is faster than 0.15 m/s",
+        range=(0, 1),
+    ),
+    _motions(
+        "contact_ratio",
+        "contact ratio",
+        "real",
+        "",
+        "physical:contact_ratio",
+        "share of time with an ankle or toe in contact",
+        range=(0, 1),
+    ),
+    _motions(
+        "penetration", "penetration", "lower", "mm", "physical:penetration_mm", "mean depth of the lowest joint below the floor", digits=1
+    ),
+    _motions("float", "float", "real", "mm", "physical:float_mm", "mean height of the lowest joint above the floor", digits=1),
+    _motions("velocity", "velocity", "real", "m/s", "physical:mean_velocity", "mean joint speed below 8 Hz"),
+    _motions("acceleration", "acceleration", "real", "m/s^2", "physical:mean_acceleration", "mean joint acceleration below 8 Hz", digits=2),
+    _motions("jerk", "jerk", "real", "m/s^3", "physical:mean_jerk", "mean joint jerk below 8 Hz", digits=1),
+    _motions(
+        "band_energy",
+        "8-20 Hz energy",
+        "real",
+        "m^2/s^4",
+        "physical:band_energy_8_20",
+        "mean power of joint acceleration from 8 to 20 Hz",
+        **_BAND,
+    ),
+    _motions(
+        "band_error",
+        "8-20 Hz error",
+        "lower",
+        "m^2/s^4",
+        "reconstruction:band_error",
+        "mean power from 8 to 20 Hz of the acceleration of the difference from the recording",
+        takes="motion pairs",
+        **_BAND,
+    ),
+    _motions(
+        "band_energy_error",
+        "8-20 Hz energy error",
+        "lower",
+        "octaves",
+        "physical:band_energy_error",
+        "absolute log2 ratio of mean generated to mean real 8-20 Hz energy; 1 is a factor of 2",
+        takes="motion pairs",
+        **_BAND,
+    ),
 )

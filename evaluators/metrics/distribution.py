@@ -6,15 +6,24 @@ Pure functions on arrays [N, D]; all sums are float64. Random draws come from a 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nerm.errors import InputError
 
-Rng = np.random.Generator | np.random.RandomState
 Array = NDArray[np.float64]
+
+
+class Rng(Protocol):
+    """A source of random draws: a NumPy generator, old or new, or a stand-in."""
+
+    @property
+    def choice(self) -> Callable[..., Any]:
+        """(n, size, replace) -> indices below n."""
+        ...
 
 
 class Moments(NamedTuple):
@@ -35,8 +44,8 @@ def moments(features: ArrayLike) -> Moments:
 def frechet_distance(mean1: ArrayLike, cov1: ArrayLike, mean2: ArrayLike, cov2: ArrayLike) -> float:
     """|m1 - m2|^2 + tr(C1) + tr(C2) - 2 tr((C1 C2)^1/2) of two Gaussians; means [D], covariances [D, D]. (Dowson and Landau 1982)
 
-    (C1 C2)^1/2 has the trace of (R C2 R)^1/2 with R = C1^1/2, which is symmetric: eigenvalues suffice, and rank
-    deficiency needs no offset.
+    (C1 C2)^1/2 has the same trace as (R C2 R)^1/2 with R = C1^1/2. R C2 R is symmetric, so its eigenvalues suffice, and covariances without
+    full rank need no offset.
     """
     m1, c1, m2, c2 = (np.asarray(x, dtype=np.float64) for x in (mean1, cov1, mean2, cov2))
     if m1.ndim != 1 or m1.shape != m2.shape or c1.shape != c2.shape or c1.shape != (len(m1), len(m1)):
@@ -68,8 +77,8 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """KID: mean and population standard deviation over random subsets of the unbiased MMD (Binkowski et al. 2018). [N, D], [M, D].
 
-    replace: draw with replacement; None is the rule of the published evaluation: with, if the real set holds more than subset_size items.
-    That rule makes all subsets equal when both sets hold exactly subset_size items.
+    replace: draw with replacement. None follows the published evaluation: only if the real set holds more than subset_size items.
+    By that rule all subsets are equal if both sets hold exactly subset_size items.
     """
     values = kernel_distances(real, generated, rng, subsets, subset_size, replace)
     return float(values.mean()), float(values.std())
@@ -99,22 +108,22 @@ def polynomial_mmd(x: ArrayLike, y: ArrayLike) -> float:
 def polynomial_mmd_variance(x: ArrayLike, y: ArrayLike, at_size: int | None = None) -> float:
     """Estimated variance of `polynomial_mmd` for sets of one size m (Sutherland et al. 2017, appendix A).
 
-    at_size: the size it is asked for, default m; the published evaluation gives the size of the whole sets, not of their subsets.
+    at_size: size of the sets that the variance is for, default m; the published evaluation gives that of the whole sets.
     """
     kxx, kyy, kxy = _kernels(x, y)
     m = len(kxx)
     pairs, triples = m * (m - 1), m * (m - 1) * (m - 2)
     kxx, kyy = (k - np.diag(np.diag(k)) for k in (kxx, kyy))
-    rows_x, rows_y, rows_xy, rows_yx = kxx.sum(1), kyy.sum(1), kxy.sum(1), kxy.sum(0)
+    sums_x, sums_y, sums_xy, sums_yx = kxx.sum(1), kyy.sum(1), kxy.sum(1), kxy.sum(0)
     within = kxx.sum() + kyy.sum()
     squares = np.sum(kxx**2) + np.sum(kyy**2)
     means = (kxx.sum() ** 2 + kyy.sum() ** 2) / pairs**2
     cross_mean = kxy.mean()
-    mixed = (rows_x @ rows_xy + rows_y @ rows_yx) / (m * pairs)
+    mixed = (sums_x @ sums_xy + sums_y @ sums_yx) / (m * pairs)
     zeta1 = (
-        (rows_x @ rows_x + rows_y @ rows_y - squares) / triples
+        (sums_x @ sums_x + sums_y @ sums_y - squares) / triples
         - means
-        + (rows_xy @ rows_xy + rows_yx @ rows_yx - 2 * np.sum(kxy**2)) / (m * pairs)
+        + (sums_xy @ sums_xy + sums_yx @ sums_yx - 2 * np.sum(kxy**2)) / (m * pairs)
         - 2 * cross_mean**2
         - 2 * mixed
         + 2 * within / pairs * cross_mean
@@ -137,7 +146,8 @@ def _mmd(kxx: Array, kyy: Array, kxy: Array) -> float:
 def precision_recall(real: ArrayLike, generated: ArrayLike, k: int = 3) -> tuple[float, float]:
     """Improved precision and recall (Kynkaanniemi et al. 2019). [N, D], [M, D]; both are cut to the smaller size first.
 
-    Precision: share of generated features within the distance of any real feature to its k-th neighbour (itself not counted).
+    Precision: share of generated features that are no further from some real feature than that feature's k-th real neighbour (itself not
+    counted). Recall: the same with real and generated exchanged.
     """
     x, y = _pair(real, generated)
     n = min(len(x), len(y))
@@ -162,7 +172,7 @@ def nearest_distance(generated: ArrayLike, reference: ArrayLike) -> float:
 
 
 def draw_pairs(n: int, pairs: int, rng: Rng, replace: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two index sets [pairs] into n items, the first drawn first. A pair may hold one item twice (text and action protocols do so).
+    """Two index sets [pairs] into n items, drawn one after the other. A pair may hold one item twice, as in the text and action protocols.
 
     replace: False in the text protocol, True in the action protocol.
     """
@@ -202,7 +212,7 @@ def class_multimodality(features: ArrayLike, labels: ArrayLike, pairs: int, rng:
 def quota_multimodality(features: ArrayLike, labels: ArrayLike, classes: int, pairs: int, rng: Rng) -> float:
     """The action protocol's own multimodality: pairs of one class, drawn one by one from the whole set until every class has its quota.
 
-    As in the original a class that does not occur still counts in the divisor (and here, unlike the first original, the draw ends).
+    A class that does not occur still counts in the divisor, as in the original. Unlike in the first original, the draw ends then too.
     """
     x, y = _features(features), np.asarray(labels)
     quota = np.bincount(y, minlength=classes)[:classes].clip(max=1) * pairs
@@ -223,12 +233,12 @@ def quota_multimodality(features: ArrayLike, labels: ArrayLike, classes: int, pa
 
 
 def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
-    """[classes, classes] counts; rows are true classes, columns predicted ones."""
+    """[true classes, predicted classes] counts."""
     return np.bincount(np.asarray(labels) * classes + np.asarray(predicted), minlength=classes**2).reshape(classes, classes)
 
 
 def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Share of rows of scores [N, classes] whose highest score is at the label [N]; the first of equal scores counts."""
+    """Share of samples whose highest score is that of their label. scores [N, classes], labels [N]; the first of equal scores counts."""
     return float(np.mean(np.argmax(np.asarray(scores), axis=1) == np.asarray(labels)))
 
 
@@ -236,7 +246,7 @@ def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def pairwise_squared(x: ArrayLike, y: ArrayLike) -> Array:
-    """|x_i - y_j|^2 for x [N, D], y [M, D] -> [N, M], by expansion and clamped at 0: rounding can leave it slightly negative."""
+    """|x_i - y_j|^2 for x [N, D], y [M, D] -> [N, M], by expansion; clamped at 0, because rounding can make it slightly negative."""
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     return np.maximum(np.sum(a**2, 1)[:, None] + np.sum(b**2, 1)[None, :] - 2 * (a @ b.T), 0)
 
@@ -253,7 +263,7 @@ def _features(features: ArrayLike, at_least: int = 1) -> Array:
     bad = ~np.isfinite(x).all(axis=1)
     if bad.any():
         raise InputError(
-            f"{int(bad.sum())} of {len(x)} features are not finite, the first at row {int(np.argmax(bad))}; remove their motions"
+            f"{int(bad.sum())} of {len(x)} features are not finite, the first at index {int(np.argmax(bad))}; remove their motions"
         )
     return x
 

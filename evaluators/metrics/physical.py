@@ -1,7 +1,7 @@
-"""Physical plausibility of a motion, in SI units and at any frame rate: feet, floor, speed, and what lies between 8 and 20 Hz.
+"""Physical plausibility of a motion, in SI units and at any frame rate: feet, floor, speed, and the energy between 8 and 20 Hz.
 
-The floor is y = 0. Means over time weigh the end frames by half (trapezoid), thresholds are in metres, metres per second and seconds, and
-velocities are those below 8 Hz: the same movement reads the same at every rate that can hold it. Nothing here is per frame.
+The floor is y = 0. Means over time give the end frames half the weight (trapezoid). Thresholds are in metres, m/s and seconds.
+Velocities are those below 8 Hz. The same movement therefore has the same value at every rate that can hold it. Nothing here is per frame.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def contact_ratio(motion: Motion) -> float:
 def foot_skate(motion: Motion) -> float:
     """Mean horizontal speed in m/s of the lowest ankle or toe while it is below 5 cm; NaN for a motion that never comes down.
 
-    The lowest joint of the feet is what carries the body, so it should rest. Speed is no condition here: a fast slide counts in full.
+    The lowest joint of the feet carries the body, so it should rest. Speed is no condition here, so a fast slide counts in full.
     """
     speed, low = _support(motion)
     return time_mean(speed, low)
@@ -91,11 +91,11 @@ def band_energy_8_20(motion: Motion) -> float:
 
 
 def band_energy_error(generated: Sequence[Motion], real: Sequence[Motion]) -> float:
-    """|log2(mean generated / mean real 8-20 Hz energy)| in octaves: 0 is right, 1 a factor of 2 either way."""
-    found, expected = (np.mean([band_energy_8_20(m) for m in motions]) for motions in (generated, real))
-    if not found > 0 or not expected > 0:
+    """|log2(mean generated / mean real 8-20 Hz energy)| in octaves: 0 is right, 1 is a factor of 2 up or down."""
+    energy, expected = (np.mean([band_energy_8_20(m) for m in motions]) for motions in (generated, real))
+    if not energy > 0 or not expected > 0:
         raise InputError("8-20 Hz energy of motions that do not move; an error in octaves needs movement on both sides")
-    return float(abs(np.log2(found / expected)))
+    return float(abs(np.log2(energy / expected)))
 
 
 PER_MOTION = {
@@ -113,15 +113,15 @@ PER_MOTION = {
 
 
 def physical(motions: Sequence[Motion]) -> dict[str, float]:
-    """Every physical metric as its mean over motions, by metric id. What the rate cannot hold, or no motion defines, is left out."""
-    found = {}
+    """Every physical metric as its mean over motions, by metric id. Left out: what the rate cannot hold or no motion defines."""
+    means = {}
     for name, measure in PER_MOTION.items():
         if name == "band_energy" and any(m.fps < BAND_LOWEST_FPS for m in motions):
             continue
         values = np.array([measure(m) for m in motions])
         if np.isfinite(values).any():
-            found[name] = float(np.nanmean(values))
-    return found
+            means[name] = float(np.nanmean(values))
+    return means
 
 
 def acceleration_spectrum(joints: NDArray, fps: float) -> tuple[Array, Array]:

@@ -25,7 +25,7 @@ def root_path_mm(reconstructed: ArrayLike, original: ArrayLike) -> float:
 
 
 def band_error(reconstructed: ArrayLike, original: ArrayLike, fps: float) -> float:
-    """Mean power of the acceleration of the difference from 8 to 20 Hz, (m/s^2)^2 per joint: what is wrong there, wave by wave.
+    """Mean power of the acceleration of the difference from 8 to 20 Hz, (m/s^2)^2 per joint. It compares signals, not energies.
 
     joints [T, J, 3] in metres at fps, at least 50.
     """

@@ -1,6 +1,6 @@
 """How well texts and motions find each other in a shared space: R-precision and MM-distance.
 
-Pools come from a seed and a size, never from a loader's batches. Row k of the texts belongs to row k of the motions.
+Pools come from a seed and a size, never from a loader's batches. The k-th text belongs to the k-th motion.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TIE = 1e-12  # squared distances closer than this share of the squared norms ar
 
 
 def pools(n: int, seed: int, size: int = POOL, labels: Sequence | NDArray | None = None) -> NDArray[np.int64]:
-    """Disjoint random pools [P, size] of n items; what does not fill a pool is left out.
+    """Disjoint random pools [P, size] of n items; items that do not fill a pool are left out.
 
     labels: [n]; with them no pool holds a label twice. The commonest labels left are served first, which fills the most pools.
     """
@@ -38,24 +38,24 @@ def pools(n: int, seed: int, size: int = POOL, labels: Sequence | NDArray | None
             f"{len(waiting)} distinct labels for retrieval pools of {size} distinct labels; use pools of at most {len(waiting)}"
         )
     queues = list(waiting.values())  # in the order of first appearance in the permutation: ties between label counts are random
-    found = []
+    filled = []
     while sum(1 for queue in queues if queue) >= size:
         queues.sort(key=len, reverse=True)
-        found.append([queue.pop() for queue in queues[:size]])
-    chosen = np.array(found, dtype=np.int64)
+        filled.append([queue.pop() for queue in queues[:size]])
+    chosen = np.array(filled, dtype=np.int64)
     return rng.permuted(chosen, axis=1)
 
 
 def blocks(n: int, size: int = POOL) -> NDArray[np.int64]:
-    """Consecutive pools [n // size, size], the last incomplete one dropped: the official pools of rows that are already shuffled."""
+    """Consecutive pools [n // size, size], the last incomplete one dropped: the official pools of items that are already shuffled."""
     return np.arange(n // size * size).reshape(-1, size)
 
 
 def hits(texts: ArrayLike, motions: ArrayLike, top: int = 3) -> NDArray[np.float64]:
-    """[N, top] whether the motion of each text is among its k nearest, k = 1..top, in one pool of texts [N, D] and motions [N, D].
+    """[N, top] whether the motion of each text is among its k nearest motions, k = 1..top, in one pool of texts [N, D] and motions [N, D].
 
-    Motions at the same distance share their places: with c nearer and t tied ones (itself included) the value is (k - c) / t within [0, 1],
-    the probability under random order. So a collapsed embedding scores chance, and the order of the rows does not matter.
+    Motions at the same distance share their ranks: with c nearer and t tied ones (itself included) the value is (k - c) / t within [0, 1],
+    the probability under random order. So an embedding that maps everything to one point scores chance, and the order does not matter.
     """
     x, y = _paired(texts, motions)
     squared = pairwise_squared(x, y)
@@ -69,14 +69,14 @@ def hits(texts: ArrayLike, motions: ArrayLike, top: int = 3) -> NDArray[np.float
 def r_precision(texts: ArrayLike, motions: ArrayLike, chosen: Iterable[ArrayLike], top: int = 3) -> NDArray[np.float64]:
     """[top] R-precision top 1..top: the mean of `hits` over pools. texts, motions: [N, D]; chosen: index sets, from `pools` or `blocks`."""
     x, y = _paired(texts, motions)
-    found = [hits(x[pool], y[pool], top) for pool in (np.asarray(p) for p in chosen)]
-    if not found:
+    of_pools = [hits(x[pool], y[pool], top) for pool in (np.asarray(p) for p in chosen)]
+    if not of_pools:
         raise InputError(f"no retrieval pool could be filled from {len(x)} pairs; give more pairs or smaller pools")
-    return np.concatenate(found).mean(axis=0)
+    return np.concatenate(of_pools).mean(axis=0)
 
 
 def matching_distance(texts: ArrayLike, motions: ArrayLike) -> float:
-    """MM-distance: the mean over rows of |text - motion|. texts, motions: [N, D]."""
+    """MM-distance: the mean over pairs of |text - motion|. texts, motions: [N, D]."""
     x, y = _paired(texts, motions)
     return float(np.linalg.norm(x - y, axis=1).mean())
 

@@ -1,9 +1,10 @@
-"""Tables as data: which systems, metrics, rates, sets and extractors, and how the report lays them out. No code runs here."""
+"""Tables as data: which rows, metrics, rates, sets and extractors, and how the report lays them out. No row is known by its name."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -13,25 +14,57 @@ from evaluators.metrics import metric
 from nerm.cli import choose, suggest
 from nerm.errors import InputError
 from nerm.motion.motion import check_fps
+from nerm.registry import plugin_folders
 
 Role = Literal["generator", "oracle", "control", "real"]
+Layout = Literal["rates", "metrics"]
 FOLDER = Path(__file__).parent
+CURVES = 8
+"""The most curves that one picture shows."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class System:
-    """One row. Only generators compete for the best value. published: the name of the row in published.csv, if it has one."""
+class Row:
+    """One row. Only generators compete for the best value.
+
+    published: its name in published.csv, if it has one.  system: where its motion comes from, by default its id; `real` is recordings.
+    variant: damage done to recordings.  upsampling: the motion is made at the dataset's base rate and brought to others by that method.
+    checkpoint: name of a file with weights of the user.
+    """
 
     id: str
     title: str
     role: Role = "generator"
     published: str = ""
+    system: str = ""
+    variant: str = ""
+    upsampling: str = ""
+    checkpoint: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.system:
+            object.__setattr__(self, "system", self.id)
+
+    def with_checkpoint(self, digest: str, file_name: str) -> Row:
+        """The same row with weights of a user, a row of its own: published figures are not of these weights."""
+        name = Path(file_name).name
+        title = f"{self.title} (weights {name})"
+        return replace(self, id=f"{self.id}+{digest[:8]}", title=title, published="", checkpoint=name)
+
+
+@dataclass(frozen=True)
+class Main:
+    """The figures that answer the question of a table. extractor, set: given only where a metric has several."""
+
+    metric: str
+    extractor: str = ""
+    set: str = ""
 
 
 @dataclass(frozen=True)
 class Published:
-    """Where the published figures of a table stand in published.csv, and which section of ours they are printed beside."""
+    """Where the published figures of a table are in published.csv, and the extractor and set of our figures that they are printed with."""
 
     table: str
     dataset: str
@@ -43,8 +76,12 @@ class Published:
 class Table:
     """A table of the report. Everything is in the order in which it is printed; rates are in frames per second.
 
+    question: what the table answers, with the figures of `main`.  pictured: metrics that are drawn.  curves: rows that are drawn where
+    there are too many; by default those of `ratio`, then the others in their order.
+    datasets: those it is computed on, the first one unless another is asked for.
     quick: the rows that tier=quick computes unless others are asked for; the rest of its report comes from the stored full run.
-    ratio: a system and those it is compared with; below each table of a `figure` metric stands what it has over the best of them.
+    ratio: a row, and the rows whose best it is compared with.
+    layout: `rates` has frame rates across, `metrics` has the metrics of the main extractor and set.
     """
 
     name: str
@@ -52,74 +89,120 @@ class Table:
     about: str
     rates: tuple[float, ...]
     metrics: tuple[str, ...]
-    systems: tuple[System, ...]
+    rows: tuple[Row, ...]
+    question: str = ""
+    datasets: tuple[str, ...] = ("multirate",)
     protocols: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     extractors: tuple[str, ...] = ()
-    figure: tuple[str, ...] = ()
+    main: Main | None = None
+    pictured: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
     ratio: tuple[str, ...] = ()
     published: Published | None = None
+    layout: Layout = "rates"
 
     @property
-    def system_ids(self) -> list[str]:
-        return [system.id for system in self.systems]
+    def row_ids(self) -> list[str]:
+        return [row.id for row in self.rows]
 
-    def system(self, name: str) -> System:
-        """The row of a system; one that the table does not list is a generator under its own name (a user's own model)."""
-        return next((system for system in self.systems if system.id == name), System(name, name))
+    def row(self, name: str) -> Row:
+        """The row of that id; one that the table does not list is the system of that name (a plugin's, or a user's own files)."""
+        from baselines.base import SYSTEMS
+
+        listed = next((row for row in self.rows if row.id == name), None)
+        return listed or Row(name, SYSTEMS.get(name).title if name in SYSTEMS else name, system=name)
+
+    def stored_row(self, name: str, checkpoint: str = "") -> Row:
+        """The row of a stored id; ID+DIGEST is row ID with the weights of the file `checkpoint`."""
+        base, plus, digest = name.rpartition("+")
+        if plus and name not in self.row_ids and re.fullmatch("[0-9a-f]{8}", digest):
+            return self.row(base).with_checkpoint(digest, checkpoint or digest)
+        return self.row(name)
+
+    def place(self, name: str) -> tuple[int, str]:
+        """Sorting key of a stored id: the listed rows in their order, each before those with other weights, then the others by name."""
+        base = name if name in self.row_ids else name.rpartition("+")[0] or name
+        return position(base, self.row_ids)[0], "" if name == base and base in self.row_ids else name
 
 
 def list_tables() -> list[str]:
-    """The names that `load_table` knows."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    """The names that `load_table` knows: those of this folder and those that lie beside plugins."""
+    return sorted(_files())
 
 
 def load_table(name: str) -> Table:
     """A table by its name."""
-    return read_table(FOLDER / f"{choose('table', name, list_tables())}.yaml")
+    files = _files()
+    return read_table(files[choose("table", name, sorted(files))])
 
 
 def read_table(path: Path) -> Table:
-    """A table from a YAML file, checked: unknown keys, metrics and roles are answered with the nearest known ones."""
+    """A table from a YAML file, checked: an unknown key, metric or role is an InputError with the nearest known ones."""
     raw = OmegaConf.to_container(OmegaConf.load(path))
     if not isinstance(raw, dict):
         raise InputError(f"{path} holds no settings; expected the keys of a table")
     data: dict[str, Any] = {str(key): tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-    if data.get("systems") is not None:
-        data["systems"] = tuple(_make(System, row, f"{path.name}, systems") for row in data["systems"])
-    if data.get("published") is not None:
-        data["published"] = _make(Published, data["published"], f"{path.name}, published")
+    if data.get("rows") is not None:
+        data["rows"] = tuple(_make(Row, row, f"{path.name}, rows") for row in data["rows"])
+    for key, kind in (("published", Published), ("main", Main)):
+        if data.get(key) is not None:
+            data[key] = _make(kind, data[key], f"{path.name}, {key}")
     table = _make(Table, {"name": path.stem, **data}, path.name)
-    for row in table.systems:
-        choose(f"{path.name}, role of {row.id}", row.role, get_args(Role))
-    if len(set(table.system_ids)) < len(table.systems):
-        raise InputError(f"{path.name} lists a system twice; its systems are {', '.join(table.system_ids)}")
-    for key, names in (("quick", table.quick), ("ratio", table.ratio)):
-        for name in names:
-            choose(f"{path.name}, {key}", name, table.system_ids)
-    for known in (*table.metrics, *table.figure):
-        metric(known)
-    for rate in table.rates:
-        check_fps(rate, f"{path.name}, rate")
+    _check(table, path.name)
     return table
 
 
 def position(name: str, names: Iterable[str]) -> tuple[int, str]:
     """Sorting key: the listed names in their order, then the others by name."""
-    known = list(names)
-    return (known.index(name), "") if name in known else (len(known), name)
+    listed = list(names)
+    return (listed.index(name), "") if name in listed else (len(listed), name)
+
+
+def _files() -> dict[str, Path]:
+    """Name -> file of every table. Other YAML files may lie beside a plugin: a table has rows or metrics."""
+    files: dict[str, Path] = {}
+    for folder in dict.fromkeys([FOLDER, *plugin_folders()]):
+        for path in sorted(folder.glob("*.yaml")):
+            if folder == FOLDER or re.search(r"^(rows|metrics):", path.read_text(errors="replace"), re.MULTILINE):
+                if path.stem in files:
+                    raise InputError(f"table '{path.stem}' is in {files[path.stem]} and in {path}: rename one")
+                files[path.stem] = path
+    return files
+
+
+def _check(table: Table, where: str) -> None:
+    for row in table.rows:
+        choose(f"{where}, role of {row.id}", row.role, get_args(Role))
+    choose(f"{where}, layout", table.layout, get_args(Layout))
+    if len(set(table.row_ids)) < len(table.rows):
+        raise InputError(f"{where} lists a row twice; its rows are {', '.join(table.row_ids)}")
+    for key, names in (("quick", table.quick), ("ratio", table.ratio), ("curves", table.curves)):
+        for name in names:
+            choose(f"{where}, {key}", name, table.row_ids)
+    if len(table.curves) > CURVES:
+        raise InputError(f"{where}, curves: {len(table.curves)} rows; one picture shows at most {CURVES}")
+    for name in (*table.metrics, *table.pictured):
+        metric(name)
+    if table.main:
+        choose(f"{where}, main metric", table.main.metric, table.metrics)
+        for key, name, names in (("extractor", table.main.extractor, table.extractors), ("set", table.main.set, table.sets)):
+            if name:
+                choose(f"{where}, main {key}", name, names)
+    for rate in table.rates:
+        check_fps(rate, f"{where}, rate")
 
 
 def _make(kind: type[T], data: Mapping[str, Any], where: str) -> T:
     """A dataclass from a mapping; unknown and missing keys are errors."""
-    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    allowed = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     if not isinstance(data, Mapping):
-        raise InputError(f"{where}: {data!r}; expected the keys {', '.join(known)}")
+        raise InputError(f"{where}: {data!r}; expected the keys {', '.join(allowed)}")
     for key in data:
-        if key not in known:
-            raise InputError(f"{where}: unknown key '{key}'; {suggest(str(key), list(known))}")
-    missing = [key for key, item in known.items() if key not in data and item.default is MISSING]
+        if key not in allowed:
+            raise InputError(f"{where}: unknown key '{key}'; {suggest(str(key), list(allowed))}")
+    missing = [key for key, item in allowed.items() if key not in data and item.default is MISSING]
     if missing:
         raise InputError(f"{where}: missing {', '.join(missing)}")
     return kind(**data)

@@ -1,1 +1,1 @@
-"""Native-rate corpora of recorded motion. Knows motions and files, no model."""
+"""Datasets: motion at native rates with captions and labels, stored and prepared. Knows motions and files, no model."""

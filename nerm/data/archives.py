@@ -6,7 +6,8 @@ import hashlib
 import lzma
 import shutil
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from nerm.cli import progress
@@ -16,7 +17,7 @@ from nerm.errors import InputError
 def folder(sources: Path, name: str, scratch: Path) -> Path:
     """The folder under which the files of archive `name` lie.
 
-    That is `scratch`, into which NAME.tar.xz is unpacked unless that was done, or `sources` itself if it holds no archive but NAME/.
+    This is `scratch`, into which NAME.tar.xz is unpacked if that is not done yet, or `sources` itself if it holds NAME/ and no archive.
     """
     archive = sources / f"{name}.tar.xz"
     if not archive.exists():
@@ -28,23 +29,15 @@ def folder(sources: Path, name: str, scratch: Path) -> Path:
         shutil.rmtree(scratch / name, ignore_errors=True)  # what an interrupted run left
         scratch.mkdir(parents=True, exist_ok=True)
         progress(f"prepare: unpacking {archive.name}")
-        try:
-            with lzma.open(archive) as stream:
-                with tarfile.open(fileobj=stream, mode="r|") as tar:
-                    for member in tar:
-                        unpack(tar, member, scratch)
-                while stream.read(1 << 20):  # to the checksum at the end
-                    pass
-        except (EOFError, lzma.LZMAError, tarfile.TarError) as error:
-            raise InputError(
-                f"{archive} is truncated or damaged ({str(error).rstrip('.')}): fetch it again and run the same command"
-            ) from None
+        with _opened(archive) as tar:
+            for member in tar:
+                unpack(tar, member, scratch)
         marker.touch()
     return scratch
 
 
 def unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    """Write one file or folder under target, and nothing else anywhere (Python has filters for that only since 3.11.4)."""
+    """Write one file or folder under target, and nothing outside of it (Python has filters for that only since 3.11.4)."""
     place = target / member.name
     if not place.resolve().is_relative_to(target.resolve()) or not (member.isfile() or member.isdir()):
         raise tarfile.TarError(f"it holds {member.name}, which is not a plain file or folder inside it")
@@ -59,13 +52,41 @@ def unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
 
 
 def identity(sources: Path, names: Sequence[str]) -> dict[str, str]:
-    """Name -> sha256 of each archive; an unpacked one is only named. A missing one is answered as `folder` answers it, later."""
-    found = {}
+    """Name -> sha256 of each archive; an unpacked one is only named. A missing one is no error here; `folder` raises it later."""
+    digests = {}
     for name in names:
         archive = sources / f"{name}.tar.xz"
         if archive.exists():
-            with archive.open("rb") as file:
-                found[archive.name] = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[archive.name] = archive_digest(archive)
         else:
-            found[name] = "unpacked"
-    return found
+            digests[name] = "unpacked"
+    return digests
+
+
+def archive_digest(archive: Path) -> str:
+    """sha256 of an archive's bytes."""
+    with archive.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def members(archive: Path) -> set[str]:
+    """The names of all files in an archive, which is read to its end; a damaged one is an InputError."""
+    names = set()
+    with _opened(archive) as tar:
+        for member in tar:
+            if member.isfile():
+                names.add(member.name)
+    return names
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    """An archive as a stream of members; after them it is read to the checksum at its end."""
+    try:
+        with lzma.open(archive) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                yield tar
+            while stream.read(1 << 20):
+                pass
+    except (EOFError, lzma.LZMAError, tarfile.TarError) as error:
+        raise InputError(f"{archive} is truncated or damaged ({str(error).rstrip('.')}): fetch it again and run the same command") from None

@@ -1,7 +1,7 @@
 """Parts -> corpus: one file per finished recording, joined into the files that `nerm.data.corpus` opens.
 
-It knows trials and files, no archive format. Every file is written under another name and renamed, so that a part is there whole or not
-at all, and so is a corpus.
+It knows trials and files, no dataset and no archive format. Every file is written under another name and then renamed, so that a part or a
+corpus is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +21,7 @@ import pandas as pd
 from nerm.atomic import replacing
 from nerm.data import validation
 from nerm.data.corpus import cut_windows
-from nerm.data.multirate import Recording, Trial
+from nerm.data.preparation import Recording, Trial
 from nerm.motion import SMPL22
 
 VERSION = 1
@@ -50,10 +49,10 @@ def read_part(path: Path) -> Trial | None:
 def assemble(recordings: Sequence[Recording], trial: Callable[[int], Trial], folder: Path, facts: dict) -> dict:
     """Write the corpus of these recordings into `folder`; trial(i) is the trial of recordings[i]. Returns the manifest: facts and counts.
 
-    `sha256` covers the values of joints.npy (float32) and the text of trials.csv and windows.csv, i.e. whatever a result can depend on:
+    `sha256` covers the values of joints.npy (float32) and the text of trials.csv and windows.csv, all that a result can depend on:
     motion, rates, splits, labels, windows, scales. It does not cover lengths.npy and validation.csv, nor the place, the order and the
-    number of processes in which parts were made. Sines and square roots of another processor may round differently: the same hash is
-    promised on one kind of machine only.
+    number of processes in which parts were made. Sines and square roots may round differently on another processor: the same hash is
+    promised only on one kind of machine.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trials, windows, lengths, checks = [], [], [], []
@@ -67,16 +66,13 @@ def assemble(recordings: Sequence[Recording], trial: Callable[[int], Trial], fol
             digest.update(data)
             file.write(data)
             lengths.append(made.lengths)
-            row = asdict(recording)
+            known = {key: getattr(recording, key) for key in ("name", "source", "fps", "split", "label")}
             frames = len(made.joints)
-            trials.append(
-                {k: row[k] for k in ("name", "source", "fps", "split", "label")}
-                | {"offset": offset, "frames": frames, "scale": made.scale, "start": made.start, "floor_m": made.floor_m}
-            )
+            trials.append(known | {"offset": offset, "frames": frames, "scale": made.scale, "start": made.start, "floor_m": made.floor_m})
             for start, end in cut_windows(frames, recording.fps):
                 windows.append(
                     {"trial": index, "start": start, "end": end, "fps": recording.fps, "seconds": (end - start - 1) / recording.fps}
-                    | {k: row[k] for k in ("source", "split", "label")}
+                    | {key: known[key] for key in ("source", "split", "label")}
                 )
             checks.append(made.checks)
             offset += frames
@@ -84,16 +80,16 @@ def assemble(recordings: Sequence[Recording], trial: Callable[[int], Trial], fol
         if _write_header(file, offset) != header:
             raise RuntimeError("the header of joints.npy changed its size")  # numpy leaves room for the count to grow
     np.save(folder / "lengths.npy", np.stack(lengths))
-    for table, rows, index_name in (("trials", trials, "trial"), ("windows", windows, "window")):
-        digest.update(_write_table(folder / f"{table}.csv", rows, index_name).encode())
+    for table, entries, index_name in (("trials", trials, "trial"), ("windows", windows, "window")):
+        digest.update(_write_table(folder / f"{table}.csv", entries, index_name).encode())
     _write_table(
         folder / "validation.csv", [{k: t[k] for k in ("name", "source")} | c for t, c in zip(trials, checks, strict=True)], "trial"
     )
     frame = pd.DataFrame(windows)
-    found: dict[str, dict[str, str]] = {}
-    for recording, row in zip(recordings, checks, strict=True):
-        for kind, text in validation.findings(row).items():
-            found.setdefault(kind, {})[recording.name] = text
+    findings: dict[str, dict[str, str]] = {}
+    for recording, measured in zip(recordings, checks, strict=True):
+        for kind, text in validation.findings(measured).items():
+            findings.setdefault(kind, {})[recording.name] = text
     manifest = facts | {
         "version": VERSION,
         "sha256": digest.hexdigest(),
@@ -104,7 +100,7 @@ def assemble(recordings: Sequence[Recording], trial: Callable[[int], Trial], fol
         "windows_by_rate_and_split": {
             f"{fps:g} fps, {split}": int(n) for (fps, split), n in frame.groupby(["fps", "split"]).size().items()
         },
-        "findings": found,
+        "findings": findings,
         "validation": validation.summary([recording.source for recording in recordings], checks),
     }
     write_manifest(folder, manifest)
@@ -112,7 +108,7 @@ def assemble(recordings: Sequence[Recording], trial: Callable[[int], Trial], fol
 
 
 def write_manifest(folder: Path, manifest: dict) -> None:
-    """The last file of a corpus: where it is, the others are complete."""
+    """Write the last file of a corpus: if it exists, the others are complete."""
     with replacing(folder / "manifest.json") as temporary:
         temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
@@ -126,24 +122,24 @@ def describe(manifest: dict, path: Path) -> str:
         f"sha256 {manifest['sha256']}",
     ]
     for source, ranges in manifest.get("validation", {}).items():
-        shown = (
+        ranges_shown = (
             ("floor_m", "floor", "m"),
             ("fastest_mps", "fastest joint", "m/s"),
             ("limb_change_mm", "limb change", "mm"),
             ("scale", "scale", ""),
         )
-        parts = [f"{name} {ranges[key][0]:.2f} to {ranges[key][2]:.2f} {unit}".rstrip() for key, name, unit in shown]
+        parts = [f"{name} {ranges[key][0]:.2f} to {ranges[key][2]:.2f} {unit}".rstrip() for key, name, unit in ranges_shown]
         lines.append(f"validation of {source}: {', '.join(parts)}")
     for kind, trials in manifest["findings"].items():
-        some = "; ".join(f"{name}: {text}" for name, text in list(trials.items())[:3])
-        lines.append(f"  {kind}, {len(trials)} trial{'s' * (len(trials) != 1)}: {some}{' ...' if len(trials) > 3 else ''}")
+        examples = "; ".join(f"{name}: {text}" for name, text in list(trials.items())[:3])
+        lines.append(f"  {kind}, {len(trials)} trial{'s' * (len(trials) != 1)}: {examples}{' ...' if len(trials) > 3 else ''}")
     if "validation" in manifest:
         lines.append(f"  every check of every trial: {path / 'validation.csv'}")
     return "\n".join(lines)
 
 
-def _write_table(path: Path, rows: list[dict], index_name: str) -> str:
-    table = pd.DataFrame(rows).rename_axis(index_name).rename(columns={"name": "trial_name"})
+def _write_table(path: Path, entries: list[dict], index_name: str) -> str:
+    table = pd.DataFrame(entries).rename_axis(index_name).rename(columns={"name": "trial_name"})
     text = table.to_csv(float_format="%.6f", lineterminator="\n")
     path.write_text(text)
     return text

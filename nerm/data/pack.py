@@ -1,4 +1,4 @@
-"""A corpus as one small file that travels: joints to better than 0.1 mm, and all tables. It knows the corpus, no archive and no model.
+"""A corpus as one small file for transport: joints to better than 0.1 mm, and all tables. It knows the corpus, no archive and no model.
 
 A packed corpus (.nermpack) is a zip of bzip2 members. Motion is stored as whole numbers: root positions in steps of 0.05 mm, and of each
 bone two angles (its length is that of the skeleton) in steps that move its end by 0.05 mm. Angles are those of the bone from its parent's
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from nerm.atomic import replacing
 from nerm.data.assemble import write_manifest
-from nerm.data.corpus import Corpus, load_corpus
+from nerm.data.corpus import Corpus, content_digest, load_corpus
 from nerm.errors import InputError
 from nerm.motion import SMPL22
 
@@ -36,7 +36,7 @@ _TABLES = ("trials.csv", "windows.csv", "validation.csv", "lengths.npy")
 
 
 def pack(corpus: Corpus, path: Path) -> dict:
-    """Write a corpus into one file, atomically. Returns its size in bytes, largest joint error in mm, and the sha256 it has unpacked."""
+    """Write a corpus into one file, atomically. Returns its size in bytes, largest joint error in mm, and its sha256 once unpacked."""
     buffer = io.BytesIO()
     digest = hashlib.sha256()
     worst = 0.0
@@ -62,7 +62,8 @@ def pack(corpus: Corpus, path: Path) -> dict:
         for name in _HASHED:
             digest.update(members[name])
         facts = {"sha256": digest.hexdigest(), "packed_from": corpus.digest, "codec": CODEC, "max_error_mm": round(worst * 1000, 4)}
-        archive.writestr(_member("manifest.json"), json.dumps(corpus.manifest | facts, sort_keys=True))
+        known = {key: value for key, value in corpus.manifest.items() if key != "content"}  # `content` belongs to this copy, see unpack
+        archive.writestr(_member("manifest.json"), json.dumps(known | facts, sort_keys=True))
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
     return facts | {"bytes": len(buffer.getbuffer())}
@@ -71,8 +72,8 @@ def pack(corpus: Corpus, path: Path) -> dict:
 def unpack(path: Path, folder: Path) -> Corpus:
     """The corpus of a packed file, written to `folder`, which is there whole or not at all.
 
-    Its `sha256` is that of the packed numbers, trials and windows, the same on every machine; `packed_from` is that of the corpus which
-    was packed.
+    Its `sha256` is that of the packed numbers, trials and windows, the same on every machine; `packed_from` is that of the corpus that
+    was packed; `content` is that of the unpacked files, which shows damage.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not empty; move it away and run the same command again")
@@ -129,7 +130,7 @@ def _bone(angles: NDArray[np.int64], joint: int, pole: int) -> NDArray[np.float6
 
 
 def _to_bytes(numbers: NDArray[np.int64]) -> tuple[bytes, bytes]:
-    """Second differences in time, column by column, 0 -1 1 -2 ... as 0 1 2 3 ...; what does not fit into a byte goes apart as uint32."""
+    """Second differences in time, column by column, 0 -1 1 -2 ... as 0 1 2 3 ...; larger ones are stored apart as uint32."""
     change = np.diff(numbers, axis=0, prepend=0)
     change[2:] = np.diff(change[1:], axis=0)
     folded = np.where(change >= 0, 2 * change, -2 * change - 1).T.ravel()
@@ -172,7 +173,21 @@ def _unpack(path: Path, work: Path) -> None:
         digest.update(members[name])
     if digest.hexdigest() != manifest["sha256"]:
         raise InputError(f"{path} is damaged: its content does not have the digest that it names; fetch it again")
-    write_manifest(work, manifest)
+    write_manifest(work, manifest | {"content": content_digest(work)})
+
+
+def examine_packed(path: Path) -> str:
+    """What a packed corpus is, its members read to their ends; a damaged one is an InputError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+            manifest = json.loads(archive.read("manifest.json"))
+            what = f"packed corpus '{manifest['name']}', {manifest['trials']} trials, sha256 {manifest['sha256'][:12]}"
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{path} is damaged or is not a packed corpus ({str(error).strip(chr(34))}): fetch it again") from None
+    if bad is not None:
+        raise InputError(f"{path} is damaged (its member {bad} has another checksum): fetch it again")
+    return what
 
 
 def _member(name: str) -> zipfile.ZipInfo:

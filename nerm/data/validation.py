@@ -1,4 +1,4 @@
-"""What is checked on every trial of a corpus, and what counts as worth a look. It knows joints and rates, no file and no manifest.
+"""The checks of every trial of a corpus, and which results are worth a look. It knows joints and rates, no file and no manifest.
 
 Nothing here changes a motion. Wrong files never get this far (values that are not finite, a missing bone, another rate than the
 manifest's are errors); what is found here is usable and unusual, and the corpus keeps it in `validation.csv` and its manifest.
@@ -16,7 +16,7 @@ from nerm.motion import SMPL22
 JUMP_MPS = 20.0  # a mapped joint faster than this is a tracking jump
 _FLOOR_M = (-0.01, 0.07)  # foot joints of a person on the floor of the recording lie at about 0.03 m
 _BELOW_M = -0.03  # a joint lower than the floor that the rest of the trial stands on
-_ABOVE_M = 0.10  # half of the time nothing is lower than this: the trial needs something to stand, sit or hang on
+_ABOVE_M = 0.10  # if nothing is lower than this half of the time, the person stands, sits or hangs on something
 _RIGID_MM = 10.0
 _SCALE = (0.7, 1.4)
 _REPEATED = 0.05
@@ -53,26 +53,26 @@ def measure(points: NDArray, joints: NDArray, fps: float, scale: float, floor_m:
 def findings(checks: Mapping[str, Check]) -> dict[str, str]:
     """Kind -> sentence, for everything about one trial that is worth a look."""
     value = {name: float(check) for name, check in checks.items() if not isinstance(check, str)}
-    found = {}
+    kinds = {}
     if value["cut_frames"]:
-        found["cut"] = f"{value['cut_frames']:.0f} frames outside the clean run (tracking jumps, or blended from a T-pose) were left out"
+        kinds["cut"] = f"{value['cut_frames']:.0f} frames outside the clean run (tracking jumps, or blended from a T-pose) were left out"
     if value["jumps"]:
-        found["jump"] = f"{checks['fastest_joint']} at {value['fastest_mps']:.1f} m/s on the corpus skeleton, {value['jumps']:.0f} frames"
+        kinds["jump"] = f"{checks['fastest_joint']} at {value['fastest_mps']:.1f} m/s on the corpus skeleton, {value['jumps']:.0f} frames"
     if not _FLOOR_M[0] <= value["floor_m"] <= _FLOOR_M[1]:
-        found["floor"] = f"lowest joint at {value['floor_m']:+.2f} m in the recording, moved to 0"
+        kinds["floor"] = f"lowest joint at {value['floor_m']:+.2f} m in the recording, moved to 0"
     if value["lowest_m"] < _BELOW_M:
-        found["below"] = f"a joint goes {-value['lowest_m']:.3f} m below the floor"
+        kinds["below"] = f"a joint goes {-value['lowest_m']:.3f} m below the floor"
     if value["median_lowest_m"] > _ABOVE_M:
-        found["above"] = f"half of the time nothing is lower than {value['median_lowest_m']:.2f} m"
+        kinds["above"] = f"half of the time nothing is lower than {value['median_lowest_m']:.2f} m"
     if value["limb_change_mm"] > _RIGID_MM:
-        found["bones"] = f"a limb bone changes its length by {value['limb_change_mm']:.0f} mm"
+        kinds["bones"] = f"a limb bone changes its length by {value['limb_change_mm']:.0f} mm"
     if value["skeleton_error_mm"] > 0.01:
-        found["skeleton"] = f"a bone differs from the corpus skeleton by {value['skeleton_error_mm']:.3f} mm"
+        kinds["skeleton"] = f"a bone differs from the corpus skeleton by {value['skeleton_error_mm']:.3f} mm"
     if not _SCALE[0] < value["scale"] < _SCALE[1]:
-        found["scale"] = f"scale {value['scale']:.2f}: is the unit of length right?"
+        kinds["scale"] = f"scale {value['scale']:.2f}: is the unit of length right?"
     if value["repeated"] > _REPEATED:
-        found["repeated"] = f"{value['repeated']:.0%} of the frames repeat the one before: is the rate right?"
-    return found
+        kinds["repeated"] = f"{value['repeated']:.0%} of the frames repeat the one before: is the rate right?"
+    return kinds
 
 
 def summary(sources: Iterable[str], rows: Iterable[Mapping[str, Check]]) -> dict[str, dict[str, list[float]]]:

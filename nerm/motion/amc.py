@@ -192,7 +192,7 @@ def _values(content: bytes, body: int, asf: AcclaimSkeleton, source: str) -> NDA
     frame = None
     for chunk in _chunks(content, body):
         part, frame = _bulk(chunk, layout, frame)
-        if part is None:  # something is unusual: read slowly, which either works or says exactly what is wrong
+        if part is None:  # something is unusual: read slowly, which works or says exactly what is wrong
             return _values_by_line(content, body, dofs, asf, source)
         parts.append(part)
     values = np.concatenate(parts)
@@ -241,8 +241,8 @@ def _bulk(chunk: bytes, layout: dict[str, int], frame: int | None) -> tuple[NDAr
             columns += range(position + 1, position + 1 + count)
             position += count + 1
         values = np.empty((len(columns), frames))
-        for row, column in enumerate(columns):
-            values[row] = list(map(float, words[column::stride]))
+        for channel, column in enumerate(columns):
+            values[channel] = list(map(float, words[column::stride]))
     except ValueError:
         return None, 0
     return (values.T if np.isfinite(values).all() else None), first + frames - 1
@@ -251,7 +251,7 @@ def _bulk(chunk: bytes, layout: dict[str, int], frame: int | None) -> tuple[NDAr
 def _values_by_line(content: bytes, body: int, dofs: dict[str, int], asf: AcclaimSkeleton, source: str) -> NDArray[np.float64]:
     """The same, line by line: bones may come in any order, and whatever is wrong is named."""
     first_line = content.count(b"\n", 0, body) + 1
-    rows: list[list[float]] = []
+    poses: list[list[float]] = []
     pose: dict[str, list[float]] = {}
     frame: int | None = None
 
@@ -262,7 +262,7 @@ def _values_by_line(content: bytes, body: int, dofs: dict[str, int], asf: Acclai
                 f"{source}: frame {frame} has no line for bone '{missing[0]}' ({len(missing)} of {len(dofs)} are missing); "
                 "the file is damaged or cut off, or belongs to another skeleton"
             )
-        rows.append([value for name in dofs for value in pose[name]])
+        poses.append([value for name in dofs for value in pose[name]])
 
     for number, line in enumerate(content[body:].decode("latin-1").splitlines(), first_line):
         words = line.split("#")[0].split()
@@ -286,7 +286,7 @@ def _values_by_line(content: bytes, body: int, dofs: dict[str, int], asf: Acclai
             raise InputError(f"{where}: bone '{name}' has {len(values)} values; its skeleton has {expected} degrees of freedom")
         pose[name] = [_number(value, where, name) for value in values]
     close()
-    return np.array(rows)
+    return np.array(poses)
 
 
 def _number(word: str, where: str, bone: str) -> float:
@@ -307,7 +307,7 @@ def _bone_ends(values: NDArray[np.float64], asf: AcclaimSkeleton, is_degrees: bo
     series = np.ascontiguousarray(values.T)
     ends = np.empty((len(asf.bones), 3, len(values)))
     local: dict[str, Frames] = {}
-    row = 0
+    channel = 0
     for index, (name, bone) in enumerate(asf.bones.items()):
         if bone.parent is None:
             turned = Frames.identity(len(values)).then(bone.axes)
@@ -317,10 +317,10 @@ def _bone_ends(values: NDArray[np.float64], asf: AcclaimSkeleton, is_degrees: bo
         rotations = []
         for dof in bone.dofs:
             if dof in _TRANSLATIONS:
-                end[_TRANSLATIONS.index(dof)] += series[row]
+                end[_TRANSLATIONS.index(dof)] += series[channel]
             else:
-                rotations.append((_ROTATIONS.index(dof), np.deg2rad(series[row]) if is_degrees else series[row]))
-            row += 1
+                rotations.append((_ROTATIONS.index(dof), np.deg2rad(series[channel]) if is_degrees else series[channel]))
+            channel += 1
         for axis, angle in reversed(rotations):
             turned.turn(axis, angle)
         if bone.parent is not None:

@@ -27,7 +27,7 @@ from nerm.motion.skeleton import SMPL22
 _CHANNELS = {f"{axis}{kind}": (axis.lower(), kind) for axis in "XYZ" for kind in ("position", "rotation")}
 _RATE_TOLERANCE = 1e-4
 _UNITS = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres", 0.0254: "inches", 0.05644: "inches / 0.45 as in CMU files"}
-_BVH43_UNIT = 0.0103  # mean ratio of that one character to the people it stands for
+_BVH43_UNIT = 0.0103  # metres per unit, on average over the people: all bvh43 files have one character's size
 _STANDING_M = (1.1, 1.45, 2.0)  # ankle to head along the bones: least, usual, most
 
 
@@ -103,7 +103,7 @@ def parse_bvh(path: str | Path) -> BvhFile:
         raise InputError(f"{path} is a folder; give the path of a BVH file") from None
     nodes, line = _hierarchy(lines, source)
     frames, fps, line = _motion_header(lines, line, source)
-    return BvhFile(source, nodes, _rows(lines, line, frames, nodes, source), fps)
+    return BvhFile(source, nodes, _values(lines, line, frames, nodes, source), fps)
 
 
 def positions(file: BvhFile) -> NDArray[np.float64]:
@@ -112,17 +112,17 @@ def positions(file: BvhFile) -> NDArray[np.float64]:
     frames = len(file.values)
     points = np.empty((len(file.nodes), 3, frames))
     world: list[Frames] = []
-    row = 0
+    channel_index = 0
     for index, node in enumerate(file.nodes):
         local = np.repeat(node.offset[:, None], frames, axis=1) if _moves(node) else node.offset
         turned = Frames(world[node.parent].columns.copy()) if index else Frames.identity(frames)
         for channel in node.channels:
             axis, kind = _CHANNELS[channel]
             if kind == "position":
-                local["xyz".index(axis)] = series[row]
+                local["xyz".index(axis)] = series[channel_index]
             else:
-                turned.turn("xyz".index(axis), np.deg2rad(series[row]))
-            row += 1
+                turned.turn("xyz".index(axis), np.deg2rad(series[channel_index]))
+            channel_index += 1
         if index:
             points[index] = points[node.parent] + world[node.parent].apply(local)
         else:
@@ -132,10 +132,10 @@ def positions(file: BvhFile) -> NDArray[np.float64]:
 
 
 def frame_rate(frame_time: float) -> float:
-    """Frames per second of a printed frame time; within 0.01 % of a whole rate it is that rate (0.0083333 is 120)."""
+    """Frames per second of a printed frame time; a rate within 0.01 % of a whole one is rounded to it (0.0083333 is 120)."""
     rate = 1.0 / frame_time
-    whole = round(rate)
-    return float(whole) if whole and abs(rate / whole - 1) < _RATE_TOLERANCE else rate
+    rounded = round(rate)
+    return float(rounded) if rounded and abs(rate / rounded - 1) < _RATE_TOLERANCE else rate
 
 
 def _moves(node: Node) -> bool:
@@ -222,29 +222,29 @@ def _checked(nodes: list[Node], source: str) -> list[Node]:
 
 
 def _motion_header(lines: list[str], line: int, source: str) -> tuple[int, float, int]:
-    """(frames, frames per second, index of the first row)."""
-    found: dict[str, str] = {}
+    """(frames, frames per second, index of the first line of values)."""
+    header: dict[str, str] = {}
     for number in range(line + 1, len(lines)):
         key, colon, value = lines[number].partition(":")
         if colon:
-            found[key.strip().lower()] = value.strip()
+            header[key.strip().lower()] = value.strip()
         elif lines[number].strip():
             break
-        if {"frames", "frame time"} <= set(found):
+        if {"frames", "frame time"} <= set(header):
             break
     for key in ("frames", "frame time"):
-        if key not in found:
+        if key not in header:
             raise InputError(f"{source}: no '{key.title()}:' after MOTION; the file is cut off or is not a BVH")
-    frame_time = _floats([found["frame time"]], 1, f"{source}: Frame Time")[0]
+    frame_time = _floats([header["frame time"]], 1, f"{source}: Frame Time")[0]
     if frame_time <= 0:
         raise InputError(f"{source}: Frame Time {frame_time:g}; expected a positive number of seconds")
-    if not found["frames"].isdigit() or int(found["frames"]) == 0:
-        raise InputError(f"{source}: Frames: {found['frames']}; expected a positive whole number")
-    return int(found["frames"]), frame_rate(frame_time), number + 1
+    if not header["frames"].isdigit() or int(header["frames"]) == 0:
+        raise InputError(f"{source}: Frames: {header['frames']}; expected a positive whole number")
+    return int(header["frames"]), frame_rate(frame_time), number + 1
 
 
-def _rows(lines: list[str], first: int, frames: int, nodes: list[Node], source: str) -> NDArray[np.float64]:
-    """[T, channels], checked row by row."""
+def _values(lines: list[str], first: int, frames: int, nodes: list[Node], source: str) -> NDArray[np.float64]:
+    """[T, channels], checked line by line."""
     width = sum(len(node.channels) for node in nodes)
     values = np.empty((frames, width))
     count = 0
@@ -254,7 +254,7 @@ def _rows(lines: list[str], first: int, frames: int, nodes: list[Node], source: 
             continue
         where = f"{source}: line {number + 1}, frame {count}"
         if count == frames:
-            raise InputError(f"{where}: more rows than the {frames} that 'Frames:' announces")
+            raise InputError(f"{where}: more lines than the {frames} that 'Frames:' announces")
         if len(words) != width:
             raise InputError(f"{where}: {len(words)} values; the hierarchy has {width} channels")
         try:
@@ -263,7 +263,7 @@ def _rows(lines: list[str], first: int, frames: int, nodes: list[Node], source: 
             _floats(words, width, where)
         count += 1
     if count < frames:
-        raise InputError(f"{source}: {count} rows, but 'Frames:' announces {frames}; the file is cut off")
+        raise InputError(f"{source}: {count} lines of values, but 'Frames:' announces {frames}; the file is cut off")
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         owner = [node.name for node in nodes for _ in node.channels][bad[0][1]]

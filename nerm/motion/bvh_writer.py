@@ -1,7 +1,7 @@
 """Writing a motion as BVH: joint rotations are found from bone directions. It knows neither corpora nor mappings.
 
-A BVH turns all children of a joint together, joint positions do not: where a joint has several children, every child but one hangs
-on a helper joint of zero length (`CHILD_base`, as LHipJoint in CMU files), so that each bone keeps a direction of its own.
+A BVH turns all children of a joint together; joint positions need not. If a joint has several children, every child but one hangs on a
+helper joint of zero length (`CHILD_base`, as LHipJoint in CMU files), so that each bone keeps a direction of its own.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def write_bvh(motion: Motion, path: str | Path, metres_per_unit: float = 0.01) -
     order, angles = _euler_angles(np.stack([node.rotations for node in nodes]))
     root = motion.root.astype(np.float64)
     channels = np.concatenate([root / metres_per_unit, np.rad2deg(angles).transpose(1, 0, 2).reshape(len(motion), -1)], axis=1)
-    row = " ".join(["%.6f"] * channels.shape[1])
+    line = " ".join(["%.6f"] * channels.shape[1])
     lines = [
         "HIERARCHY",
         *_hierarchy(nodes, order, metres_per_unit),
@@ -58,7 +58,7 @@ def write_bvh(motion: Motion, path: str | Path, metres_per_unit: float = 0.01) -
         f"Frames: {len(motion)}",
         f"Frame Time: {1 / motion.fps:.10f}",
     ]
-    lines += [row % tuple(values) for values in channels.tolist()]
+    lines += [line % tuple(values) for values in channels.tolist()]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="ascii")
 
@@ -126,7 +126,7 @@ def _from_directions(motion: Motion) -> list[_Node]:
 def swing(rest: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:
     """The rotations without twist that take unit vectors rest [3] or [T, 3] to direction [T, 3] (unit): [T, 3, 3].
 
-    Rodrigues' formula with (1 - cos) / sin^2 computed from the side that does not cancel; opposite vectors turn about any axis across.
+    Rodrigues' formula with (1 - cos) / sin^2 computed without cancellation; opposite vectors turn about any perpendicular axis.
     """
     rest = np.broadcast_to(rest, direction.shape)
     cross = np.cross(rest, direction)
@@ -147,7 +147,7 @@ def swing(rest: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[
 def _best_twist(
     local: dict[int, NDArray[np.float64]], rest: NDArray[np.float64], main: int, swung: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The turn [T, 3, 3] about the main bone after which the other children's rest directions fit their present ones best."""
+    """The turn [T, 3, 3] about the main bone that brings the other children's rest directions nearest to their present ones."""
     axis = local[main]
     sine, cosine = np.zeros(len(axis)), np.zeros(len(axis))
     for child, present in local.items():
@@ -163,23 +163,23 @@ def _best_twist(
 
 
 def _steady(rotations: NDArray[np.float64], rest: NDArray[np.float64], direction: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
-    """The rotations [T, 3, 3], which take rest [3] to direction [T, 3], with a twist about rest added where theirs would jump.
+    """The rotations [T, 3, 3], which take rest [3] to direction [T, 3], with a twist about rest added where their own twist would jump.
 
-    The shortest swing is discontinuous where a bone points against its rest direction. Twist is measured against carrying the last
-    frame along without any (parallel transport) and follows the given one at no more than _TWIST_RADPS.
+    The shortest swing is discontinuous where a bone points against its rest direction. Twist is measured against moving the last frame
+    along without twist (parallel transport), and follows the given one at no more than _TWIST_RADPS.
     """
     carried = swing(direction[:-1], direction[1:]) @ rotations[:-1]
     across = np.cross(rest, np.eye(3)[np.argmin(np.abs(rest))])
     across /= np.linalg.norm(across)
     moved = np.einsum("tji,tj->ti", rotations[1:], carried @ across)  # where the carried frame stands, seen from the given one
     jumps = np.arctan2(moved @ np.cross(rest, across), moved @ across)
-    most = _TWIST_RADPS / fps
-    if not (np.abs(jumps) > most).any():
+    limit = _TWIST_RADPS / fps
+    if not (np.abs(jumps) > limit).any():
         return rotations
     twists = [0.0]
     for jump in jumps.tolist():
         lag = (twists[-1] + jump + np.pi) % (2 * np.pi) - np.pi
-        twists.append(lag - min(max(lag, -most), most))
+        twists.append(lag - min(max(lag, -limit), limit))
     return rotations @ _turn(np.broadcast_to(rest, direction.shape), np.cos(twists), np.sin(twists))
 
 
@@ -248,7 +248,7 @@ def _in_order(rotations: NDArray[np.float64], order: str) -> NDArray[np.float64]
     side = sign * np.sign(middle)
     angles = np.empty_like(first)
     previous = np.zeros((len(r), 3))
-    rows = np.arange(len(r))
+    joints = np.arange(len(r))
     for t in range(r.shape[1]):
         option = options[:, :, t]
         if locked[:, t].any():
@@ -256,7 +256,7 @@ def _in_order(rotations: NDArray[np.float64], order: str) -> NDArray[np.float64]
             option = np.where(locked[:, t, None], held, option)
         option = option + 2 * np.pi * np.round((previous - option) / (2 * np.pi))
         nearer = np.argmin(np.abs(option - previous).sum(axis=-1), axis=0)
-        angles[:, t] = previous = option[nearer, rows]
+        angles[:, t] = previous = option[nearer, joints]
     return angles
 
 

@@ -1,6 +1,6 @@
 """The published feature formats HumanML3D (263 numbers per frame, 22 joints) and KIT-ML (251, 21 joints), both ways.
 
-A codec treats frames as they are: the formats are per frame by definition (20 and 12.5 frames per second), so resample first. The slips of
+A codec treats frames as they are: the formats are per frame by definition (20 and 12.5 frames per second), so resample first. The errors of
 the original are part of the format and are reproduced: the hip term of the heading has the wrong sign, the heading is smoothed and
 starts from the identity, rotations of the arms restart at the root, the turn is half the angle and changes sign when the heading passes
 half a turn from the start, and contacts are a displacement per frame. Nothing here knows a corpus or a model.
@@ -123,15 +123,15 @@ def process_humanml(joints: NDArray, target: Skeleton = SMPL22) -> tuple[NDArray
 
 
 def process_kit(joints: NDArray, target: Skeleton | None = None) -> tuple[NDArray, NDArray]:
-    """`process` for KIT-ML: joints [T, 21, 3] in the format's units (1 mm of a figure 1 m tall) -> ([T-1, 251], canonical [T, 21, 3])."""
+    """`process` for KIT-ML: joints [T, 21, 3] in the format's units (1 mm of a body 1 m tall) -> ([T-1, 251], canonical [T, 21, 3])."""
     return process(joints, FEATURES_251, target)
 
 
 def uniform_skeleton(joints: NDArray, target: Skeleton, format: FeatureFormat = FEATURES_263) -> NDArray:
     """The motion [T, J, 3] on the target's bone lengths, its root path scaled by leg length.
 
-    The original runs inverse and then forward kinematics; every rotation there takes the rest direction to the bone's direction, so that
-    what comes out is the bone directions at the target's lengths.
+    The original runs inverse and then forward kinematics; every rotation there takes the rest direction to the bone's direction, so the
+    result has the same bone directions at the target's lengths.
     """
     x = _checked_joints(joints, format)
     legs = list(format.leg)
@@ -215,8 +215,8 @@ def append_last_pose(joints: NDArray, features: NDArray, format: FeatureFormat =
     """Joints [T, J, 3] and their official features [T, dims] -> [T+1, J, 3] with the pose that only the last `vel` still holds.
 
     Published joints were decoded from features and so are one pose short of what was encoded. Encoding the result reproduces the official
-    features to 1e-4 (1e-6 in the median, contacts exactly). Encoding T published joints alone gives T-1 rows that agree in the median, but
-    the smoothed heading, and all that depends on it, deviates within 80 frames of the end.
+    features to 1e-4 (1e-6 in the median, contacts exactly). Encoding T published poses alone gives T-1 frames that agree in the median, but
+    the smoothed heading and everything that depends on it deviate within 80 frames of the end.
     """
     x = _checked_joints(joints, format)
     f = _checked_features(features, format)

@@ -23,7 +23,7 @@ _REACH_SIGMAS = 5.0  # the kernel ends at this many standard deviations of its w
 
 
 def lowpass(x: NDArray, fps: float, cutoff_hz: float) -> NDArray:
-    """x [T, ...] without what lies above cutoff_hz.
+    """x [T, ...] without the frequencies above cutoff_hz.
 
     Zero phase; half amplitude at cutoff_hz, within 0.2 % of 1 below 0.7 and of 0 above 1.3 cutoff_hz. Unchanged if the rate holds no more.
     """
@@ -52,8 +52,8 @@ def derivative(x: NDArray, fps: float, order: int, cutoff_hz: float = PHYSICAL_C
 def _kernel(fps: float, cutoff_hz: float, order: int) -> NDArray[np.float64]:
     """The order-th derivative of a Gaussian-windowed sinc, sampled at k / fps.
 
-    Its spectrum (2 pi i f)^order H(f), with H a step at cutoff_hz blurred by a Gaussian, is integrated numerically: no
-    truncation edge that a derivative could see.
+    Its spectrum (2 pi i f)^order H(f), with H a step at cutoff_hz blurred by a Gaussian, is integrated numerically, so no
+    derivative sees a truncation edge.
     """
     blur_hz = _BLUR_SHARE * cutoff_hz
     reach = max(int(np.ceil(_REACH_SIGMAS / (2 * np.pi * blur_hz) * fps)), 1)
@@ -64,7 +64,7 @@ def _kernel(fps: float, cutoff_hz: float, order: int) -> NDArray[np.float64]:
     kernel = 2 * trapezoid(response * (2 * np.pi * frequency) ** order * np.cos(phase), frequency, axis=1) / fps
     if order == 0:
         return kernel / kernel.sum()
-    return kernel - kernel.mean()  # exactly nothing of a constant: no acceleration from where the motion stands
+    return kernel - kernel.mean()  # a constant gives exactly 0: the place of a motion adds no acceleration
 
 
 def _reflect(x: NDArray, reach: int) -> NDArray:

@@ -1,7 +1,7 @@
 """From the named points of known recording skeletons to the 22 joints of SMPL order. It knows layouts, not corpora or files.
 
-A joint is a weighted sum of points. Combined points (spine3, neck, collars, head, pelvis of bvh43) place a joint where SMPL has
-it and avoid bones of zero length.
+A joint is a weighted sum of points. Combined points (spine3, neck, collars, head, pelvis of bvh43) place a joint where SMPL has it
+and avoid bones of zero length.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +12,26 @@ from nerm.errors import InputError
 from nerm.motion.skeleton import LEFT_RIGHT22, SMPL22, Skeleton, heading, yaw_matrix
 
 
+class Features(NamedTuple):
+    """A motion in a published format, as a system made it. values: [n, dims], not normalised.  format: `FeatureFormat.name`."""
+
+    format: str
+    values: NDArray
+
+
 @dataclass(frozen=True, eq=False)
 class Motion:
     """Immutable motion of one skeleton.
 
     joints: [T, J, 3] metres, y up.  fps: any positive number.  rotations: [T, J, 3, 3] local rotation matrices where known.
+    features: what it was decoded from, so that an extractor of that format reads them without re-encoding; every change drops them.
     """
 
     joints: NDArray = field(repr=False)
     fps: float
     skeleton: Skeleton = SMPL22
     rotations: NDArray | None = field(default=None, repr=False)
+    features: Features | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         joints = np.asarray(self.joints)
@@ -71,7 +81,7 @@ class Motion:
         if step < 1:
             raise InputError(f"slice step {step}; expected a positive number of frames")
         rotations = None if self.rotations is None else self.rotations[frames]
-        return replace(self, joints=self.joints[frames], fps=self.fps / step, rotations=rotations)
+        return replace(self, joints=self.joints[frames], fps=self.fps / step, rotations=rotations, features=None)
 
     def cut(self, start_s: float, end_s: float) -> Motion:
         """The frames from start_s to end_s, both included, in seconds."""
@@ -85,7 +95,7 @@ class Motion:
             rotations = np.array(rotations)
             rotations[:, 0] = matrix @ rotations[:, 0]
         joints = self.joints @ matrix.T + np.asarray(translation)
-        return replace(self, joints=joints.astype(self.joints.dtype), rotations=rotations)
+        return replace(self, joints=joints.astype(self.joints.dtype), rotations=rotations, features=None)
 
     def canonical(self) -> Motion:
         """Starting above the origin and facing +z; heights unchanged."""

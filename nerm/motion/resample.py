@@ -70,6 +70,11 @@ def at_times(motion: Motion, times: NDArray[np.float64], fps: float, method: Met
     return Motion(joints.astype(motion.joints.dtype), fps, motion.skeleton)
 
 
+def at_rate(motion: Motion, seconds: float, fps: float, method: Method = "cubic") -> Motion:
+    """Point values of a motion at k / fps up to `seconds`, or to its end; at its own rate the frames are unchanged."""
+    return at_times(motion, frame_times(min(seconds, motion.seconds), fps), fps, method)
+
+
 def _slerp_pose(first: NDArray, second: NDArray, share: NDArray, motion: Motion) -> NDArray:
     """Between two poses [n, J, 3]: directions on the great circle, lengths and root linear."""
     parents = motion.skeleton.parents[1:]

@@ -17,7 +17,7 @@ _LEG = [SMPL22.index(name) for name in ("l_knee", "l_ankle", "r_knee", "r_ankle"
 
 @dataclass(frozen=True, eq=False)
 class Proportions:
-    """What `to_corpus` took off a person.
+    """A person's own proportions, which `to_corpus` removed.
 
     lengths: [22] metres, own bones.  scale: corpus metres per own metre.  floor_m: corpus metres by which the motion was lowered.
     """

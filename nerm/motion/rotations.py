@@ -1,6 +1,6 @@
 """Rotations in the conventions of the published formats: quaternions with the real part first, 6D by columns and by rows.
 
-Where scipy computes the same it is used; what is here differs from it in order, sign or degenerate cases. It knows no joint and no format.
+scipy is used where it computes the same; what is here differs in order, sign or degenerate cases. It knows no joint and no format.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def quaternion_rotate(q: NDArray, v: NDArray) -> NDArray:
 def quaternion_between(a: NDArray, b: NDArray) -> NDArray:
     """The shortest rotation that takes direction a to direction b, normalise([|a||b| + a.b, a x b]). [..., 3] x [..., 3] -> [..., 4].
 
-    The real part is never negative. Opposite directions are joined by a half turn about an axis perpendicular to a that is as near
-    to y as possible, a zero vector by the identity: the original formula has no value there.
+    The real part is never negative. For opposite directions it is a half turn about the axis perpendicular to a that is as
+    near to y as possible, for a zero vector the identity: the original formula has no value there.
     """
     a, b = np.broadcast_arrays(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
@@ -60,8 +60,8 @@ def _half_turn(a: NDArray, product: NDArray) -> NDArray:
     """Half turns about an axis perpendicular to a; the identity where product is 0."""
     a = a / np.maximum(np.linalg.norm(a, axis=-1, keepdims=True), _TINY)
     vertical = np.abs(a[..., 1:2]) > 0.9
-    wanted = np.where(vertical, np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0]))
-    axis = wanted - a * np.sum(a * wanted, axis=-1, keepdims=True)
+    reference = np.where(vertical, np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0]))
+    axis = reference - a * np.sum(a * reference, axis=-1, keepdims=True)
     axis = axis / np.linalg.norm(axis, axis=-1, keepdims=True)
     turn = np.concatenate([np.zeros_like(axis[..., :1]), axis], axis=-1)
     return np.where(product[..., None] > _TINY, turn, np.array([1.0, 0.0, 0.0, 0.0]))

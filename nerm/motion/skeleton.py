@@ -148,8 +148,8 @@ _LENGTHS22 = np.array([
     0, 0.103074, 0.109883, 0.131568, 0.393623, 0.390188, 0.143190, 0.432433, 0.425644, 0.057365, 0.143382, 0.149419,
     0.219360, 0.137487, 0.143383, 0.103039, 0.131614, 0.122984, 0.256840, 0.263092, 0.266012, 0.269876,
 ])
-# The MMM figure of KIT-ML. No clip of the official target skeleton is published with the statistics: trunk, shoulders and hips
-# are those of the published mean pose (a unit is 1 mm of a figure 1 m tall), limbs the usual shares of body height.
+# The MMM body of KIT-ML. No clip of the official target skeleton is published with the statistics: trunk, shoulders and hips
+# are those of the published mean pose (a unit is 1 mm of a body 1 m tall), limbs the usual shares of body height.
 _NAMES21 = (
     "root", "BP", "BT", "BLN", "BUN", "LS", "LE", "LW", "RS", "RE", "RW", "LH", "LK", "LA", "LMrot", "LF", "RH", "RK", "RA", "RMrot", "RF",
 )
@@ -172,7 +172,7 @@ SMPL24 = Skeleton(
 )
 """The 22 joints and the hands, as in the action data. The rest pose is that of SMPL22, not the zero pose of a body model."""
 KIT21 = Skeleton("kit21", _NAMES21, _PARENTS21, _AXES21 * _LENGTHS21[:, None])
-"""The 21 joints of KIT-ML under MMM's names. In the published data the joints named L lie on -x when the figure faces +z."""
+"""The 21 joints of KIT-ML under MMM's names. In the published data the joints named L lie on -x when the person faces +z."""
 
 LEFT_RIGHT22 = np.array(
     [SMPL22.names.index({"l": "r", "r": "l"}[n[0]] + n[1:]) if n[:2] in ("l_", "r_") else i for i, n in enumerate(SMPL22.names)]

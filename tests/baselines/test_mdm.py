@@ -1,25 +1,26 @@
-"""MDM as a network and a diffusion: the recorded outputs of the original, and what they promise for every option."""
+"""MDM as a network and a diffusion: the outputs of the original, and what they promise for every option."""
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from baselines.cases import Case, read_arrays, read_case
+from baselines.features import valid_frames
 from baselines.mdm.config import SCALES, MDMConfig, NetworkConfig
-from baselines.mdm.diffusion import Diffusion, betas_of, masked_mse, space_timesteps, valid_frames
 from baselines.mdm.files import state_of
 from baselines.mdm.network import MDM
-from baselines.mdm.recorded import reproduce
-from baselines.recorded import Case, read_arrays, read_case
+from baselines.mdm.reproduce import reproduce
+from baselines.mdm.training import masked_mse
 from nerm.errors import InputError
 
 SOURCES = os.environ.get("NERM_SOURCES")
 CASES = Path(SOURCES or ".") / "golden" / "mdm"
-recorded = pytest.mark.skipif(
-    SOURCES is None or not CASES.exists(), reason="recorded cases are not there: set NERM_SOURCES to their folder"
+golden = pytest.mark.skipif(
+    SOURCES is None or not CASES.exists(), reason="the cases of the original are not there: set NERM_SOURCES to their folder"
 )
 SMALL = NetworkConfig(njoints=9, latent_dim=16, ff_size=24, num_layers=2, clip_dim=12, pos_embed_max_len=64)
 CASE_NAMES = [
@@ -33,19 +34,19 @@ CASE_NAMES = [
 ]
 
 
-@recorded
+@golden
 @pytest.mark.parametrize("name", CASE_NAMES)
 def test_the_outputs_are_those_of_the_original(name):
     case = read_case(CASES / name)
-    found, expected = reproduce(case), read_arrays(CASES / name / "outputs.npz")
-    assert found.keys() == expected.keys()
+    made, expected = reproduce(case), read_arrays(CASES / name / "outputs.npz")
+    assert made.keys() == expected.keys()
     for key, value in expected.items():
         limit = case.fixture["outputs"][key]["tolerance"]
-        assert found[key].shape == value.shape and found[key].dtype == value.dtype, key
-        assert (np.abs(found[key] - value) <= limit["atol"] + limit["rtol"] * np.abs(value)).all(), key
+        assert made[key].shape == value.shape and made[key].dtype == value.dtype, key
+        assert (np.abs(made[key] - value) <= limit["atol"] + limit["rtol"] * np.abs(value)).all(), key
 
 
-@recorded
+@golden
 @pytest.mark.parametrize("key, value", [("model", {"emb_policy": "concat"}), ("model", {"arch": "mamba"}), ("guide", 1)])
 def test_an_option_that_cannot_be_honoured_is_named(key, value):
     case = read_case(CASES / "text_small")
@@ -247,68 +248,17 @@ def test_averaged_weights_are_preferred_and_text_encoder_body_model_and_tables_a
         state_of({"model": state}, "file", averaged=True)
 
 
-# Diffusion
-
-
-@pytest.mark.parametrize(
-    "schedule, steps", [("cosine", 1), ("cosine", 2), ("cosine", 10), ("cosine", 50), ("cosine", 1000), ("linear", 50), ("linear", 1000)]
-)
-def test_the_posterior_is_that_of_two_gaussians(schedule, steps):
-    """Bayes' rule written out: q(x_{t-1} | x_t, x_0) from q(x_t | x_{t-1}) and q(x_{t-1} | x_0)."""
-    made = Diffusion.make(steps, schedule=schedule)
-    alpha, prior = 1 - made.betas[1:], 1 - made.alphas_cumprod_prev[1:]
-    precision = alpha / made.betas[1:] + 1 / prior
-    assert np.allclose(made.posterior_variance[1:], 1 / precision, rtol=1e-9)
-    assert np.allclose(made.posterior_mean_coef2[1:], np.sqrt(alpha) / made.betas[1:] / precision, rtol=1e-9)
-    assert np.allclose(made.posterior_mean_coef1[1:], np.sqrt(made.alphas_cumprod_prev[1:]) / prior / precision, rtol=1e-9)
-    assert made.posterior_variance[0] == 0 and np.isfinite(made.posterior_log_variance_clipped).all()
-
-
-def test_respacing_keeps_the_noise_of_the_steps_it_keeps():
-    whole, short = Diffusion.make(1000), Diffusion.make(1000, [50])
-    assert short.timestep_map[0] == 0 and short.timestep_map[-1] == 999 and len(short) == 50
-    assert np.allclose(short.alphas_cumprod, whole.alphas_cumprod[list(short.timestep_map)], rtol=1e-9)
-    assert (betas_of("cosine", 1000) <= 0.999).all()
-
-
-def test_sections_and_strides():
-    assert space_timesteps(10, "ddim5") == [0, 2, 4, 6, 8]
-    assert space_timesteps(300, [10, 15, 20])[:2] == [0, 11] and len(space_timesteps(300, "10,15,20")) == 45
-    assert space_timesteps(10, [10]) == list(range(10)) and space_timesteps(10, [1]) == [0]
-    for counts in ([11], [0], "ddim7"):
-        with pytest.raises(InputError):
-            space_timesteps(10, counts)
-
-
-@pytest.mark.parametrize("sampler", ["ancestral", "ddim"])
-def test_a_perfect_network_is_led_to_the_motion(sampler):
-    target = torch.randn(2, 3, 1, 5)
-    made = Diffusion.make(20)
-    noise = torch.randn(20, 2, 3, 1, 5)
-    steps = list(getattr(made, sampler)(lambda x, step: target, torch.randn(2, 3, 1, 5), noise))
-    assert len(steps) == 20 and torch.allclose(steps[-1][0], target, atol=1e-5)
-
-
-def test_ddim_turns_noising_around():
-    """With the true x_0 predicted, the deterministic path passes through the noised motion of every step."""
-    made, x0, noise = Diffusion.make(30), torch.randn(1, 4, 1, 6), torch.randn(1, 4, 1, 6)
-    levels = [made.noised(x0, torch.tensor([k]), noise) for k in range(30)]
-    walked = [x for x, _ in made.ddim(lambda x, step: x0, levels[-1])]
-    for k in range(1, 30):
-        assert torch.allclose(walked[k - 1], levels[29 - k], atol=1e-3)
-
-
 def test_the_loss_counts_valid_frames_alone():
-    x, said = torch.zeros(2, 3, 1, 4), torch.ones(2, 3, 1, 4)
-    said[0, ..., 2:] = 100
-    assert torch.allclose(masked_mse(x, said, valid_frames(torch.tensor([2, 4]), 4)), torch.ones(2))
+    x, predicted = torch.zeros(2, 3, 1, 4), torch.ones(2, 3, 1, 4)
+    predicted[0, ..., 2:] = 100
+    assert torch.allclose(masked_mse(x, predicted, valid_frames(torch.tensor([2, 4]), 4)), torch.ones(2))
 
 
 def test_a_system_keeps_its_own_limits():
     for wrong in ({"sampling_steps": 1001}, {"sampling_steps": 0}, {"longest": 200}, {"guidance": float("nan")}, {"diffusion_steps": 9000}):
         with pytest.raises(InputError):
             replace(MDMConfig(), **wrong)
-    assert MDMConfig.from_json(SCALES["shipped"].to_json()) == SCALES["shipped"]
+    assert MDMConfig.of(asdict(SCALES["shipped"])) == SCALES["shipped"]
 
 
 def test_an_unknown_output_of_a_case_is_named(tmp_path):

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -18,21 +17,17 @@ from baselines.mdm.files import Weights
 from baselines.mdm.network import MDM
 from baselines.mdm.system import MDMGenerator, load
 from baselines.mdm.text import padded
+from nerm.checkpoint import read
+from nerm.data.dataset import Item, sentence_of
 from nerm.errors import InputError
-from nerm.model import Condition
+from nerm.generator import Condition, Facts
 from nerm.motion import SMPL22, Motion, frame_count
 from nerm.motion.skeleton import joints_from_directions
 from nerm.training import Budget
 
-LABELS = ["cmu/walk", "cmu/jump", ""]
+LABELS = ["cmu/walk", "hdm05/grabHighR"]
 WALK = Condition(text="a person walks forward")
 NOTHING = Condition()
-
-
-def captioned_labels():
-    from nerm.data.captions import load_captions
-
-    return load_captions().labels[:2]
 
 
 class FakeEncoder:
@@ -49,7 +44,7 @@ class FakeEncoder:
         return made
 
 
-def system(rows=None, tokens=False, **options) -> MDMGenerator:
+def system(together=None, tokens=False, **options) -> MDMGenerator:
     """A small untrained system; options of the network or of the system."""
     torch.manual_seed(0)
     base = NetworkConfig(latent_dim=16, ff_size=24, num_layers=2, clip_dim=12, pos_embed_max_len=256, mask_frames=True)
@@ -59,9 +54,13 @@ def system(rows=None, tokens=False, **options) -> MDMGenerator:
     weights = Weights(MDM(network), config, torch.zeros(263), torch.full((263,), 0.1), "digest")
     if network.features != 263:
         weights.mean = weights.std = None
-    made = MDMGenerator(weights, rows=rows)
+    made = MDMGenerator(weights, together=together)
     made._encoder = FakeEncoder(network.text_dim, tokens)
     return made
+
+
+def opened(file):
+    return load("mdm", file, "cpu")
 
 
 def joints(motions):
@@ -96,18 +95,18 @@ BATCHES = [
 ]
 
 
-@pytest.mark.parametrize("options, rows", BATCHES, ids=str)
-def test_a_seed_gives_the_same_motion_in_any_batch_and_order(options, rows):
-    made = system(rows, diffusion_steps=4, sampling_steps=4, tokens="text_encoder_type" in options, **options)
+@pytest.mark.parametrize("options, together", BATCHES, ids=str)
+def test_a_seed_gives_the_same_motion_in_any_batch_and_order(options, together):
+    made = system(together, diffusion_steps=4, sampling_steps=4, tokens="text_encoder_type" in options, **options)
     conditions = [Condition(text="a person " + "jumps " * i) if i % 3 else NOTHING for i in range(6)]
     seconds = [0.2 + 0.3 * i for i in range(6)]
-    together = made.sample(conditions, seconds, 20, list(range(6)))
+    all_at_once = made.sample(conditions, seconds, 20, list(range(6)))
     alone = [made.sample([c], [s], 20, [i])[0] for i, (c, s) in enumerate(zip(conditions, seconds, strict=True))]
     backwards = made.sample(conditions[::-1], seconds[::-1], 20, list(range(6))[::-1])[::-1]
-    assert largest(joints(together), joints(alone)) < (1e-6 if rows is None else 1e-4)
-    assert largest(joints(together), joints(backwards)) < (1e-6 if rows is None else 1e-4)
-    if rows is None:
-        assert largest(joints(together), joints(alone)) == 0
+    assert largest(joints(all_at_once), joints(alone)) < (1e-6 if together is None else 1e-4)
+    assert largest(joints(all_at_once), joints(backwards)) < (1e-6 if together is None else 1e-4)
+    if together is None:
+        assert largest(joints(all_at_once), joints(alone)) == 0
 
 
 def test_seeds_texts_and_guidance_matter_and_nothing_else():
@@ -124,12 +123,9 @@ def test_seeds_texts_and_guidance_matter_and_nothing_else():
     assert largest(joints(nothing), joints(made.sample([NOTHING], [1.0], 20, [1], guidance=7.0))) == 0
 
 
-def test_a_label_is_read_as_its_first_training_caption():
-    from nerm.data.captions import load_captions
-
-    label = captioned_labels()[0]
-    said = Condition(text=load_captions().train_sentences(label)[0])
-    one, other = (system().sample([c], [1.0], 20, [4]) for c in (Condition(label=label), said))
+def test_a_label_is_read_as_its_first_training_sentence():
+    sentence = Condition(text=sentence_of(LABELS[0], "multirate"))
+    one, other = (system().sample([c], [1.0], 20, [4]) for c in (Condition(label=LABELS[0]), sentence))
     assert largest(joints(one), joints(other)) == 0
     with pytest.raises(InputError, match="cmu/wlak"):
         system().sample([Condition(label="cmu/wlak")], [1.0], 20, [4])
@@ -154,7 +150,7 @@ def test_no_work_is_done_on_padding_and_both_halves_are_one_call(monkeypatch):
 def test_the_number_of_steps_is_a_setting_and_part_of_the_digest():
     made = system(diffusion_steps=16, sampling_steps=5)
     more = made.with_steps(16)
-    assert len(made.diffusion) == 5 and len(more.diffusion) == 16 and made.digest != more.digest
+    assert len(made.sampler) == 5 and len(more.sampler) == 16 and made.digest != more.digest
     assert largest(joints(made.sample([WALK], [1.0], 20, [1])), joints(more.sample([WALK], [1.0], 20, [1]))) > 1e-4
     with pytest.raises(InputError, match="17 sampling steps"):
         made.with_steps(17)
@@ -162,8 +158,9 @@ def test_the_number_of_steps_is_a_setting_and_part_of_the_digest():
 
 def test_action_models_take_labels_and_give_rotations():
     made = system(cond_mode="action", num_actions=12, njoints=25, nfeats=6, data_rep="rot6d", cond_mask_prob=0.0)
-    found = made.features([Condition(label="jump"), Condition(label="3"), Condition(label="throw")], [9, 9, 7], [1, 1, 1], guidance=1.0)
-    assert torch.equal(found[0], found[1]) and found[2].shape == (25, 6, 7)
+    conditions = [Condition(label="jump"), Condition(label="3"), Condition(label="throw")]
+    jump, third, throw = made.features(conditions, [9, 9, 7], [1, 1, 1], guidance=1.0)
+    assert torch.equal(jump, third) and throw.shape == (25, 6, 7)
     with pytest.raises(InputError, match="juump"):
         made.features([Condition(label="juump")], [9], [1])
     with pytest.raises(InputError, match="action labels"):
@@ -213,29 +210,25 @@ def test_token_features_are_padded_and_masked():
 # Training
 
 
-class FakeCorpus:
-    """A few seconds of a figure that waves; two labels of the captions and one window without."""
+class FakeDataset:
+    """A few seconds of a person who waves; two labels and one item without."""
 
-    name, digest = "fake", ""
+    name, digest, skeleton, base_fps = "multirate", "", SMPL22, 20.0
 
     def __init__(self):
-        labels = captioned_labels()
-        self.windows = pd.DataFrame(
-            {
-                "seconds": [2.0, 3.0, 2.5, 1.0, 4.0, 2.0],
-                "label": [labels[0], labels[1], "", labels[0], labels[1], labels[0]],
-                "split": ["train"] * 4 + ["val"] * 2,
-            }
-        )
+        labels = [LABELS[0], LABELS[1], "", LABELS[0], LABELS[1], LABELS[0]]
+        captions = [(sentence_of(label, "multirate"),) if label else () for label in labels]
+        seconds = [2.0, 3.0, 2.5, 1.0, 4.0, 2.0]
+        self._items = [Item(str(k), str(k), 20.0, seconds[k], captions[k], labels[k]) for k in range(6)]
 
-    def select(self, split):
-        return self.windows[self.windows["split"] == split]
+    def items(self, split):
+        return self._items[:4] if split == "train" else self._items[4:]
 
-    def window(self, index):
-        frames = frame_count(self.windows.at[index, "seconds"], 20)
+    def motion(self, item):
+        frames = frame_count(item.seconds, 20)
         pose = joints_from_directions(np.zeros(3), SMPL22.axes[1:], SMPL22) + np.array([0, 1.0, 0])
         t = np.arange(frames)[:, None, None] / 20
-        wave = 0.05 * np.sin(2 * np.pi * t * np.random.default_rng(index).uniform(0.5, 1.5, (1, 22, 3)))
+        wave = 0.05 * np.sin(2 * np.pi * t * np.random.default_rng(int(item.id)).uniform(0.5, 1.5, (1, 22, 3)))
         return Motion((pose + wave + t * np.array([0, 0, 0.8])).astype(np.float32), 20.0)
 
 
@@ -250,26 +243,28 @@ def trained(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setitem(training.SCALES, "shipped", small)
     patch.setitem(training.RECIPES, "shipped", replace(training.RECIPES["shipped"], batch=4, pool=2))
-    path = training.train(FakeCorpus(), Budget(steps=6, device="cpu", precision="no"), folder, seed=3)
-    again = training.train(FakeCorpus(), Budget(steps=6, device="cpu", precision="no"), folder / "again", seed=3)
+    budget = Budget(steps=6, device="cpu", precision="no", seed=3)
+    path = training.train(FakeDataset(), budget, folder)
+    again = training.train(FakeDataset(), budget, folder / "again")
     patch.undo()
     return path, again
 
 
 def test_what_was_trained_is_saved_loaded_and_sampled(trained):
-    made = load("mdm", str(trained[0]))
-    conditions = [WALK, Condition(label=captioned_labels()[0]), NOTHING]
+    made = opened(trained[0])
+    conditions = [WALK, Condition(label=LABELS[0]), NOTHING]
     for fps in (20, 60):
         motions = made.sample(conditions, [1.0, 2.0, 0.5], fps, [0, 1, 2])
         assert [len(m) for m in motions] == [frame_count(s, fps) for s in (1.0, 2.0, 0.5)]
-        assert largest(joints(motions), joints(load("mdm", str(trained[0])).sample(conditions, [1.0, 2.0, 0.5], fps, [0, 1, 2]))) == 0
+        assert largest(joints(motions), joints(opened(trained[0]).sample(conditions, [1.0, 2.0, 0.5], fps, [0, 1, 2]))) == 0
     assert made.native_fps == 20 and made.config.guidance == 2.5 and made.config.fixed_frames == 0
 
 
 def test_the_file_says_how_it_came_about(trained):
-    facts = load("mdm", str(trained[0])).weights.facts
-    assert facts["steps"] == 6 and facts["samples"] == 24 and facts["seed"] == 3 and facts["device"] == "cpu"
-    assert {"seconds", "corpus", "parameters", "undertrained"} <= facts.keys()
+    made, about = opened(trained[0]), read(trained[0], "mdm").about
+    parameters = sum(p.numel() for p in made.network.parameters())
+    assert made.facts == Facts(parameters, {"": 6}, {"": 24}, made.facts.seconds, "cpu", True, "multirate") and made.facts.seconds > 0
+    assert about["seed"] == 3 and about["trained_on"] == "" and about["recipe"]["batch"] == 4
 
 
 def test_training_repeats_exactly(trained):
@@ -283,7 +278,7 @@ def task(**changed):
 
     shipped = SCALES["shipped"]
     config = replace(shipped, network=replace(shipped.network, latent_dim=16, ff_size=16, num_layers=1))
-    data = make_feature_data(FakeCorpus(), "train")
+    data = make_feature_data(FakeDataset(), "train")
     torch.manual_seed(0)
     return training.MDMTask(config, replace(training.RECIPES["shipped"], **{"batch": 64, "pool": 4} | changed), data, data)
 
@@ -294,10 +289,10 @@ def test_a_batch_holds_crops_of_one_length_and_leaves_conditions_out():
     x, lengths, text, _, step, noise = drawn[0]
     assert x.shape == noise.shape == (64, int(lengths.max()), 263) and text.shape == (64, 1, 384)
     assert all(x[row, n:].abs().max() == 0 for row, n in enumerate(lengths.tolist()) if n < x.shape[1])
-    steps = torch.cat([batch[4] for batch in drawn])
+    steps = torch.cat([batch.step for batch in drawn])
     assert int(steps.max()) == 49 and int(steps.min()) == 0 and len(step) == 64
-    kept = torch.cat([batch[3] for batch in drawn]).float().mean()
-    assert 0.55 < kept < 0.8  # a quarter of the windows has no label, and one in ten conditions is left out
+    kept = torch.cat([batch.keep for batch in drawn]).float().mean()
+    assert 0.55 < kept < 0.8  # a quarter of the items has no caption, and one in ten conditions is left out
     again = made.batch(torch.Generator().manual_seed(0), 0.5)
     assert all(torch.equal(a, b) for a, b in zip(drawn[0], again, strict=True))
 
@@ -340,8 +335,8 @@ def official(folder: Path, args: dict | None = None, stats: bool = True, ema: bo
 
 
 def test_an_official_file_is_loaded_with_its_statistics_and_makes_196_frames(tmp_path):
-    made = load("mdm", str(official(tmp_path, {"diffusion_steps": 1000, "pos_embed_max_len": 1000})))
-    assert made.config.fixed_frames == 196 and made.config.diffusion_steps == 1000 and len(made.diffusion) == 50
+    made = opened(official(tmp_path, {"diffusion_steps": 1000, "pos_embed_max_len": 1000}))
+    assert made.config.fixed_frames == 196 and made.config.diffusion_steps == 1000 and len(made.sampler) == 50
     made = made.with_steps(3)
     made._encoder = FakeEncoder(512)
     assert len(made.sample([WALK], [1.0], 60, [0])[0]) == 61
@@ -352,11 +347,11 @@ def test_an_official_file_is_loaded_with_its_statistics_and_makes_196_frames(tmp
 def test_args_beside_an_official_file_are_honoured(tmp_path):
     args = {"mask_frames": True, "diffusion_steps": 50, "text_encoder_type": "bert", "arch": "trans_dec", "cond_mask_prob": 0.1}
     options = {"arch": "trans_dec", "text_encoder_type": "bert"}
-    made = load("mdm", str(official(tmp_path, args, ema=True, **options)))
-    assert made.config.fixed_frames == 0 and made.config.network.text_encoder_type == "bert" and len(made.diffusion) == 50
+    made = opened(official(tmp_path, args, ema=True, **options))
+    assert made.config.fixed_frames == 0 and made.config.network.text_encoder_type == "bert" and len(made.sampler) == 50
     assert made.network.embed_text.weight.detach().abs().max() > 0
     with pytest.raises(InputError, match="pred_len"):
-        load("mdm", str(official(tmp_path / "prefix", {"pred_len": 40})))
+        opened(official(tmp_path / "prefix", {"pred_len": 40}))
 
 
 @pytest.mark.parametrize(
@@ -365,13 +360,13 @@ def test_args_beside_an_official_file_are_honoured(tmp_path):
     ids=str,
 )
 def test_action_files_need_no_statistics_and_make_60_frames(tmp_path, options, guidance):
-    made = load("mdm", str(official(tmp_path, None, stats=False, njoints=25, nfeats=6, data_rep="rot6d", **options)))
+    made = opened(official(tmp_path, None, stats=False, njoints=25, nfeats=6, data_rep="rot6d", **options))
     assert (made.config.fixed_frames, made.config.guidance, made.config.network.num_layers) == (60, guidance, 2)
     assert made.config.network.cond_mode == options["cond_mode"] and made.config.network.num_actions == options.get("num_actions", 1)
 
 
 def test_kit_files_give_features_and_say_why_they_give_no_motion(tmp_path):
-    made = load("mdm", str(official(tmp_path, njoints=251))).with_steps(2)
+    made = opened(official(tmp_path, njoints=251)).with_steps(2)
     made._encoder = FakeEncoder(512)
     assert made.native_fps == 12.5 and made.features([WALK], [30], [0])[0].shape == (251, 1, 30)
     with pytest.raises(InputError, match="251 numbers per frame"):
@@ -380,7 +375,7 @@ def test_kit_files_give_features_and_say_why_they_give_no_motion(tmp_path):
 
 def test_a_checkpoint_without_statistics_says_which_files_to_put_where(tmp_path):
     with pytest.raises(InputError, match=r"mean\.npy and std\.npy"):
-        load("mdm", str(official(tmp_path / "deep" / "run", stats=False)))
+        opened(official(tmp_path / "deep" / "run", stats=False))
 
 
 class Trap:
@@ -400,7 +395,7 @@ def test_a_malicious_file_is_refused_and_never_run(tmp_path, name):
         path = tmp_path / name
         torch.save({"model": Trap(trap)}, path) if content is None else path.write_bytes(content)
         with pytest.raises(InputError) as refused:
-            load("mdm", str(path))
+            opened(path)
         assert "\n" not in str(refused.value) and not trap.exists()
 
 
@@ -409,35 +404,35 @@ def test_cut_files_are_refused(tmp_path, trained):
     for source, name in ((whole, "cut.pt"), (trained[0], "cut.safetensors")):
         (tmp_path / name).write_bytes(source.read_bytes()[:2000])
         with pytest.raises(InputError, match=r"cut short|not a whole"):
-            load("mdm", str(tmp_path / name))
+            opened(tmp_path / name)
 
 
 def test_files_of_other_systems_are_refused_by_name(tmp_path, trained):
     torch.save({"text_enc": {"hidden": torch.zeros(2)}, "seq_pri": {}}, tmp_path / "t2m.pt")
     with pytest.raises(InputError, match="not of MDM: it has names such as text_enc"):
-        load("mdm", str(tmp_path / "t2m.pt"))
+        opened(tmp_path / "t2m.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(InputError, match="list"):
-        load("mdm", str(tmp_path / "list.pt"))
+        opened(tmp_path / "list.pt")
     save_file({"x": torch.zeros(1)}, tmp_path / "nerm.safetensors", {"system": "nerm"})
-    with pytest.raises(InputError, match="system 'nerm'"):
-        load("mdm", str(tmp_path / "nerm.safetensors"))
+    with pytest.raises(InputError, match="is a file of 'nerm'; expected one of 'mdm'"):
+        opened(tmp_path / "nerm.safetensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "old.safetensors", {"system": "mdm", "config": '{"width": 3}', "facts": "{}"})
     with pytest.raises(InputError, match="settings"):
-        load("mdm", str(tmp_path / "old.safetensors"))
+        opened(tmp_path / "old.safetensors")
     state = torch.load(official(tmp_path), weights_only=True)
     del state["embed_timestep.time_embed.0.bias"]
     torch.save(state, tmp_path / "hole.pt")
     with pytest.raises(InputError, match=r"embed_timestep\.time_embed\.0\.bias"):
-        load("mdm", str(tmp_path / "hole.pt"))
+        opened(tmp_path / "hole.pt")
 
 
 def test_files_that_are_not_there(tmp_path):
     for name in ("gone.pt", "gone.safetensors"):
         with pytest.raises(InputError, match=r"does not exist"):
-            load("mdm", str(tmp_path / name))
-    with pytest.raises(InputError, match=r"no weights of 'mdm-huge'"):
-        load("mdm-huge")
+            opened(tmp_path / name)
+    with pytest.raises(InputError, match=r"no model 'mdm-huge'"):
+        load("mdm-huge", None, "cpu")
 
 
 # Texts
@@ -471,7 +466,7 @@ def test_token_features_come_from_the_folder_beside_the_checkpoint(tmp_path, ber
 
     path = official(tmp_path, {"diffusion_steps": 4}, arch="trans_dec", text_encoder_type="bert")
     shutil.copytree(bert, tmp_path / "bert")
-    made = load("mdm", str(path))
+    made = opened(path)
     assert made.config.text_encoder == f"bert:{tmp_path / 'bert'}"
     assert len(made.sample([Condition(text="a person walks"), Condition(text="a")], [1.0, 1.0], 20, [0, 0])[1]) == 21
     features = made._encoder(["a person walks", "a"])
@@ -510,5 +505,5 @@ def test_training_needs_no_text_encoder_beside_the_shipped_embeddings(monkeypatc
     monkeypatch.setattr(MiniLM, "compute", lambda self, texts: pytest.fail(f"computed {texts}"))
     made = task()
     for seed in range(4):
-        _, _, text, keep, _, _ = made.batch(torch.Generator().manual_seed(seed), 0.0)
-        assert text[keep].abs().sum(-1).min() > 0
+        batch = made.batch(torch.Generator().manual_seed(seed), 0.0)
+        assert batch.text[batch.keep].abs().sum(-1).min() > 0

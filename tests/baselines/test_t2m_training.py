@@ -1,12 +1,10 @@
 """Training of T2M: its losses, batches and curriculum, and a short run from data to motions."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 
 from baselines.data import FeatureData
 from baselines.t2m import training
@@ -14,11 +12,12 @@ from baselines.t2m.network import CONTACTS, SCALES, UNIT, T2MConfig, TemporalVAE
 from baselines.t2m.system import load
 from baselines.t2m.training import STAGES, MotionTask, Settings, SnippetTask, gaussian_divergence, stage_budget, train, vae_losses
 from baselines.t2m.words import shared_words
-from nerm.data.captions import load_captions
-from nerm.model import Condition
+from nerm.checkpoint import read
+from nerm.data.dataset import Item, sentence_of
+from nerm.generator import Condition, Facts
 from nerm.training import Budget
 
-LABELS = load_captions().labels
+LABELS = ["cmu/walk", "hdm05/grabHighR", "hdm05/depositFloorR"]
 TINY = {
     "dim_text_hidden": 8, "dim_att_vec": 6, "dim_z": 4, "dim_pri_hidden": 8, "dim_pos_hidden": 8, "dim_dec_hidden": 8,
     "dim_movement_enc_hidden": 8, "dim_movement_latent": 8, "dim_movement_dec_hidden": 8, "length_hidden": 8, "length_width": 16,
@@ -26,11 +25,12 @@ TINY = {
 
 
 def features(count, seed):
-    """Smooth rows of 263 numbers, some windows short and one without a label."""
+    """Smooth frames of 263 numbers, some motions short and one without a caption."""
     random = np.random.default_rng(seed)
-    found = [torch.from_numpy(random.normal(size=(n, 263)).cumsum(0).astype(np.float32) * 0.05) for n in random.integers(10, 190, count)]
-    labels = ["", *(LABELS[int(k)] for k in random.integers(len(LABELS), size=count - 1))]
-    return FeatureData(found, [-x for x in found], labels, torch.zeros(263), torch.full((263,), 0.3))
+    made = [torch.from_numpy(random.normal(size=(n, 263)).cumsum(0).astype(np.float32) * 0.05) for n in random.integers(10, 190, count)]
+    captions = [(), *((sentence_of(LABELS[int(k)], "multirate"),) for k in random.integers(len(LABELS), size=count - 1))]
+    items = [Item(str(k), "", 20.0, len(x) / 20, captions[k]) for k, x in enumerate(made)]
+    return FeatureData(made, [-x for x in made], items, torch.zeros(263), torch.full((263,), 0.3))
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +71,24 @@ def test_the_curriculum_goes_from_ten_snippets_to_the_longest(task):
     levels = [task.level(progress) for progress in (0.0, 0.3, 0.6, 1.0)]
     assert levels[0] == 10 and levels == sorted(levels) and levels[2:] == [51, 51]
     for progress in (0.0, 1.0):
-        motion = task.batch(torch.Generator().manual_seed(0), progress)[3]
+        motion = task.batch(torch.Generator().manual_seed(0), progress).motion
         assert motion.shape[1] <= task.level(progress) * UNIT and motion.shape[1] % UNIT == 0
 
 
 def test_a_batch_repeats_with_its_generator_and_holds_motions_of_similar_length(task):
     batches = [task.batch(torch.Generator().manual_seed(5), 1.0) for _ in range(2)]
     assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(*batches, strict=True))
-    spread = [float(np.ptp(task.batch(torch.Generator().manual_seed(k), 1.0)[4].numpy())) for k in range(20)]
+    spread = [float(np.ptp(task.batch(torch.Generator().manual_seed(k), 1.0).lengths.numpy())) for k in range(20)]
     assert np.mean(spread) < 60  # of lengths from 8 to 188
-    forced = [task.batch(torch.Generator().manual_seed(k), 0.0)[6] for k in range(100)]
+    forced = [task.batch(torch.Generator().manual_seed(k), 0.0).forced for k in range(100)]
     assert 0.25 < np.mean(forced) < 0.55
 
 
 def test_time_to_arrival_counts_to_the_end_of_the_whole_motion(task):
     for seed in range(10):
-        _, _, _, motion, lengths, noise, _ = task.batch(torch.Generator().manual_seed(seed), 0.0)
-        assert len(noise) == motion.shape[1] // UNIT <= 10
-        if int(lengths.max()) > motion.shape[1]:
+        batch = task.batch(torch.Generator().manual_seed(seed), 0.0)
+        assert len(batch.noise) == batch.motion.shape[1] // UNIT <= 10
+        if int(batch.lengths.max()) > batch.motion.shape[1]:
             return
     raise AssertionError("no motion went on beyond the curriculum")
 
@@ -109,11 +109,11 @@ def test_the_movement_encoder_stands_still_and_every_other_part_learns(task):
     assert task.optimizers()[-1].defaults["lr"] == pytest.approx(0.1 * task.optimizers()[0].defaults["lr"])
 
 
-def test_each_network_is_clipped_by_its_own_norm():
+def test_each_networks_gradient_has_a_largest_norm_of_its_own():
     weights = [torch.nn.Parameter(torch.zeros(3)) for _ in range(2)]
     for weight, size in zip(weights, (100.0, 0.1), strict=True):
         weight.grad = torch.full((3,), size)
-        training.ClippedAdam([weight], lr=1e-3, norm=0.5).step()
+        training.BoundedAdam([weight], lr=1e-3, norm=0.5).step()
     assert weights[0].grad.norm() == pytest.approx(0.5, rel=1e-3) and weights[1].grad.norm() == pytest.approx(0.1 * 3**0.5)
 
 
@@ -128,33 +128,34 @@ def test_windows_of_the_auto_encoder_lie_inside_the_motions(data):
     task = SnippetTask(*data, TemporalVAE(T2MConfig(**TINY)), Settings(mirror=0.0))
     (batch,) = task.batch(torch.Generator().manual_seed(0), 0.0)
     assert batch.shape == (128, 24, 263)
-    rows = {tuple(row[:3].tolist()) for x in data[0].features for row in x / 0.3}
-    assert all(tuple(clip[k, :3].tolist()) in rows for clip in batch[:10] for k in (0, 23))
+    frames = {tuple(frame[:3].tolist()) for x in data[0].features for frame in x / 0.3}
+    assert all(tuple(window[k, :3].tolist()) in frames for window in batch[:10] for k in (0, 23))
 
 
 def test_the_stages_share_the_budget():
     assert sum(STAGES.values()) == pytest.approx(1.0)
-    parts = [stage_budget(Budget(minutes=40.0, device="cpu"), stage, 7) for stage in STAGES]
+    parts = [stage_budget(Budget(minutes=40.0, device="cpu", seed=7), stage) for stage in STAGES]
     assert [part.minutes for part in parts] == pytest.approx([2.0, 10.0, 28.0])
-    assert all(part.clip == 0 and part.seed == 7 and part.device == "cpu" for part in parts)
+    assert all(part.max_gradient_norm == 0 and part.seed == 7 and part.device == "cpu" for part in parts)
 
 
 def test_a_short_training_repeats_and_gives_a_file_that_samples(data, tmp_path, monkeypatch):
-    corpus = SimpleNamespace(name="small", digest="c" * 64)
-    monkeypatch.setattr(training, "load_feature_data", lambda corpus, split: data[split == "val"])
+    dataset, budget = SimpleNamespace(name="multirate", digest="c" * 64), Budget(steps=20, device="cpu", seed=3)
+    monkeypatch.setattr(training, "load_feature_data", lambda dataset, split: data[split == "val"])
     monkeypatch.setitem(training.SETTINGS, "shipped", Settings(length_batch=4, snippet_batch=4, motion_batch=3, groups=2))
     monkeypatch.setattr("nerm.training.draw_curves", lambda *_: None)
     for name, width in TINY.items():
         monkeypatch.setitem(SCALES["shipped"], name, width)
-    paths = [train(corpus, Budget(steps=20, device="cpu"), tmp_path / name, seed=3) for name in "ab"]
+    paths = [train(dataset, budget, tmp_path / name) for name in "ab"]
     assert paths[0] == tmp_path / "a" / "t2m.safetensors"
-    with safe_open(paths[0], "pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-    assert facts["steps"] == {"length": 1, "snippets": 5, "motion": 14} and facts["samples"]["motion"] == 42
-    assert {"seconds", "device", "seed", "corpus", "parameters", "undertrained"} <= facts.keys() and facts["corpus"] == "c" * 64
-    found = [load("t2m", str(path), "cpu").sample([Condition(label=LABELS[0])] * 2, [2.0, 4.0], 60, [0, 1]) for path in paths]
-    assert [len(motion) for motion in found[0]] == [121, 241]
-    assert all(np.array_equal(a.joints, b.joints) for a, b in zip(*found, strict=True))
-    again = train(corpus, Budget(steps=20, device="cpu"), tmp_path / "a", seed=3)  # a finished run is not trained again
-    with safe_open(again, "pt") as file:
-        assert json.loads(file.metadata()["facts"])["steps"] == facts["steps"]
+    about = read(paths[0], "t2m").about
+    facts = Facts.of(about["facts"])
+    samples = {"length": 4, "snippets": 20, "motion": 42}
+    steps = {"length": 1, "snippets": 5, "motion": 14}
+    assert facts == Facts(facts.parameters, steps, samples, facts.seconds, "cpu", True, "multirate") and facts.parameters > 0
+    assert about["seed"] == 3 and about["trained_on"] == "c" * 64
+    made = [load("t2m", path, "cpu").sample([Condition(label=LABELS[0])] * 2, [2.0, 4.0], 60, [0, 1]) for path in paths]
+    assert [len(motion) for motion in made[0]] == [121, 241]
+    assert all(np.array_equal(a.joints, b.joints) for a, b in zip(*made, strict=True))
+    again = train(dataset, budget, tmp_path / "a")  # a finished run is not trained again
+    assert Facts.of(read(again).about["facts"]).steps == facts.steps

@@ -1,35 +1,50 @@
-"""The command that trains baselines: what it hands on, and how wrong use is answered."""
+"""The command that trains systems: what it hands on, and how wrong use is answered."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 import torch
 
-from baselines import train
-from baselines.train import TRAINERS, main
+from baselines.base import SYSTEMS
+from baselines.train import main
 from nerm.errors import InputError
-from nerm.registry import Registry
+from nerm.registry import forget_plugin, load_object, load_plugin
+
+PLUGIN = """
+from baselines.base import System
+
+CALLS = []
+
+
+def train(dataset, budget, folder, scale):
+    CALLS.append((dataset, budget, folder, scale))
+    return folder / "fake.safetensors"
+
+
+ENTRIES = [
+    System("fake", "A system that is not trained", loads="", trains=f"{__name__}:train"),
+    System("still", "A system with nothing to train", loads=""),
+]
+"""
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(tmp_path, monkeypatch):
     """Trains nothing; keeps what a trainer was given."""
-    found = []
-
-    def fake(corpus, budget, folder, scale, seed):
-        found.append((corpus, budget, folder, scale, seed))
-        return folder / "fake.safetensors"
-
-    monkeypatch.setattr(train, "TRAINERS", Registry("system", {"fake": fake}))
-    monkeypatch.setattr("nerm.data.corpus.load_corpus", lambda name: f"corpus {name}")
-    return found
+    file = tmp_path / "fake.py"
+    file.write_text(PLUGIN)
+    load_plugin(file)
+    monkeypatch.setattr("nerm.data.dataset.load_dataset", lambda name: f"dataset {name}")
+    yield load_object(SYSTEMS.get("fake").trains.replace(":train", ":CALLS"))
+    forget_plugin(file)
 
 
 def test_the_settings_reach_the_trainer(calls, capsys):
     words = "system=fake steps=7 scale=paper seed=3 device=cpu precision=no out=a/b dataset=small"
     assert main(words.split()) == 0
-    corpus, budget, folder, scale, seed = calls[0]
-    assert (corpus, folder, scale, seed) == ("corpus small", Path("a/b"), "paper", 3)
+    dataset, budget, folder, scale = calls[0]
+    assert (dataset, folder, scale) == ("dataset small", Path("a/b"), "paper")
     assert (budget.steps, budget.minutes, budget.seed, budget.device, budget.precision) == (7, None, 3, "cpu", "no")
     assert "a/b/fake.safetensors" in capsys.readouterr().err
 
@@ -53,6 +68,7 @@ def test_threads_are_those_asked_for(calls):
     [
         ("minutes=1", r"missing system=\.\.\.\. usage"),
         ("system=fakr minutes=1", "system=fakr does not exist; did you mean fake"),
+        ("system=still minutes=1", "system=still does not exist"),
         ("system=fake", "either minutes= or steps="),
         ("system=fake minutes=1 steps=1", "either minutes= or steps="),
         ("system=fake minutes=-1", "positive number"),
@@ -78,14 +94,12 @@ def test_a_device_that_is_not_there_is_answered(calls):
         main(["system=fake", "steps=1", "device=cuda"])
 
 
-def test_a_corpus_that_is_not_prepared_is_answered(tmp_path, monkeypatch):
+def test_a_dataset_that_is_not_prepared_is_answered(tmp_path, monkeypatch):
     monkeypatch.setenv("NERM_DATA", str(tmp_path))
     with pytest.raises(InputError, match=r"nerm\.prepare"):
         main(["system=mdm", "steps=1"])
 
 
-@pytest.mark.parametrize("name", TRAINERS.names)
-def test_every_trainer_takes_what_the_command_gives(name):
-    import inspect
-
-    assert list(inspect.signature(TRAINERS.load(name)).parameters)[:5] == ["corpus", "budget", "folder", "scale", "seed"]
+@pytest.mark.parametrize("system", [system for system in SYSTEMS if system.trains], ids=lambda system: system.name)
+def test_every_trainer_takes_what_the_command_gives(system):
+    assert list(inspect.signature(load_object(system.trains)).parameters) == ["dataset", "budget", "folder", "scale"]

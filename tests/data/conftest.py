@@ -1,4 +1,4 @@
-"""Small recordings that the tests make up, in the layouts of the three archives: a figure that walks in circles and waves."""
+"""Small recordings that the tests make up, in the layouts of the three archives: a person who walks in circles and waves."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nerm.data.originals import acclaim_skeleton, acclaim_text
+from nerm.data.multirate.originals import acclaim_skeleton, acclaim_text
 
 UNIT = 0.05644
 Tree = dict[str, tuple[str | None, tuple[float, float, float], tuple[float, float, float] | None]]

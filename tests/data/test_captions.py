@@ -1,9 +1,14 @@
-"""Captions: complete, free of duplicates, tagged, mirrored."""
+"""The sentences of multirate: complete, free of duplicates, every word known; words tagged, mirrored, encoded."""
+
+from hashlib import sha256
 
 import pytest
 
-from nerm.data.captions import SPECIAL, WORD_CLASSES, encode_caption, load_captions, mirror_caption, tag, vocabulary, word_class, words
+from nerm.data.multirate.captions import load_captions
 from nerm.errors import InputError
+from nerm.words import SPECIAL, WORD_CLASSES, encode_caption, mirror_caption, tag, vocabulary, word_class, words
+
+VOCABULARY = "541f97f9466c2a767dcdf4ee39d4b5261ed8b3307b6d0b15d30745d6d7e5b662"
 
 
 def test_every_label_has_at_least_five_training_sentences_and_one_for_tests():
@@ -83,3 +88,15 @@ def test_an_unknown_label_is_answered_with_the_nearest_one():
 def test_a_text_without_a_word_is_refused():
     with pytest.raises(InputError, match="no word"):
         encode_caption(" ?! ")
+
+
+def test_the_vocabulary_is_the_one_that_shipped_models_read():
+    assert sha256("\n".join(vocabulary()).encode()).hexdigest() == VOCABULARY
+
+
+def test_an_item_has_the_sentences_of_its_split():
+    captions = load_captions()
+    label = "hdm05/grabHighR"
+    assert captions.of_item(label, "train") == captions.of_item(label, "val") == captions.train_sentences(label)
+    assert captions.of_item(label, "test") == (captions.test_sentence(label),)
+    assert captions.of_item("", "test") == ()

@@ -1,16 +1,21 @@
-"""A prepared corpus: windows cover trials, labels stay text, and what is missing is said."""
+"""A prepared corpus: windows cover trials, labels stay text, damage is noticed; and the dataset that is made of it."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from making import prepared
 
 from nerm.data.corpus import WINDOW_S, cut_windows, load_corpus
+from nerm.data.dataset import DATASETS, SPLITS, load_dataset, sentence_of
+from nerm.data.multirate.captions import load_captions
+from nerm.data.stored import StoredDataset
 from nerm.errors import InputError
+from nerm.motion import SMPL22
 from nerm.motion.skeleton import heading
-from nerm.prepare import prepare
 
 
 @given(frames=st.integers(1, 20_000), fps=st.sampled_from([12.5, 30.0, 60.0, 119.88, 120.0]))
@@ -27,8 +32,7 @@ def test_windows_cover_a_trial_share_one_frame_and_last_at_most_ten_seconds(fram
 def corpus(sources, tmp_path):
     sources.tables["cmu"][1][0][10] = "NA"  # a description that a table reader might take for a missing one
     sources.tables["cmu"][1][1][10] = ""
-    prepare(sources.write(), tmp_path / "corpus", 1)
-    return load_corpus("corpus", tmp_path)
+    return prepared(sources.write(), tmp_path / "corpus")
 
 
 def test_joints_stay_on_disk_until_they_are_asked_for(corpus):
@@ -59,3 +63,75 @@ def test_a_corpus_that_is_not_prepared_is_one_sentence_with_the_command(tmp_path
     with pytest.raises(InputError, match=r"python -m nerm\.prepare dataset=multirate sources=DIR") as caught:
         load_corpus("multirate", tmp_path)
     assert "\n" not in str(caught.value)
+
+
+# ---- damage ----
+
+
+def zeros(path):
+    """What a second run of prepare once left behind: the right size, and nothing in it."""
+    joints = np.load(path / "joints.npy")
+    np.save(path / "joints.npy", 0 * joints)
+
+
+def cut(path):
+    data = (path / "joints.npy").read_bytes()
+    (path / "joints.npy").write_bytes(data[: len(data) // 2])
+
+
+def other_split(path):
+    (path / "windows.csv").write_text((path / "windows.csv").read_text().replace(",train,", ",val,", 1))
+
+
+@pytest.mark.parametrize("damage", [zeros, cut, other_split, lambda path: (path / "trials.csv").unlink()])
+def test_a_damaged_corpus_is_one_sentence_that_says_to_prepare_it_again(corpus, damage):
+    damage(corpus.path)
+    with pytest.raises(InputError, match=r"the corpus at .* is damaged.*prepare it again") as caught:
+        load_corpus("corpus", corpus.path.parent)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_that_is_cut_off_is_one_sentence(corpus):
+    (corpus.path / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match="is damaged"):
+        load_corpus("corpus", corpus.path.parent)
+
+
+# ---- as a dataset ----
+
+
+def sentences(label, split):
+    return (f"{split} of {label}",) if label else ()
+
+
+def test_the_items_of_a_stored_dataset_are_its_windows_in_their_order(corpus):
+    dataset = StoredDataset(corpus, sentences, base_fps=20.0)
+    assert dataset.digest == corpus.digest and dataset.skeleton is SMPL22
+    for split in SPLITS:
+        rows = corpus.select(split)
+        assert [item.id for item in dataset.items(split)] == [str(number) for number in rows.index]
+        assert [item.group for item in dataset.items(split)] == [str(trial) for trial in rows.trial]
+        assert [item.captions for item in dataset.items(split)] == [sentences(label, split) for label in rows.label]
+    item = dataset.items("train")[0]
+    motion = dataset.motion(item)
+    assert np.array_equal(motion.joints, corpus.window(int(item.id)).joints)
+    assert (motion.fps, motion.seconds) == (item.fps, item.seconds)
+    with pytest.raises(InputError, match="did you mean train"):
+        dataset.items("trains")
+    with pytest.raises(InputError, match="item '99' is not in dataset"):
+        dataset.motion(replace(item, id="99"))
+
+
+def test_multirate_is_a_dataset_with_sentences_and_20_fps(corpus, monkeypatch):
+    monkeypatch.setattr("nerm.data.multirate.opening.load_corpus", lambda name, home: corpus)
+    dataset = load_dataset("multirate")
+    assert dataset.name == "multirate" and dataset.base_fps == 20.0
+    with pytest.raises(InputError, match="label 'cmu/NA' has no caption"):
+        dataset.items("test")  # this corpus' labels are made up
+    assert sentence_of("hdm05/grabHighR", "multirate") == load_captions().train_sentences("hdm05/grabHighR")[0]
+
+
+def test_an_unknown_dataset_is_answered_with_the_nearest_ones():
+    with pytest.raises(InputError, match="did you mean multirate"):
+        load_dataset("multirat")
+    assert {"multirate", "multirate-original"} <= set(DATASETS.names)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from making import prepared
 
-from nerm.data import multirate, originals
 from nerm.data.corpus import load_corpus
-from nerm.data.download import download_sources
+from nerm.data.multirate import originals, packaged
+from nerm.data.multirate.download import download_sources
 from nerm.errors import InputError
 from nerm.motion.amc import read_asf
-from nerm.prepare import main, prepare
+from nerm.prepare import main
 
 COLUMNS = "file,url,sha256,layout,skeleton,fps,metres_per_unit,frames,clean_start,clean_end,split,label"
 
@@ -81,11 +82,11 @@ def complaint(registry, folder) -> str:
     return str(caught.value)
 
 
-def test_files_are_downloaded_once_and_their_digests_recorded_beside_them(server, registry, tmp_path):
+def test_files_are_downloaded_once_and_their_digests_kept_beside_them(server, registry, tmp_path):
     folder = download_sources(registry, tmp_path / "originals")
     assert (folder / "bandai/second.bvh").read_bytes() == server.files["/a/with%20space.bvh"]
-    recorded = (folder / "digests.sha256").read_text().splitlines()
-    assert len(recorded) == 3 and all(re.fullmatch(r"[0-9a-f]{64}  \w+/\w+\.\w+", line) for line in recorded)
+    digests = (folder / "digests.sha256").read_text().splitlines()
+    assert len(digests) == 3 and all(re.fullmatch(r"[0-9a-f]{64}  \w+/\w+\.\w+", line) for line in digests)
     server.requests.clear()
     assert download_sources(registry, folder) == folder and server.requests == []
     assert len((folder / "digests.sha256").read_text().splitlines()) == 3
@@ -93,8 +94,8 @@ def test_files_are_downloaded_once_and_their_digests_recorded_beside_them(server
 
 def test_an_interrupted_download_leaves_no_file_and_goes_on_later(server, registry, tmp_path):
     server.cut = {"/a/first.bvh"}
-    said = complaint(registry, tmp_path / "originals")
-    assert "first.bvh" in said and "run the same command again" in said
+    answer = complaint(registry, tmp_path / "originals")
+    assert "first.bvh" in answer and "run the same command again" in answer
     assert not (tmp_path / "originals/bandai/first.bvh").exists() and not originals.is_home(tmp_path / "originals")
     assert not list((tmp_path / "originals").rglob("tmp*"))
     server.cut = set()
@@ -104,16 +105,16 @@ def test_an_interrupted_download_leaves_no_file_and_goes_on_later(server, regist
 
 def test_content_with_another_digest_than_the_registry_s_is_refused(server, registry, tmp_path):
     server.files["/third.amc"] = b"changed"
-    said = complaint(registry, tmp_path / "originals")
-    assert "third.amc" in said and "another digest than the registry's" in said
+    answer = complaint(registry, tmp_path / "originals")
+    assert "third.amc" in answer and "another digest than the registry's" in answer
     assert not (tmp_path / "originals/hdm05/third.amc").exists()
 
 
 def test_a_file_that_is_not_there_is_one_sentence_with_address_place_and_alternative(server, registry, tmp_path):
     del server.files["/a/first.bvh"]
-    said = complaint(registry, tmp_path / "originals")
-    assert f"{server.address}/a/first.bvh" in said and "404" in said
-    assert str(tmp_path / "originals/bandai/first.bvh") in said and "sources=DIR with cmu.tar.xz" in said
+    answer = complaint(registry, tmp_path / "originals")
+    assert f"{server.address}/a/first.bvh" in answer and "404" in answer
+    assert str(tmp_path / "originals/bandai/first.bvh") in answer and "sources=DIR with cmu.tar.xz" in answer
 
 
 def test_without_a_server_the_command_says_which_files_to_put_where(server, registry, tmp_path, monkeypatch):
@@ -128,11 +129,11 @@ def test_without_a_server_the_command_says_which_files_to_put_where(server, regi
     assert not (tmp_path / "home/multirate").exists()
 
 
-def test_a_digest_recorded_at_first_use_is_enforced_on_disk_and_on_the_server(server, registry, tmp_path):
+def test_a_digest_kept_from_first_use_is_enforced_on_disk_and_on_the_server(server, registry, tmp_path):
     folder = download_sources(registry, tmp_path / "originals")
     (folder / "bandai/first.bvh").write_bytes(b"edited")
-    said = complaint(registry, folder)
-    assert "bandai/first.bvh has changed" in said and "digests.sha256" in said
+    answer = complaint(registry, folder)
+    assert "bandai/first.bvh has changed" in answer and "digests.sha256" in answer
     (folder / "bandai/first.bvh").unlink()
     server.files["/a/first.bvh"] = b"another recording"
     assert "another digest than at first use" in complaint(registry, folder)
@@ -186,10 +187,9 @@ def test_a_corpus_of_originals_has_the_same_motion_under_its_own_name(server, so
     for path, text in sources.files.items():
         if path.startswith("cmu/bvh/08"):
             sources.files[path] = re.sub(r"(JOINT (?:Neck|LeftShoulder|RightShoulder)\n\{\nOFFSET) .*", rf"\1 {thorax}", text)
-    prepare(sources.write(), tmp_path / "packaged", 1)
-    packaged = load_corpus("packaged", tmp_path)
+    archived = prepared(sources.write(), tmp_path / "packaged")
     rows = []
-    for recording in multirate.recordings(sources.folder):
+    for recording in packaged.recordings(sources.folder):
         file = f"{recording.source}/{Path(recording.file).name}"
         server.files[f"/{file}"] = as_published(recording.file, sources.files[recording.file]).replace("\n", "\r\n").encode()
         skeleton = Path(recording.file).stem.split("_")[0] if recording.source == "cmu" else Path(recording.asf or "").stem
@@ -202,9 +202,9 @@ def test_a_corpus_of_originals_has_the_same_motion_under_its_own_name(server, so
     assert main([f"registry={tmp_path / 'r.csv'}", "workers=1"]) == 0
     assert "corpus 'multirate-original'" in capsys.readouterr().out
     corpus = load_corpus("multirate-original", tmp_path / "home")
-    assert list(corpus.trials.trial_name) == list(packaged.trials.trial_name)
-    assert list(corpus.windows.split) == list(packaged.windows.split) and list(corpus.trials.fps) == list(packaged.trials.fps)
-    assert np.abs(np.asarray(corpus.joints) - packaged.joints).max() < 1e-5
+    assert list(corpus.trials.trial_name) == list(archived.trials.trial_name)
+    assert list(corpus.windows.split) == list(archived.windows.split) and list(corpus.trials.fps) == list(archived.trials.fps)
+    assert np.abs(np.asarray(corpus.joints) - archived.joints).max() < 1e-5
     assert set(corpus.manifest["made_from"]) == {"registry.csv", "digests.sha256"}
     server.requests.clear()
     # the folder of originals is a source of its own
@@ -228,10 +228,10 @@ def test_the_registry_that_comes_along_lists_every_recording_once_with_known_ske
 @pytest.mark.skipif("NERM_SOURCES" not in os.environ, reason="NERM_SOURCES is not set: the recorded archives are not here")
 def test_the_registry_says_what_the_manifests_say(tmp_path):
     (tmp_path / "registry.csv").write_bytes(originals.REGISTRY.read_bytes())
-    told = originals.recordings(tmp_path)
-    expected = multirate.recordings(Path(os.environ["NERM_SOURCES"]) / "data")
+    listed = originals.recordings(tmp_path)
+    expected = packaged.recordings(Path(os.environ["NERM_SOURCES"]) / "data")
     for name in ("name", "source", "layout", "fps", "metres_per_unit", "frames", "clean", "split", "label"):
-        assert [getattr(recording, name) for recording in told] == [getattr(recording, name) for recording in expected]
+        assert [getattr(recording, name) for recording in listed] == [getattr(recording, name) for recording in expected]
 
 
 def test_a_skeleton_text_is_an_asf():

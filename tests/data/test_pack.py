@@ -4,11 +4,13 @@ import errno
 import io
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from making import prepared
 
 from nerm.data import pack as packing
 from nerm.data.corpus import load_corpus
@@ -16,7 +18,7 @@ from nerm.data.pack import decode, encode, pack, unpack
 from nerm.errors import InputError
 from nerm.motion import SMPL22
 from nerm.motion.skeleton import joints_from_directions
-from nerm.prepare import main, prepare
+from nerm.prepare import main
 
 
 def tumbling(frames: int, seed: int = 0, step: float = 0.05) -> np.ndarray:
@@ -29,8 +31,7 @@ def tumbling(frames: int, seed: int = 0, step: float = 0.05) -> np.ndarray:
 
 @pytest.fixture
 def corpus(sources, tmp_path):
-    prepare(sources.write(), tmp_path / "corpus", 1)
-    return load_corpus("corpus", tmp_path)
+    return prepared(sources.write(), tmp_path / "corpus")
 
 
 @pytest.mark.parametrize(("frames", "step"), [(1, 0.1), (2, 0.1), (3, 0.1), (2000, 0.02), (500, 1.0)])
@@ -71,6 +72,17 @@ def test_an_unpacked_corpus_has_a_digest_of_its_own_and_remembers_the_original(c
     assert back.digest == facts["sha256"] != corpus.digest
     assert back.manifest["packed_from"] == corpus.digest
     assert back.manifest["windows_by_rate_and_split"] == corpus.manifest["windows_by_rate_and_split"]
+
+
+def test_damage_to_an_unpacked_corpus_is_noticed_and_a_copy_of_a_copy_has_a_content_of_its_own(corpus, tmp_path):
+    pack(corpus, tmp_path / "one.nermpack")
+    back = unpack(tmp_path / "one.nermpack", tmp_path / "back")
+    assert back.manifest["content"] not in (back.digest, corpus.digest)
+    pack(back, tmp_path / "two.nermpack")
+    assert unpack(tmp_path / "two.nermpack", tmp_path / "again").joints.shape == corpus.joints.shape
+    np.save(back.path / "joints.npy", 0 * np.load(back.path / "joints.npy"))
+    with pytest.raises(InputError, match="is damaged"):
+        load_corpus("back", tmp_path)
 
 
 def test_the_commands_pack_and_prepare_from_a_packed_file(corpus, tmp_path, capsys, monkeypatch):
@@ -145,5 +157,5 @@ def test_joints_off_the_skeleton_are_refused(corpus, tmp_path):
     joints = np.load(corpus.path / "joints.npy")
     np.save(corpus.path / "joints.npy", joints * np.float32(1.1))
     with pytest.raises(InputError, match="not on the corpus skeleton"):
-        pack(load_corpus("corpus", tmp_path), tmp_path / "x.nermpack")
+        pack(replace(corpus), tmp_path / "x.nermpack")
     assert not (tmp_path / "x.nermpack").exists()

@@ -2,27 +2,27 @@
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from making import prepared
 
-from nerm.data import archives, assemble, multirate, validation
+from nerm.data import archives, assemble, validation
 from nerm.data.corpus import load_corpus
+from nerm.data.multirate.preparing import MULTIRATE
+from nerm.data.multirate.trials import longest_run_without_jumps
 from nerm.errors import InputError
 from nerm.motion import SMPL22
 from nerm.motion.skeleton import joints_from_directions
 from nerm.prepare import main, prepare
-
-
-def prepared(sources, tmp_path, name="corpus", **settings):
-    prepare(sources, tmp_path / name, **({"workers": 1} | settings))
-    return load_corpus(name, tmp_path)
 
 
 def complaint(arguments, capsys=None) -> str:
@@ -37,7 +37,7 @@ def complaint(arguments, capsys=None) -> str:
 
 
 def test_a_corpus_holds_every_recording_at_its_own_rate_on_one_skeleton(sources, tmp_path):
-    corpus = prepared(sources.write(), tmp_path)
+    corpus = prepared(sources.write(), tmp_path / "corpus")
     assert corpus.name == "multirate"
     assert list(corpus.trials.fps.astype(int)) == [120, 120, 120, 60, 120, 120, 30, 30, 30, 30, 30]
     assert list(corpus.trials.frames) == [130, 90, 60, 62, 80, 75, 40, 31, 32, 33, 34]  # 60_01 begins at its frame 8
@@ -50,7 +50,7 @@ def test_a_corpus_holds_every_recording_at_its_own_rate_on_one_skeleton(sources,
 
 
 def test_splits_follow_segments_archives_and_takes(sources, tmp_path):
-    trials = prepared(sources.write(), tmp_path).trials.set_index("trial_name")
+    trials = prepared(sources.write(), tmp_path / "corpus").trials.set_index("trial_name")
     assert trials.split["cmu/01_01"] == "test" and trials.split["cmu/02_03"] == "val"  # test if any segment is
     assert trials.split["HDM_bd_squat1Reps_001_120"] == "train" and trials.split["HDM_tr_squat1Reps_002_120"] == "test"
     assert trials.split["dataset-1_walk_active_001"] == "train"
@@ -60,26 +60,26 @@ def test_splits_follow_segments_archives_and_takes(sources, tmp_path):
 
 
 def test_the_hash_does_not_depend_on_workers_place_or_packing(sources, tmp_path):
-    one = prepared(sources.write(), tmp_path, "one", only=["bandai", "hdm05"])
-    two = prepared(sources.folder, tmp_path, "two", only=["bandai", "hdm05"], workers=2)
+    one = prepared(sources.write(), tmp_path / "one", only=["bandai", "hdm05"])
+    two = prepared(sources.folder, tmp_path / "two", only=["bandai", "hdm05"], workers=2)
     sources.folder = tmp_path / "unpacked"
-    unpacked = prepared(sources.write(packed=False), tmp_path, "three", only=["bandai", "hdm05"])
+    unpacked = prepared(sources.write(packed=False), tmp_path / "three", only=["bandai", "hdm05"])
     assert one.digest == two.digest == unpacked.digest
     assert not (sources.folder.parent / "three.partial").exists()
 
 
 def test_the_hash_depends_on_motion_and_on_splits(sources, tmp_path):
-    first = prepared(sources.write(), tmp_path, "first", only=["hdm05"]).digest
+    first = prepared(sources.write(), tmp_path / "first", only=["hdm05"]).digest
     sources.tables["hdm05"][1][1][6] = "val"
-    assert prepared(sources.write(), tmp_path, "second", only=["hdm05"]).digest != first
+    assert prepared(sources.write(), tmp_path / "second", only=["hdm05"]).digest != first
 
 
 def test_the_command_prepares_says_what_it_found_and_does_not_do_it_twice(sources, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("NERM_DATA", str(tmp_path / "home"))
     arguments = [f"sources={sources.write()}", "workers=1"]
     assert main(arguments) == 0
-    said = capsys.readouterr().out
-    assert "11 trials" in said and "validation of cmu" in said and "60_01: 8 frames outside the clean run" in said
+    answer = capsys.readouterr().out
+    assert "11 trials" in answer and "validation of cmu" in answer and "60_01: 8 frames outside the clean run" in answer
     before = (tmp_path / "home/multirate/joints.npy").stat().st_mtime_ns
     assert main(arguments) == 0
     assert "delete the folder to prepare it again" in capsys.readouterr().out
@@ -107,9 +107,9 @@ def test_validation_finds_raised_floors_jumps_and_repeated_frames():
 def test_the_longest_run_without_jumps_is_kept():
     points = np.zeros((100, 22, 3))
     points[30:, 5] += [1.0, 0, 0]  # 1 m in a thirtieth of a second
-    assert multirate.longest_run_without_jumps(points, 30) == (30, 100)
-    assert multirate.longest_run_without_jumps(points, 15) == (0, 100)
-    assert multirate.longest_run_without_jumps(points[:1], 30) == (0, 1)
+    assert longest_run_without_jumps(points, 30) == (30, 100)
+    assert longest_run_without_jumps(points, 15) == (0, 100)
+    assert longest_run_without_jumps(points[:1], 30) == (0, 1)
 
 
 # ---- interrupted ----
@@ -118,6 +118,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from nerm.data import assemble
+from nerm.data.multirate.preparing import MULTIRATE
 from nerm.prepare import prepare
 write, made = assemble.write_part, []
 def write_and_die(path, trial):
@@ -126,14 +127,14 @@ def write_and_die(path, trial):
     write(path, trial)
     made.append(path)
 assemble.write_part = write_and_die
-prepare(Path({sources!r}), Path({target!r}), 1)
+prepare(MULTIRATE, Path({sources!r}), Path({target!r}), 1)
 """
 
 
 @pytest.mark.parametrize("parts", [0, 3])
 def test_a_killed_run_resumes_with_its_parts_to_the_same_hash(sources, tmp_path, monkeypatch, parts):
     folder = sources.write()
-    expected = prepared(folder, tmp_path, "whole").digest
+    expected = prepared(folder, tmp_path / "whole").digest
     script = KILLED.format(parts=parts, sources=str(folder), target=str(tmp_path / "killed"))
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert killed.returncode == -9, killed.stderr
@@ -142,7 +143,7 @@ def test_a_killed_run_resumes_with_its_parts_to_the_same_hash(sources, tmp_path,
     made = []
     write = assemble.write_part
     monkeypatch.setattr(assemble, "write_part", lambda path, trial: (made.append(path), write(path, trial)))
-    assert prepared(folder, tmp_path, "killed").digest == expected
+    assert prepared(folder, tmp_path / "killed").digest == expected
     assert len(made) == 11 - parts
     assert not (tmp_path / "killed.partial").exists()
 
@@ -150,14 +151,14 @@ def test_a_killed_run_resumes_with_its_parts_to_the_same_hash(sources, tmp_path,
 def test_the_workers_of_a_killed_run_end_with_it(sources, tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(
-        "import os, signal\nfrom pathlib import Path\nimport nerm.prepare\n"
+        "import os, signal\nfrom pathlib import Path\nimport nerm.prepare\nfrom nerm.data.multirate.preparing import MULTIRATE\n"
         "if __name__ == '__main__':\n"
         "    nerm.prepare.progress = lambda text: os.kill(os.getpid(), signal.SIGKILL) if 'recordings' in text else None\n"
-        f"    nerm.prepare.prepare(Path({str(sources.write())!r}), Path({str(tmp_path / 'corpus')!r}), 2, ['hdm05'])\n"
+        f"    nerm.prepare.prepare(MULTIRATE, Path({str(sources.write())!r}), Path({str(tmp_path / 'corpus')!r}), 2, ['hdm05'])\n"
     )
     # Workers hold the other ends of these pipes: this returns when the last of them is gone.
     assert subprocess.run([sys.executable, script], capture_output=True, timeout=180).returncode == -9
-    assert prepared(sources.folder, tmp_path, only=["hdm05"]).manifest["trials"] == 2
+    assert prepared(sources.folder, tmp_path / "corpus", only=["hdm05"]).manifest["trials"] == 2
 
 
 def test_a_half_unpacked_archive_is_unpacked_again(sources, tmp_path, monkeypatch):
@@ -173,33 +174,138 @@ def test_a_half_unpacked_archive_is_unpacked_again(sources, tmp_path, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(archives, "unpack", half)
         with pytest.raises(KeyboardInterrupt):
-            prepare(folder, tmp_path / "corpus", 1, only=["hdm05"])
-    assert prepared(folder, tmp_path, only=["hdm05"]).manifest["trials"] == 2
+            prepare(MULTIRATE, folder, tmp_path / "corpus", 1, only=["hdm05"])
+    assert prepared(folder, tmp_path / "corpus", only=["hdm05"]).manifest["trials"] == 2
 
 
 def test_a_damaged_part_is_made_anew(sources, tmp_path, monkeypatch):
     folder = sources.write()
-    expected = prepared(folder, tmp_path, "whole", only=["hdm05"]).digest
+    expected = prepared(folder, tmp_path / "whole", only=["hdm05"]).digest
     with monkeypatch.context() as patched:
         patched.setattr(assemble, "assemble", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            prepare(folder, tmp_path / "corpus", 1, only=["hdm05"])
+            prepare(MULTIRATE, folder, tmp_path / "corpus", 1, only=["hdm05"])
     parts = sorted((tmp_path / "corpus.partial/parts").iterdir())
     data = parts[0].read_bytes()
     parts[0].write_bytes(data[: len(data) // 2])
     parts[1].write_bytes(data[:200] + bytes(1000) + data[1200:])
-    assert prepared(folder, tmp_path, only=["hdm05"]).digest == expected
+    assert prepared(folder, tmp_path / "corpus", only=["hdm05"]).digest == expected
 
 
 def test_parts_of_other_sources_are_not_used(sources, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(assemble, "assemble", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            prepare(sources.write(), tmp_path / "corpus", 1, only=["hdm05"])
+            prepare(MULTIRATE, sources.write(), tmp_path / "corpus", 1, only=["hdm05"])
     path = next(path for path in sources.files if "tr_squat" in path)
     sources.files[path] = sources.files[path].replace("root ", "root 1", 1)
-    changed = prepared(sources.write(), tmp_path, only=["hdm05"]).digest
-    assert changed == prepared(sources.folder, tmp_path, "fresh", only=["hdm05"]).digest
+    changed = prepared(sources.write(), tmp_path / "corpus", only=["hdm05"]).digest
+    assert changed == prepared(sources.folder, tmp_path / "fresh", only=["hdm05"]).digest
+
+
+# ---- two at once ----
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from nerm.data import assemble
+from nerm.prepare import main
+whole = assemble.assemble
+def slow(recordings, trial, folder, facts):
+    def late(index):
+        Path({began!r}).touch()
+        while index == 5 and not Path({go!r}).exists():
+            time.sleep(0.02)
+        return trial(index)
+    return whole(recordings, late, folder, facts)
+assemble.assemble = slow
+sys.exit(main([{sources!r}, {out!r}, "workers=1"]))
+"""
+
+
+def test_of_two_that_prepare_at_once_the_second_waits_and_finds_the_corpus_finished(sources, tmp_path, monkeypatch):
+    folder, target, began = sources.write(), tmp_path / "corpus", tmp_path / "began"
+    expected = prepared(folder, tmp_path / "alone").digest
+    with monkeypatch.context() as patched:  # all parts are made, nothing is joined yet
+        patched.setattr(assemble, "assemble", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            prepare(MULTIRATE, folder, target, 1)
+    arguments = [f"sources={folder}", f"out={target}"]
+    script = SLOW.format(began=str(began), go=str(tmp_path / "go"), sources=arguments[0], out=arguments[1])
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as first:
+        while not began.exists() and first.poll() is None:
+            time.sleep(0.02)
+        with subprocess.Popen([sys.executable, "-m", "nerm.prepare", *arguments], **pipes) as second:
+            answer = second.stderr.readline()
+            (tmp_path / "go").touch()
+            assert re.match(rf"process {first.pid} since \d{{4}}-.* works at {target}; waiting", answer)
+            assert "11 trials" in first.stdout.read() and "delete the folder to prepare it again" in second.stdout.read()
+        assert second.returncode == 0
+    assert first.returncode == 0
+    assert load_corpus("corpus", tmp_path).digest == expected
+    assert not list(tmp_path.glob("corpus.*"))
+
+
+def test_the_lock_of_a_process_that_was_killed_holds_nobody_up(sources, tmp_path):
+    script = (
+        "import os, signal\nfrom pathlib import Path\nfrom nerm.lock import alone\n"
+        f"with alone(Path({str(tmp_path / 'corpus')!r})):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -9
+    assert (tmp_path / "corpus.lock").exists()
+    assert main([f"sources={sources.write()}", f"out={tmp_path / 'corpus'}", "workers=1"]) == 0
+    assert not (tmp_path / "corpus.lock").exists()
+
+
+# ---- the doctor ----
+
+
+def examined(arguments, capsys) -> tuple[int, str]:
+    code = main([*arguments, "doctor=true"])
+    return code, capsys.readouterr().out
+
+
+def test_the_doctor_says_what_is_there_and_changes_nothing(sources, tmp_path, capsys):
+    arguments = [f"sources={sources.write()}", f"out={tmp_path / 'corpus'}"]
+    code, page = examined(arguments, capsys)
+    assert code == 1 and re.search("cmu.tar.xz, .* MiB: whole", page) and "missing  nothing has been prepared here" in page
+    assert not (tmp_path / "corpus").exists() and not list(tmp_path.glob("corpus.*"))
+    assert main([*arguments, "workers=1"]) == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    capsys.readouterr()
+    code, page = examined(arguments, capsys)
+    assert code == 0 and page.endswith("all is well\n")
+    assert re.search("bandai.tar.xz, .* MiB: the corpus was made of it", page) and "digest of its manifest" in page
+    assert re.search(r"train: \d trials", page) and "60_01: 8 frames outside the clean run" in page
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_the_doctor_needs_no_sources_once_there_is_a_corpus(sources, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("NERM_SOURCES", raising=False)
+    prepared(sources.write(), tmp_path / "corpus")
+    code, page = examined([f"out={tmp_path / 'corpus'}"], capsys)
+    assert code == 0 and "note     no archives are known" in page
+
+
+def test_the_doctor_finds_what_is_missing_or_damaged(sources, tmp_path, capsys):
+    arguments = [f"sources={sources.write()}", f"out={tmp_path / 'corpus'}"]
+    prepared(sources.folder, tmp_path / "corpus")
+    np.save(tmp_path / "corpus/joints.npy", 0 * np.load(tmp_path / "corpus/joints.npy"))
+    (sources.folder / "hdm05.tar.xz").unlink()
+    (sources.folder / "bandai.csv").unlink()
+    archive = sources.folder / "cmu.tar.xz"
+    archive.write_bytes(archive.read_bytes()[:-100])
+    code, page = examined(arguments, capsys)
+    assert code == 1 and page.endswith("4 things to mend\n")
+    for line in ("missing  .*hdm05.tar.xz", "missing  .*bandai.csv", "damaged  .*cmu.tar.xz is truncated", "damaged  the corpus at"):
+        assert re.search(line, page)
+
+
+def test_the_doctor_misses_a_file_that_the_manifest_lists(sources, tmp_path, capsys):
+    sources.files.pop(next(path for path in sources.files if "tr_squat" in path))
+    code, page = examined([f"sources={sources.write()}", f"out={tmp_path / 'corpus'}"], capsys)
+    assert code == 1 and "lacks hdm05/amc/tr/HDM_tr_squat1Reps_002_120.amc" in page
 
 
 # ---- a full disk ----
@@ -228,7 +334,7 @@ def test_on_a_full_disk_prepare_says_so_keeps_its_parts_and_resumes(sources, tmp
         digest = load_corpus("corpus", disk).digest
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-    assert digest == prepared(sources.folder, tmp_path).digest
+    assert digest == prepared(sources.folder, tmp_path / "corpus").digest
 
 
 @pytest.mark.parametrize("where", ["write_part", "assemble"])
@@ -256,8 +362,8 @@ def test_a_truncated_archive_is_one_sentence(sources, tmp_path, kept):
     archive = sources.write() / "cmu.tar.xz"
     data = archive.read_bytes()
     archive.write_bytes(data[: int(len(data) * kept)])
-    said = complaint([f"sources={sources.folder}", f"out={tmp_path / 'corpus'}", "workers=1"])
-    assert "cmu.tar.xz is truncated or damaged" in said
+    answer = complaint([f"sources={sources.folder}", f"out={tmp_path / 'corpus'}", "workers=1"])
+    assert "cmu.tar.xz is truncated or damaged" in answer
     assert not (tmp_path / "corpus").exists()
     archive.write_bytes(data)
     assert main([f"sources={sources.folder}", f"out={tmp_path / 'corpus'}", "workers=1"]) == 0
@@ -271,8 +377,8 @@ def test_an_archive_writes_nothing_outside_its_folder(sources, tmp_path, kind):
         if kind == "a link":
             info.type, info.linkname = tarfile.SYMTYPE, "/etc/hostname"
         tar.addfile(info)
-    said = complaint([f"sources={sources.folder}", f"out={tmp_path / 'corpus'}", "workers=1"])
-    assert "not a plain file or folder inside it" in said
+    answer = complaint([f"sources={sources.folder}", f"out={tmp_path / 'corpus'}", "workers=1"])
+    assert "not a plain file or folder inside it" in answer
     assert not list(tmp_path.rglob("outside.txt")) and not list(tmp_path.rglob("link"))
 
 
@@ -290,8 +396,8 @@ def test_an_archive_cut_between_two_files_is_noticed(sources, tmp_path):
 @pytest.mark.parametrize("missing", ["cmu.tar.xz", "hdm05.csv", "bandai.csv"])
 def test_a_missing_archive_or_manifest_is_one_sentence(sources, tmp_path, missing):
     (sources.write() / missing).unlink()
-    said = complaint([f"sources={sources.folder}", f"out={tmp_path / 'corpus'}", "workers=1"])
-    assert missing in said and "missing" in said
+    answer = complaint([f"sources={sources.folder}", f"out={tmp_path / 'corpus'}", "workers=1"])
+    assert missing in answer and "missing" in answer
     assert not (tmp_path / "corpus").exists()
 
 
@@ -328,8 +434,8 @@ def test_a_wrong_file_is_one_sentence_that_names_it(sources, tmp_path, case):
     changed = change(sources.files[path])
     assert changed != sources.files[path]
     sources.files[path] = changed
-    said = complaint([f"sources={sources.write()}", f"out={tmp_path / 'corpus'}", "workers=1"])
-    assert expected in said and Path(path).name in said
+    answer = complaint([f"sources={sources.write()}", f"out={tmp_path / 'corpus'}", "workers=1"])
+    assert expected in answer and Path(path).name in answer
     assert not (tmp_path / "corpus").exists()
 
 
@@ -343,7 +449,8 @@ def test_a_wrong_file_in_a_worker_process_is_one_sentence_and_exit_code_2(source
     assert not (tmp_path / "corpus").exists()
 
 
-def test_wrong_arguments_are_one_sentence(sources, tmp_path):
+def test_wrong_arguments_are_one_sentence(sources, tmp_path, monkeypatch):
+    monkeypatch.setenv("NERM_DATA", str(tmp_path / "data"))
     assert "did you mean sources?" in complaint(["source=x"])
     assert "does not exist" in complaint([f"sources={tmp_path / 'nowhere'}"])
     assert "did you mean multirate" in complaint(["dataset=multirat"])
@@ -359,7 +466,7 @@ def test_wrong_arguments_are_one_sentence(sources, tmp_path):
 @pytest.mark.skipif("NERM_SOURCES" not in os.environ, reason="NERM_SOURCES is not set: the recorded archives are not here")
 def test_hdm05_is_prepared_whole(tmp_path):
     folder = Path(os.environ["NERM_SOURCES"]) / "data"
-    corpus = prepared(folder, tmp_path, only=["hdm05"])
+    corpus = prepared(folder, tmp_path / "corpus", only=["hdm05"])
     manifest = pd.read_csv(folder / "hdm05.csv")
     assert corpus.manifest["trials"] == len(manifest)
     assert corpus.manifest["frames"] == (manifest.clean_end - manifest.clean_start).sum()

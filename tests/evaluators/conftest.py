@@ -1,5 +1,6 @@
 """A corpus of a few synthetic recordings, small untrained extractors and their reference: enough to run a table in seconds."""
 
+import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ CLIPS, POOL = 40, 90
 
 
 def swinging(seconds: float, fps: float, seed: int) -> np.ndarray:
-    """[T, 22, 3] a figure that travels while its bones swing at a few frequencies of its own."""
+    """[T, 22, 3] a body that travels while its bones swing at a few frequencies of its own."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * fps) + 1) / fps
     swing = sum(
@@ -28,9 +29,10 @@ def swinging(seconds: float, fps: float, seed: int) -> np.ndarray:
 
 
 def write_corpus(folder: Path) -> None:
-    from nerm.data.captions import load_captions
+    from nerm.data.dataset import DATASETS
+    from nerm.registry import load_object
 
-    labels = load_captions().labels[:3]
+    labels = sorted(load_object(DATASETS.get("multirate").sentences)())[:3]
     joints, trials, windows = [], [], []
     offset = 0
     for trial in range(14):
@@ -43,12 +45,18 @@ def write_corpus(folder: Path) -> None:
         joints.append(x)
         offset += len(x)
     folder.mkdir(parents=True)
-    np.save(folder / "joints.npy", np.concatenate(joints))
-    (folder / "trials.csv").write_text(
-        "\n".join(["trial,trial_name,source,fps,split,label,offset,frames,scale,start,floor_m", *trials]) + "\n"
-    )
-    (folder / "windows.csv").write_text("\n".join(["window,trial,start,end,fps,seconds,source,split,label", *windows]) + "\n")
-    (folder / "manifest.json").write_text(json.dumps({"name": "multirate", "sha256": "c" * 64}))
+    values = np.concatenate(joints)
+    tables = {
+        "trials": ["trial,trial_name,source,fps,split,label,offset,frames,scale,start,floor_m", *trials],
+        "windows": ["window,trial,start,end,fps,seconds,source,split,label", *windows],
+    }
+    digest = hashlib.sha256(values.tobytes())
+    np.save(folder / "joints.npy", values)
+    for name, lines in tables.items():
+        text = "\n".join(lines) + "\n"
+        (folder / f"{name}.csv").write_text(text)
+        digest.update(text.encode())
+    (folder / "manifest.json").write_text(json.dumps({"name": "multirate", "sha256": digest.hexdigest()}))
 
 
 @pytest.fixture(scope="session")
@@ -56,27 +64,62 @@ def tiny(tmp_path_factory):
     """Folders: data (NERM_DATA), shipped (models and reference)."""
     import torch
 
-    from evaluators.extractors import EXTRACTORS, clip, guo, load_extractor
-    from evaluators.protocols import clip as protocol
-    from evaluators.protocols.reference import build_reference, save_reference
-    from nerm.data.captions import vocabulary
-    from nerm.data.corpus import load_corpus
+    from evaluators.building import build_reference
+    from evaluators.extractors import EXTRACTORS, load_extractor
+    from evaluators.extractors.anyrate import extractor as anyrate
+    from evaluators.extractors.anyrate.network import AnyrateConfig, AnyrateEncoder
+    from evaluators.extractors.guo import extractor as guo
+    from evaluators.extractors.guo.network import GuoConfig, GuoEvaluator
+    from evaluators.protocols.clip import scoring, sets
+    from evaluators.reference import load_subject
+    from nerm.data.dataset import load_dataset
+    from nerm.words import vocabulary
 
     root = tmp_path_factory.mktemp("tiny")
     write_corpus(root / "data" / "multirate")
     shipped = root / "shipped"
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = clip.ClipEncoder(clip.ClipConfig(width=16, dilations=(1,), embedding=12))
+        encoder = AnyrateEncoder(AnyrateConfig(width=16, dilations=(1,), embedding=12))
         encoder.std.copy_(torch.tensor([0.5, 1.0, 50.0]).repeat_interleave(len(encoder.std) // 3))  # m, m/s, m/s^2
-        clip.save(encoder, shipped / "models" / "clip.safetensors")
+        anyrate.save(encoder, shipped / "models" / "anyrate.safetensors")
         widths = dict.fromkeys(("movement_hidden", "movement_latent", "text_hidden", "motion_hidden"), 16)
-        small = guo.GuoConfig(**widths, embedding=12)
-        guo.save(guo.GuoEvaluator(small, len(vocabulary())), shipped / "models" / "guo.safetensors")
+        small = GuoConfig(**widths, embedding=12)
+        guo.save(GuoEvaluator(small, len(vocabulary())), shipped / "models" / "guo.safetensors")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "CLIPS", CLIPS)
-        patch.setattr(protocol, "POOL", POOL)
-        corpus = load_corpus("multirate", root / "data")
+        patch.setattr(scoring, "CLIPS", CLIPS)
+        patch.setattr(sets, "POOL", POOL)
+        dataset = load_dataset("multirate", root / "data")
         extractors = {name: load_extractor(name, [shipped / "models"]) for name in EXTRACTORS.names}
-        path = save_reference(build_reference(corpus, extractors), shipped / "reference")
-        yield SimpleNamespace(root=root, data=root / "data", shipped=shipped, corpus=corpus, extractors=extractors, reference=path)
+        build_reference(dataset, [shipped], shipped / "reference")
+        subject, folder = load_subject("multirate", [shipped / "reference"])
+        yield SimpleNamespace(
+            root=root, data=root / "data", shipped=shipped, dataset=dataset, extractors=extractors, subject=subject, reference=folder
+        )
+
+
+@pytest.fixture
+def harness_of(tiny, tmp_path):
+    """harness_of(rows, ...) -> a Harness on the tiny corpus, with generators given by name."""
+    from evaluators.cache import Cache
+    from evaluators.harness import Harness
+    from evaluators.reference import Reference
+    from evaluators.store import Store
+    from evaluators.tables import Table
+
+    def make(rows, metrics=("clip_fid",), rates=(20.0, 120.0), systems=None, extractors=("anyrate",), **more):
+        settings = {"protocols": ("clip",), "sets": ("matched", "all"), "name": "framerates", "title": "", "about": ""}
+        table = Table(rates=rates, metrics=metrics, rows=tuple(rows), extractors=extractors, **settings)
+        known = {"tier": "quick", "seed": 0, "store": Store(tmp_path / "results"), "cache": Cache(tmp_path / "cache")} | more
+        return Harness(
+            table=table,
+            subject=tiny.subject,
+            rows=list(rows),
+            extractors={name: tiny.extractors[name] for name in extractors},
+            references={"clip": Reference("clip", 2, tiny.reference, tiny.subject.digest)},
+            systems=lambda row: (systems or {})[row.system],
+            datasets=lambda: tiny.dataset,
+            **known,
+        )
+
+    return make

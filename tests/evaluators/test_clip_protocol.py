@@ -3,245 +3,141 @@
 import numpy as np
 import pytest
 
-from baselines.base import GENERATORS, load_generator
-from evaluators.protocols import clip as protocol
-from evaluators.protocols.clip import FRAMES, Draw, Measured, measure, plan_clips, score
-from evaluators.protocols.recordings import Recording, halves, members, recordings, sample_seed
-from evaluators.protocols.reference import load_reference
-from evaluators.protocols.rows import BroughtUp, Recorded, Sampled, at_rate, noise, shuffled
+from evaluators.damage import VARIANTS, noise, shuffled
+from evaluators.items import counted_items
+from evaluators.metrics.distribution import frechet
+from evaluators.protocols.clip import ENTRIES, scoring
+from evaluators.protocols.clip.scoring import Draw
+from evaluators.protocols.clip.sets import FRAMES, halves, members, plan_clips
+from evaluators.tables import Row
+from nerm.data.dataset import Item
 from nerm.errors import InputError
-from nerm.motion import Motion, frame_count
+from nerm.motion.resample import at_rate
 
-DRAW = Draw(replications=3)
+FLOOR = Row("real", "Real", "real")
+METRICS = ("clip_fid", "band_energy", "band_energy_error")
 
 
 @pytest.fixture
-def reference(tiny):
-    return load_reference("multirate", [tiny.shipped / "reference"])
+def scored(harness_of):
+    """scored(row, fps, metrics, ...) -> metric -> values of all replications, of the first set unless another is named."""
+
+    def run(row, fps, metrics=METRICS, extractor="", set_="matched", **more):
+        harness = harness_of([row], metrics, (fps,), **more)
+        protocol = harness.protocols[0]
+        units = [unit for unit in protocol.units(row) if unit.metric]
+        part, real = (lambda p: harness.part(row, protocol, p)), (lambda p: harness.real(protocol, p))
+        found = {}
+        for record in protocol.score(row, units, part, real):
+            if record.set == set_ and record.extractor in (extractor, ""):
+                found.setdefault(record.metric, []).append(record.value)
+        return found
+
+    return run
 
 
-def measured(source, reference, tiny, fps: float, seeds: int = 1) -> Measured:
-    real = reference.measured(fps)
-    arrays = [measure(source.motions(reference.recordings, real.rows, fps, 0, k), real.plans, fps, tiny.extractors) for k in range(seeds)]
-    return Measured(fps, real.rows, real.plans, arrays)
+def test_items_are_the_test_windows_and_the_matched_set_those_of_120_fps(tiny):
+    items = tiny.subject.items
+    assert items == counted_items(tiny.dataset)
+    assert len(items) == 11
+    assert len(members(items, "matched", 20)) == 9
+    assert len(members(items, "all", 20)) == 11
+    assert len(members(items, "all", 60)) == 9
+    assert all(abs(item.seconds * 20 - round(item.seconds * 20)) < 1e-9 for item in items)
 
 
-def by_metric(records, **where):
-    found = {}
-    for record in records:
-        if all(record.get(key) == value for key, value in where.items()):
-            found.setdefault(record["metric"], []).append(record["value"])
-    return found
+def test_above_the_highest_rate_the_recordings_of_the_highest_rate_count(tiny):
+    assert members(tiny.subject.items, "all", 240).tolist() == members(tiny.subject.items, "all", 120).tolist()
+    slow = [Item(str(k), str(k), fps, 2.0) for k, fps in enumerate((25.0, 20.0, 25.0))]
+    assert members(slow, "all", 50).tolist() == [0, 2] and members(slow, "matched", 50).tolist() == []
 
 
-def test_recordings_are_the_test_windows_and_the_matched_set_those_of_120_fps(tiny, reference):
-    assert list(reference.recordings) == recordings(tiny.corpus)
-    assert len(reference.recordings) == 11
-    assert len(members(reference.recordings, "matched", 20)) == 9
-    assert len(members(reference.recordings, "all", 20)) == 11
-    assert len(members(reference.recordings, "all", 60)) == 9
-    assert all(abs(r.seconds * 20 - round(r.seconds * 20)) < 1e-9 for r in reference.recordings)
-
-
-def test_halves_share_no_trial_and_change_with_the_replication(reference):
-    rows = members(reference.recordings, "all", 20)
-    drawn = [halves(reference.recordings, rows, 0, replication) for replication in range(6)]
+def test_halves_share_no_group_and_change_with_the_replication(tiny):
+    items = tiny.subject.items
+    places = members(items, "all", 20)
+    drawn = [halves(items, places, 0, replication) for replication in range(6)]
     for first, second in drawn:
-        assert sorted([*first, *second]) == rows.tolist()
-        assert not {reference.recordings[r].trial for r in first} & {reference.recordings[r].trial for r in second}
+        assert sorted([*first, *second]) == places.tolist()
+        assert not {items[k].group for k in first} & {items[k].group for k in second}
     assert len({tuple(first) for first, _ in drawn}) > 1
 
 
 def test_both_halves_hold_the_same_actions():
-    listed = [Recording(row, row, f"label {row % 4}", "cmu", 2.0 + row % 3, 120.0, "") for row in range(32)]
+    items = [Item(str(k), str(k), 120.0, 2.0 + k % 3, label=f"label {k % 4}", source="cmu") for k in range(32)]
     for replication in range(6):
-        first, second = halves(listed, np.arange(32), 0, replication)
+        first, second = halves(items, np.arange(32), 0, replication)
         for number in range(4):
             assert (first % 4 == number).sum() == (second % 4 == number).sum() == 4
 
 
-def test_a_generator_of_20_fps_is_asked_once_and_brought_up_by_slerp(reference):
-    from baselines.dummies import Dummy
-
-    class Slow(Dummy):
-        native_fps, asked = 20.0, 0
-
-        def sample(self, conditions, seconds, fps, seeds, guidance=None):
-            self.asked += len(conditions)
-            assert fps == 20.0
-            return super().sample(conditions, seconds, fps, seeds)
-
-    slow = Slow("slow", 0.03)
-    source, rows = Sampled(slow), reference.rows(120.0)[:3]
-    low = source.motions(reference.recordings, rows, 20.0, 0, 0)
-    high = source.motions(reference.recordings, rows, 120.0, 0, 0)
-    assert slow.asked == len(rows) and source.upsampling == "slerp"
-    for row in rows.tolist():
-        expected = at_rate(low[row], reference.recordings[row].seconds, 120.0, "slerp")
-        np.testing.assert_array_equal(high[row].joints, expected.joints)
-
-
-def test_clips_are_drawn_uniformly_over_recordings_and_starts_and_short_recordings_are_counted():
+def test_clips_are_drawn_uniformly_over_items_and_starts_and_short_ones_are_counted():
     counts = {0: 10, 1: FRAMES, 2: FRAMES + 9, 5: FRAMES + 89}
     plan = plan_clips(counts, [0], size=50)
-    assert plan.left_out == 1 and len(plan.rows) == 50
-    assert all(start + FRAMES <= counts[row] for row, start in zip(plan.rows.tolist(), plan.starts.tolist(), strict=True))
-    assert len({(r, s) for r, s in zip(plan.rows.tolist(), plan.starts.tolist(), strict=True)}) == 50
+    pairs = list(zip(plan.places.tolist(), plan.starts.tolist(), strict=True))
+    assert plan.left_out == 1 and len(pairs) == 50 == len(set(pairs))
+    assert all(start + FRAMES <= counts[place] for place, start in pairs)
     whole = plan_clips(counts, [0], size=1000)
-    assert [int((whole.rows == row).sum()) for row in counts] == [0, 1, 10, 90]
+    assert [int((whole.places == place).sum()) for place in counts] == [0, 1, 10, 90]
 
 
 @pytest.mark.parametrize("fps", [20.0, 120.0])
-def test_undamaged_recordings_score_exactly_the_floor(tiny, reference, fps):
-    source = Recorded(tiny.corpus, "undamaged", lambda motion, seconds, rate, another, rng: at_rate(motion, seconds, rate))
-    mine = score(measured(source, reference, tiny, fps), reference, ["matched", "all"], ["multirate", "guo"], DRAW)
-    floor = score(reference.measured(fps), reference, ["matched", "all"], ["multirate", "guo"], DRAW)
-    for extractor in ("multirate", "guo"):
-        ours, real = (by_metric(r, extractor=extractor, set="matched") for r in (mine, floor))
-        assert len(real["clip_fid"]) == 3
-        np.testing.assert_allclose(ours["clip_fid"], real["clip_fid"], rtol=1e-2, atol=2e-6)
-    assert max(by_metric(mine, set="matched").get("band_energy_error", [0])) < 1e-4
+def test_undamaged_recordings_score_exactly_the_floor(scored, monkeypatch, fps):
+    monkeypatch.setitem(VARIANTS, "undamaged", lambda motion, seconds, rate, another, rng: at_rate(motion, seconds, rate))
+    row = Row("control-undamaged", "", "control", system="real", variant="undamaged")
+    for extractor in ("anyrate", "guo"):
+        mine, floor = (scored(r, fps, extractor=extractor, extractors=(extractor,)) for r in (row, FLOOR))
+        assert len(floor["clip_fid"]) == 5
+        np.testing.assert_allclose(mine["clip_fid"], floor["clip_fid"], rtol=1e-2, atol=2e-6)
+        assert max(mine.get("band_energy_error", [0])) < 1e-4 and "band_energy_error" not in floor
 
 
-def test_real_against_itself_is_near_zero_beside_the_floor(reference):
-    from evaluators.metrics.distribution import frechet
+def test_real_against_itself_is_near_zero_beside_the_floor(harness_of, scored):
+    harness = harness_of([FLOOR], rates=(60.0,))
+    unit = next(unit for unit in harness.protocols[0].units(FLOOR) if unit.metric == "clip_fid")
+    x = harness.real(harness.protocols[0], unit.parts[0])["matched"].astype(float)
+    assert frechet(x, x) < 1e-6 * min(scored(FLOOR, 60.0, extractor="anyrate")["clip_fid"])
 
-    x = reference.measured(60.0).stack("clips/matched/multirate")[0]
-    floor = by_metric(score(reference.measured(60.0), reference, ["matched"], ["multirate"], DRAW))["clip_fid"]
-    assert frechet(x, x) < 1e-6 * min(floor)
 
-
-def test_the_noise_control_grows_with_noise(tiny, reference):
-    found = []
+def test_the_noise_control_grows_with_noise(scored, monkeypatch):
+    distances = []
     for metres in (0.005, 0.02, 0.08):
-        row = measured(Recorded(tiny.corpus, "noise", noise(metres)), reference, tiny, 120.0)
-        found.append(np.mean(by_metric(score(row, reference, ["matched"], ["multirate"], DRAW))["clip_fid"]))
-    floor = np.mean(by_metric(score(reference.measured(120.0), reference, ["matched"], ["multirate"], DRAW))["clip_fid"])
-    assert found[0] < found[1] < found[2]
-    assert found[2] > 2 * floor
+        name = f"noise-{1000 * metres:g}mm-here"
+        monkeypatch.setitem(VARIANTS, name, noise(metres))
+        row = Row(name, "", "control", system="real", variant=name)
+        distances.append(np.mean(scored(row, 120.0, ("clip_fid",), "anyrate")["clip_fid"]))
+    floor = np.mean(scored(FLOOR, 120.0, ("clip_fid",), "anyrate")["clip_fid"])
+    assert distances[0] < distances[1] < distances[2]
+    assert distances[2] > 2 * floor
 
 
 def test_shuffled_joints_are_one_chain_of_another_recording_and_nothing_else(tiny):
-    motion, other = tiny.corpus.window(0), tiny.corpus.window(1)
-    mixed = shuffled(motion, 2.0, 60.0, lambda: at_rate(other, 1.0, 60.0), np.random.default_rng(0))
-    plain = at_rate(motion, 2.0, 60.0)
+    first, second = (tiny.dataset.motion(item) for item in tiny.dataset.items("test")[:2])
+    mixed = shuffled(first, 2.0, 60.0, lambda: at_rate(second, 1.0, 60.0), np.random.default_rng(0))
+    plain = at_rate(first, 2.0, 60.0)
     changed = {plain.skeleton.names[j] for j in range(22) if not np.allclose(mixed.joints[:, j], plain.joints[:, j])}
     assert len(changed) in (3, 4) and len({name.partition("_")[0] for name in changed}) == 1
     assert np.abs(np.diff(mixed.joints, axis=0)).max() < 0.3  # nothing jumps where the shorter recording turns back
 
 
-class Spy:
-    """A generator that notes the seeds it was given."""
-
-    name, native_fps, digest = "spy", None, "spy"
-
-    def __init__(self) -> None:
-        self.seen: dict[float, list[int]] = {}
-
-    def sample(self, conditions, seconds, fps, seeds, guidance=None):
-        self.seen.setdefault(fps, []).extend(seeds)
-        return [Motion(np.zeros((frame_count(s, fps), 22, 3), np.float32), fps) for s in seconds]
-
-
-def test_every_rate_reads_the_same_seeds_and_rates_brought_up_start_from_20_fps(reference):
-    spy = Spy()
-    sampled = Sampled(spy)
-    rows = members(reference.recordings, "matched", 20)
-    for fps in (20.0, 120.0):
-        sampled.motions(reference.recordings, rows, fps, 0, 0)
-    assert spy.seen[20.0] == spy.seen[120.0] == [sample_seed(0, reference.recordings[r], 0) for r in rows]
-    assert len(set(spy.seen[20.0])) == len(rows)
-    up = BroughtUp(sampled, "slerp").motions(reference.recordings, rows, 120.0, 0, 0)
-    assert set(spy.seen) == {20.0, 120.0} and len(spy.seen[20.0]) == len(rows)  # kept, not made again
-    assert all(len(up[int(r)]) == frame_count(reference.recordings[r].seconds, 120.0) for r in rows)
-
-
-def test_codes_are_sampled_once_and_read_at_every_rate_as_sample_would(reference):
-    import torch
-
-    from nerm.denoiser import Denoiser, DenoiserConfig
-    from nerm.field import Field, FieldConfig
-    from nerm.model import Condition, NeRM
-    from nerm.settings import Stage1Config, Stage2Config
-
-    torch.manual_seed(0)
-    stage1 = Stage1Config(field=FieldConfig(width=16, layers=2, latent=8, intervals=1))
-    stage2 = Stage2Config(denoiser=DenoiserConfig(latent=9, width=16, layers=1, labels=1), sampling_steps=3)
-    nerm = NeRM(stage1, Field(stage1.field), stage2, Denoiser(stage2.denoiser), torch.zeros(8), torch.eye(8), ["cmu/walk"])
-    calls = []
-    sample_codes = nerm.sample_codes
-    nerm.sample_codes = lambda *arguments: calls.append(1) or sample_codes(*arguments)
-    listed, rows, source = reference.recordings, np.arange(3), Sampled(nerm)
-    found = {fps: source.motions(listed, rows, fps, 0, 0) for fps in (120.0, 20.0)}
-    assert len(calls) == 1
-    alone = nerm.sample([Condition(text=listed[2].caption)], [listed[2].seconds], 120.0, [sample_seed(0, listed[2], 0)])[0]
-    assert np.abs(alone.joints - found[120.0][2].joints).max() < 1e-5
-    assert np.abs(found[120.0][2].joints[::6] - found[20.0][2].joints).max() < 1e-5
-
-
-def test_a_generator_that_gives_too_few_frames_is_named(reference):
-    class Short(Spy):
-        def sample(self, *arguments, **more):
-            return [motion[:-1] for motion in super().sample(*arguments, **more)]
-
-    with pytest.raises(InputError, match="system 'spy' gave"):
-        Sampled(Short()).motions(reference.recordings, np.arange(2), 20.0, 0, 0)
-
-
-def test_replications_redraw_among_the_motions_of_a_recording_or_take_one_after_the_other():
+def test_replications_redraw_among_the_motions_of_an_item_or_take_one_after_the_other():
     picks = Draw(4).pick(0, 50, 3)
     assert set(picks.tolist()) == {0, 1, 2}
     assert Draw(4, anew=True).pick(2, 5, 20).tolist() == [2] * 5
 
 
-def test_the_reference_holds_no_motion_and_refuses_a_rate_that_it_lacks(tiny, reference):
-    assert not any(array.shape[-2:] == (22, 3) for array in reference.arrays.values() if array.ndim >= 2)
-    with pytest.raises(InputError, match="its rates are 20, 40, 60, 100, 120"):
-        reference.measured(30.0)
-
-
-def test_a_truncated_reference_is_named(tiny, tmp_path):
-    (tmp_path / "multirate.npz").write_bytes(tiny.reference.read_bytes()[:-500])
-    with pytest.raises(InputError, match="not a whole reference file"):
-        load_reference("multirate", [tmp_path])
-
-
-def test_text_metrics_are_there_at_20_fps_where_labels_suffice(tiny, reference, monkeypatch):
-    from evaluators.metrics import retrieval
-
-    monkeypatch.setattr(retrieval, "POOL", 3)
-    found = by_metric(score(reference.measured(20.0), reference, ["all"], ["multirate", "guo"], DRAW), extractor="guo")
-    assert {"fid", "diversity", "nearest_train", "r_precision_top1", "r_precision_top3", "multimodal_dist"} <= set(found)
+def test_text_metrics_are_there_at_20_fps_where_labels_suffice(scored, monkeypatch):
+    monkeypatch.setattr(scoring, "TEXTS", 3)
+    wanted = ("fid", "diversity", "nearest_train", "r_precision_top1", "r_precision_top3", "multimodal_dist")
+    found = scored(FLOOR, 20.0, wanted, "guo", "all", extractors=("anyrate", "guo"))
+    assert set(wanted) == set(found)
     assert np.all(np.array(found["r_precision_top3"]) == 1.0)
 
 
-def test_generators_are_known_by_name_and_taken_names_refused():
-    assert load_generator("freeze").sample([None], [1.0], 30.0, [0])[0].joints.shape == (31, 22, 3)
-    first, again = (load_generator("noise").sample([None] * 2, [1.0] * 2, 30.0, [0, 1]) for _ in range(2))
-    assert np.array_equal(first[0].joints, again[0].joints) and not np.array_equal(first[0].joints, first[1].joints)
-    with pytest.raises(InputError, match="registered twice"):
-        GENERATORS.register("nerm", "x:y")
-    with pytest.raises(InputError, match="did you mean freeze"):
-        load_generator("freezer")
-
-
-def test_a_reconstruction_of_what_a_field_wrote_is_exact_at_every_rate():
-    import torch
-
-    from evaluators.protocols.reconstruction import reconstruct
-    from nerm.field import Field, FieldConfig
-    from nerm.reading import decode
-
-    torch.manual_seed(0)
-    field = Field(FieldConfig(width=16, layers=2, latent=8, intervals=1)).eval()
-    codes = torch.randn(2, 8)
-    motions = [decode(field, codes[0], 1.0, 120.0), decode(field, codes[1], 1.0, 60.0)]
-    records = reconstruct(field, motions, codes, [20.0, 60.0, 120.0], "unseen", DRAW)
-    counted = {(record["metric"], record["fps"]): record["n"] for record in records}
-    assert [counted["mre", fps] for fps in (20.0, 60.0, 120.0)] == [2, 2, 1]
-    assert {key for key in counted if key[0] == "band_error"} == {("band_error", 120.0)}  # 61 frames at 60 fps are too few
-    assert max(record["value"] for record in records) < 0.01
+def test_a_set_with_one_group_is_answered(tiny):
+    items = [Item(str(k), "the only one", 120.0, 2.0) for k in range(3)]
+    with pytest.raises(InputError, match="two groups are needed"):
+        halves(items, np.arange(3), 0, 0)
 
 
 def test_protocol_numbers_are_those_of_version_2():
-    assert (protocol.PROTOCOL, protocol.VERSION, FRAMES) == ("clip", 2, 32)
+    assert (ENTRIES[0].name, ENTRIES[0].version, FRAMES, scoring.PAIRS) == ("clip", 2, 32, 300)

@@ -1,4 +1,4 @@
-"""The recorded cases through the command that checks them, and the command itself on made-up cases."""
+"""The cases of original code through the command that checks them, and the command itself on made-up cases."""
 
 import csv
 import json
@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines import recorded
-from baselines.recorded import NotCovered, read_case
+from baselines.cases import Case, NotCovered, read_case
 from evaluators import conformance
+from evaluators.cases import reproduce_features, reproduce_metrics
 from evaluators.conformance import FAIL, NOT_COVERED, PASS, check_case, compare, main
+from evaluators.extractors import EXTRACTORS
 from nerm.errors import InputError
-from nerm.registry import Registry
 
 SOURCES = os.environ.get("NERM_SOURCES")
 GOLDEN = Path(SOURCES or "", "golden")
 CASES = sorted(path.parent for path in GOLDEN.rglob("fixture.json")) if SOURCES else []
-UNSET = pytest.param(None, marks=pytest.mark.skip(reason="NERM_SOURCES names no folder with golden: no recorded cases to compare with"))
+UNSET = pytest.param(None, marks=pytest.mark.skip(reason="NERM_SOURCES names no folder with golden: no cases to compare with"))
 
 
 @pytest.mark.parametrize("folder", CASES or [UNSET], ids=lambda p: str(p.relative_to(GOLDEN)) if p else "none")
-def test_a_recorded_case_is_reproduced(folder):
+def test_a_case_of_original_code_is_reproduced(folder):
     outcomes = check_case(folder)
     if outcomes[0].verdict == NOT_COVERED:
         pytest.skip(outcomes[0].reason)
@@ -53,11 +53,20 @@ def refused(case):
 
 
 @pytest.fixture(autouse=True)
-def adapters(monkeypatch):
-    """Adapters for made-up systems beside the real ones."""
-    real = {name: recorded.ADAPTERS._entries[name] for name in recorded.ADAPTERS.names}
-    made_up = {"twice": twice, "without_n": without_n, "broken": broken, "absent": absent, "refused": refused, "lost": "no.such.module:f"}
-    monkeypatch.setattr(conformance, "ADAPTERS", Registry("adapter", real | made_up))
+def made_up_adapters(monkeypatch):
+    """Adapters of made-up systems beside the real ones."""
+    real = conformance.adapters()
+    made_up = {function.__name__: f"{__name__}:{function.__name__}" for function in (twice, without_n, broken, absent, refused)}
+    monkeypatch.setattr(conformance, "adapters", lambda: real | made_up | {"lost": "no.such.module:f"})
+
+
+def test_adapters_are_those_that_systems_extractors_and_formats_declare(monkeypatch):
+    monkeypatch.undo()
+    declared = conformance.adapters()
+    assert {"features", "metrics", *EXTRACTORS.get("guo").reproduces} <= declared.keys()
+    monkeypatch.setattr(conformance, "REPRODUCES", {"t2m_evaluator": "elsewhere:f"})
+    with pytest.raises(InputError, match="cases of 't2m_evaluator' have two adapters"):
+        conformance.adapters()
 
 
 def write(folder, system, variant="one", outputs=None, tolerance=(1e-5, 1e-6), config=None):
@@ -178,10 +187,10 @@ def test_the_table_goes_to_files_too(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no folder of recorded cases"),
-        (["strict=true"], "no folder of recorded cases"),
+        ([], "no folder of cases"),
+        (["strict=true"], "no folder of cases"),
         (["{}/nowhere"], "is no folder"),
-        (["{}"], "holds no recorded case"),
+        (["{}"], "holds no case"),
         (["{}", "strickt=true"], "did you mean strict"),
         (["{}", "strict=perhaps"], "strict=perhaps"),
     ],
@@ -263,14 +272,13 @@ def pipeline(**config):
     random = np.random.default_rng(0)
     joints = np.cumsum(random.normal(0, 0.02, (12, 22, 3)), axis=0) + random.normal(0, 0.3, (22, 3))
     inputs = {"joints": joints, "target_pose": joints[0]}
-    return recorded.Case(Path(), "features", "one", own | config, {}, inputs)
+    return Case(Path(), "features", "one", own | config, {}, inputs)
 
 
 def test_thresholds_and_joints_of_a_format_come_from_the_configuration():
-    adapter = recorded.ADAPTERS.load("features")
-    usual, never = adapter(pipeline()), adapter(pipeline(feet_thre=0.0))
+    usual, never = reproduce_features(pipeline()), reproduce_features(pipeline(feet_thre=0.0))
     assert never["part_contacts"].sum() == 0 < usual["part_contacts"].sum()
-    swapped = adapter(pipeline(fid_l=[8, 11], fid_r=[7, 10]))
+    swapped = reproduce_features(pipeline(fid_l=[8, 11], fid_r=[7, 10]))
     np.testing.assert_array_equal(swapped["part_contacts"], usual["part_contacts"][:, [2, 3, 0, 1]])
 
 
@@ -279,13 +287,12 @@ def test_thresholds_and_joints_of_a_format_come_from_the_configuration():
 )
 def test_a_configuration_that_is_not_the_formats_is_named(config, message):
     with pytest.raises(InputError, match=message):
-        recorded.ADAPTERS.load("features")(pipeline(**config))
+        reproduce_features(pipeline(**config))
 
 
 def test_formats_and_protocols_without_a_counterpart_are_not_covered():
-    adapter = recorded.ADAPTERS.load("features")
     with pytest.raises(NotCovered, match="24 joints"):
-        adapter(pipeline(joints_num=24))
-    for system in ("features", "metrics"):
+        reproduce_features(pipeline(joints_num=24))
+    for reproduce in (reproduce_features, reproduce_metrics):
         with pytest.raises(NotCovered, match="no counterpart of 'other'"):
-            recorded.ADAPTERS.load(system)(recorded.Case(Path(), system, "other", {}, {}, {"x": np.zeros(1)}))
+            reproduce(Case(Path(), "any", "other", {}, {}, {"x": np.zeros(1)}))

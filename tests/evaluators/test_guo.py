@@ -5,23 +5,28 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from made_up import MadeUp
 
 from baselines.checkpoints import load_strict, safe_load
-from evaluators.extractors import guo
-from evaluators.extractors.guo import GuoConfig, GuoEvaluator, GuoExtractor, canonical_clips, load_official
-from evaluators.extractors.guo_training import GuoTask, GuoTraining, batch_loss, contrastive_loss, features_of, train_guo
-from nerm.data.captions import vocabulary
+from evaluators.extractors.guo import extractor as embedding
+from evaluators.extractors.guo.extractor import GuoExtractor, canonical_clips, load, save
+from evaluators.extractors.guo.network import NETWORKS, GuoConfig, GuoEvaluator, load_official
+from evaluators.extractors.guo.training import GuoTask, GuoTraining, batch_loss, contrastive_loss, features_of, train, training_sentences
+from nerm import checkpoint
+from nerm.data.dataset import Item
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion
-from nerm.motion.features import encode_humanml263
+from nerm.motion.features import FEATURES_263, encode_humanml263
+from nerm.motion.motion import Features
+from nerm.training import Budget
+from nerm.words import vocabulary
 
 SOURCES = os.environ.get("NERM_SOURCES")
 CASES = Path(SOURCES or ".") / "golden" / "t2m_evaluator"
-recorded = pytest.mark.skipif(
-    SOURCES is None or not CASES.exists(), reason="recorded cases are not there: set NERM_SOURCES to their folder"
+cases = pytest.mark.skipif(
+    SOURCES is None or not CASES.exists(), reason="cases of the original code are not there: set NERM_SOURCES to their folder"
 )
 
 
@@ -34,7 +39,7 @@ def extractor():
 
 
 def walk(frames, fps=20.0, seed=0):
-    """A figure that swings its limbs and goes forward. [frames, 22, 3]"""
+    """A person who swings its limbs and goes forward. [frames, 22, 3]"""
     random = np.random.default_rng(seed)
     rest = np.cumsum(np.zeros((22, 3)), axis=0)
     for joint in range(1, 22):
@@ -44,11 +49,11 @@ def walk(frames, fps=20.0, seed=0):
     return (rest + swing + t * np.array([0.3, 0.0, 1.0]) + np.array([0.0, 0.95, 0.0])).astype(np.float32)
 
 
-@recorded
+@cases
 def test_loading_an_official_file_is_the_identity():
     path = CASES / "humanml_263_small" / "finest.tar"
     stored, evaluator = safe_load(path), load_official(path)
-    for name in guo.NETWORKS:
+    for name in NETWORKS:
         state = getattr(evaluator, name).state_dict()
         assert state.keys() == stored[name].keys()
         assert all(torch.equal(state[key], value) for key, value in stored[name].items())
@@ -67,7 +72,7 @@ def official(tmp_path, change):
     """A small file in the official layout, changed."""
     config = GuoConfig(dim_word=10, movement_hidden=6, movement_latent=6, text_hidden=6, motion_hidden=6, embedding=4)
     evaluator = GuoEvaluator(config)
-    content = {name: getattr(evaluator, name).state_dict() for name in guo.NETWORKS} | {
+    content = {name: getattr(evaluator, name).state_dict() for name in NETWORKS} | {
         "epoch": 1,
         "iter": 2,
         "opt_text_encoder": {"state": {}},
@@ -135,20 +140,20 @@ def test_load_strict_drops_only_what_it_is_told_to_drop():
 
 
 def test_a_saved_extractor_is_the_same_when_loaded_up_to_half_precision(extractor, tmp_path):
-    guo.save(extractor.evaluator, tmp_path / "guo.safetensors")
-    loaded = GuoExtractor.load(tmp_path / "guo.safetensors")
+    save(extractor.evaluator, tmp_path / "guo.safetensors")
+    loaded = load(tmp_path / "guo.safetensors")
     clips = np.stack([walk(32, seed=k) for k in range(3)])
     np.testing.assert_allclose(loaded.embed_clips(clips, 20.0), extractor.embed_clips(clips, 20.0), atol=5e-3)
     np.testing.assert_allclose(loaded.embed_texts(["a man walks"]), extractor.embed_texts(["a man walks"]), atol=5e-3)
     assert len(loaded.digest) == 64 and (loaded.name, loaded.version) == ("guo", 1)
-    assert loaded.digest == GuoExtractor.load(tmp_path / "guo.safetensors").digest
+    assert loaded.digest == load(tmp_path / "guo.safetensors").digest
 
 
 def test_a_word_that_the_file_does_not_know_gets_the_vector_of_unk(extractor, tmp_path, monkeypatch):
-    guo.save(extractor.evaluator, tmp_path / "guo.safetensors")
+    save(extractor.evaluator, tmp_path / "guo.safetensors")
     longer = (*vocabulary(), "zyxing")
-    monkeypatch.setattr(guo, "vocabulary", lambda: longer)
-    weight = guo.load(tmp_path / "guo.safetensors").words.weight
+    monkeypatch.setattr(embedding, "vocabulary", lambda: longer)
+    weight = load(tmp_path / "guo.safetensors").evaluator.words.weight
     assert torch.equal(weight[-1], weight[longer.index("unk")])
     assert torch.allclose(weight[:-1], extractor.evaluator.words.weight, atol=5e-3)
 
@@ -158,13 +163,26 @@ def test_weights_that_are_no_weights_are_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "guo.safetensors").write_bytes(content)
     with pytest.raises(InputError, match="train"):
-        GuoExtractor.load(tmp_path / "guo.safetensors")
+        load(tmp_path / "guo.safetensors")
+
+
+def test_files_of_another_kind_or_version_are_refused(extractor, tmp_path):
+    other = checkpoint.write(tmp_path / "other.safetensors", "anyrate", {"a": torch.zeros(1)}, {})
+    with pytest.raises(InputError, match="expected one of 'guo'"):
+        load(other)
+    empty = checkpoint.write(tmp_path / "empty.safetensors", "guo", {"a": torch.zeros(1)}, {})
+    with pytest.raises(InputError, match="no file of the extractor 'guo'"):
+        load(empty)
+    about = {"config": {}, "version": 99, "vocabulary": list(vocabulary())}
+    newer = checkpoint.write(tmp_path / "newer.safetensors", "guo", extractor.evaluator.state_dict(), about)
+    with pytest.raises(InputError, match="of another version"):
+        load(newer)
 
 
 def test_canonical_clips_are_canonical_motions():
     clips = np.stack([Motion(walk(12, seed=k), 20.0).transformed(0.7 * k, (1.0, 0.0, k)).joints for k in range(4)]).astype(np.float32)
-    for clip, found in zip(clips, canonical_clips(clips), strict=True):
-        np.testing.assert_allclose(found, Motion(clip, 20.0).canonical().joints, atol=2e-6)
+    for clip, canonical in zip(clips, canonical_clips(clips), strict=True):
+        np.testing.assert_allclose(canonical, Motion(clip, 20.0).canonical().joints, atol=2e-6)
 
 
 def test_the_features_of_a_clip_are_the_codecs(extractor):
@@ -241,34 +259,120 @@ def test_mirrored_features_are_those_of_the_mirrored_motion():
     assert not np.allclose(features_of(joints), features_of(joints, mirrored=True))
 
 
-class SmallCorpus:
-    """Six labels, four windows each."""
-
-    name = "small"
-    labels = ("cmu/walk", "hdm05/depositFloorR", "hdm05/grabHighR", "bandai/bow/active", "bandai/bow/angry", "bandai/bow/childish")
-
-    def select(self, split):
-        rows = [{"label": label, "seconds": 2.0} for label in (*self.labels, "")]
-        return pd.DataFrame(rows * (3 if split == "train" else 1))
-
-    def window(self, index):
-        return Motion(walk(61, fps=30.0, seed=index % 7), 30.0)
+# --- features of a published format ---------------------------------------------------------------------------------------------------
 
 
-def test_a_batch_has_distinct_labels_and_repeats_with_its_generator():
-    task = GuoTask(SmallCorpus(), GuoConfig(), GuoTraining(co_occurrence=False, pairs=4))
-    assert sorted(task.by_label) == sorted(SmallCorpus.labels) and len(task.train) == 18
+def with_features(joints, change=0.0):
+    """A motion that carries features which differ from its re-encoding by `change`."""
+    values = features_of(joints).astype(np.float32) + np.float32(change)
+    return Motion(joints, 20.0, features=Features(FEATURES_263.name, values))
+
+
+@pytest.fixture
+def official_extractor(tmp_path):
+    torch.manual_seed(1)
+    random = np.random.default_rng(0)
+    path = official(tmp_path, lambda content: None)
+    return GuoExtractor.official(path, random.normal(size=263), random.uniform(0.5, 2.0, 263))
+
+
+def test_an_official_extractor_reads_the_features_that_a_system_made_and_no_re_encoding(official_extractor):
+    motion = with_features(walk(41), change=0.3)
+    assert official_extractor.reads == FEATURES_263.name
+    expected = official_extractor.embed_features([motion.features.values])
+    np.testing.assert_array_equal(official_extractor.embed_motions([motion]), expected)
+    re_encoded = official_extractor.embed_motions([Motion(motion.joints, 20.0)])
+    assert np.abs(re_encoded - expected).max() > 1e-3
+    mixed = official_extractor.embed_motions([motion, Motion(motion.joints, 20.0)])
+    np.testing.assert_allclose(mixed, np.concatenate([expected, re_encoded]), atol=1e-5)
+
+
+def test_a_change_of_the_motion_drops_its_features(official_extractor):
+    motion = with_features(walk(41), change=0.3)
+    moved = motion.transformed(0.5, (1.0, 0.0, 2.0))
+    np.testing.assert_allclose(
+        official_extractor.embed_motions([moved]), official_extractor.embed_motions([Motion(motion.joints, 20.0)]), atol=1e-3
+    )
+
+
+def test_the_shipped_extractor_re_encodes_every_motion(extractor):
+    motion = with_features(walk(41), change=0.3)
+    assert extractor.reads == ""
+    np.testing.assert_array_equal(extractor.embed_motions([motion]), extractor.embed_motions([Motion(motion.joints, 20.0)]))
+
+
+def test_features_of_another_format_are_not_taken(official_extractor):
+    motion = with_features(walk(41), change=0.3)
+    foreign = Motion(motion.joints, 20.0, features=Features("kit251", motion.features.values))
+    np.testing.assert_array_equal(
+        official_extractor.embed_motions([foreign]), official_extractor.embed_motions([Motion(motion.joints, 20.0)])
+    )
+
+
+def test_the_digest_of_an_official_extractor_covers_its_statistics(tmp_path):
+    path = official(tmp_path, lambda content: None)
+    first, again, other = (GuoExtractor.official(path, np.zeros(263), np.full(263, k)).digest for k in (1.0, 1.0, 2.0))
+    assert first == again != other and len(first) == 64
+
+
+def test_statistics_of_another_format_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"mean of shape \[251\]; this evaluator needs \[263\]"):
+        GuoExtractor.official(official(tmp_path, lambda content: None), np.zeros(251), np.ones(251))
+
+
+# --- training -------------------------------------------------------------------------------------------------------------------------
+
+LABELS = ("cmu/walk", "hdm05/depositFloorR", "hdm05/grabHighR", "bandai/bow/active", "bandai/bow/angry", "bandai/bow/childish")
+SENTENCES = ("a person walks", "someone puts a thing down", "a person grabs", "a person bows", "an angry bow", "a child bows")
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Six labels, three recordings of each for training and one for validation, and some without a caption."""
+
+    def items(repeats):
+        known = [(label, (text, f"{text} slowly")) for label, text in zip(LABELS, SENTENCES, strict=True)]
+        return [Item(str(k), f"t{k}", 30.0, 2.0, texts, label) for k, (label, texts) in enumerate([*known, ("", ())] * repeats)]
+
+    return MadeUp({"train": items(3), "val": items(1)}, lambda item: Motion(walk(61, fps=30.0, seed=int(item.id) % 7), 30.0))
+
+
+def test_a_batch_has_distinct_labels_and_repeats_with_its_generator(dataset):
+    task = GuoTask(dataset, GuoConfig(), GuoTraining(co_occurrence=False, pairs=4))
+    assert sorted(task.by_label) == sorted(LABELS) and len(task.train.joints) == 18
     first, again = (task.batch(torch.Generator().manual_seed(3), 0.0) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    features, lengths, ids, _, words = first
-    assert features.shape[2] == 263 and len(features) == 4 and (lengths % 4 == 0).all() and int(words.max()) == ids.shape[1]
-    assert len({tuple(row.tolist()) for row in ids}) == 4
+    assert first.features.shape[2] == 263 and len(first.features) == 4 and (first.frames % 4 == 0).all()
+    assert int(first.lengths.max()) == first.ids.shape[1]
+    assert len({tuple(ids.tolist()) for ids in first.ids}) == 4
 
 
-def test_a_short_training_gives_weights_that_load(tmp_path):
-    path = train_guo(SmallCorpus(), 0.02, tmp_path, settings=GuoTraining(co_occurrence=False, pairs=4), device="cpu")
-    extractor = GuoExtractor.load(path)
-    assert path == tmp_path / "guo.safetensors"
+def test_motions_without_a_label_are_actions_of_their_own(dataset):
+    item = dataset.items("train")[0]
+    unlabelled = MadeUp({"train": [Item("a", "t", 30.0, 2.0, item.captions), Item("b", "t", 30.0, 2.0, item.captions)]}, lambda item: None)
+    unlabelled.motion = lambda item: Motion(walk(61, fps=30.0), 30.0)
+    unlabelled._items["val"] = unlabelled._items["train"]
+    assert list(GuoTask(unlabelled, GuoConfig(), GuoTraining(co_occurrence=False)).by_label) == ["a", "b"]
+
+
+def test_a_split_without_captions_is_answered(dataset):
+    silent = MadeUp({"train": [Item("0", "t", 30.0, 2.0)]}, dataset.motion)
+    with pytest.raises(InputError, match="'made-up' has no motion with captions in split 'train'"):
+        GuoTask(silent, GuoConfig(), GuoTraining())
+
+
+def test_word_vectors_start_from_the_sentences_of_the_dataset(dataset):
+    task = GuoTask(dataset, GuoConfig(), GuoTraining(pairs=4))
+    assert training_sentences(dataset, task.train)["bandai/bow/angry"] == ("an angry bow", "an angry bow slowly")
+    weight = task.evaluator.words.weight
+    assert weight[vocabulary().index("angry")].norm() > 1e-3 > weight[vocabulary().index("backward")].norm()
+
+
+def test_a_short_training_gives_weights_that_load(dataset, tmp_path):
+    path = tmp_path / "weights" / "guo.safetensors"
+    train(dataset, Budget(steps=3, device="cpu"), tmp_path / "run", path, GuoTraining(co_occurrence=False, pairs=4))
+    extractor = load(path)
     assert np.isfinite(extractor.embed_motions([Motion(walk(61, fps=30.0), 30.0)])).all()
-    unk, unseen = vocabulary().index("unk"), vocabulary().index("zombie") if "zombie" in vocabulary() else len(vocabulary()) - 1
-    assert torch.equal(extractor.evaluator.words.weight[unk], extractor.evaluator.words.weight[unseen])
+    words = extractor.evaluator.words.weight
+    assert torch.equal(words[vocabulary().index("unk")], words[vocabulary().index("backward")])
+    assert not torch.equal(words[vocabulary().index("unk")], words[vocabulary().index("walks")])

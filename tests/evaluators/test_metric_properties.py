@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evaluators.metrics import APPLICABLE, METRICS, Metric, metric, physical, reconstruction, register
+from evaluators.metrics import APPLICABLE, METRICS, Metric, metric, physical, reconstruction
 from evaluators.metrics import distribution as d
 from evaluators.metrics import retrieval as r
 from nerm.errors import InputError
 from nerm.motion.motion import Motion
 from nerm.motion.resample import frame_times
 from nerm.motion.skeleton import SMPL22
+from nerm.registry import forget_plugin, load_plugin
 
 RATES = (20.0, 60.0, 120.0, 240.0)
 
@@ -126,42 +127,74 @@ def wrongly_declared(entry: Metric, case: Callable[[list], float]) -> set[str]:
 
 
 def test_every_registered_metric_has_a_case():
-    assert set(CASES) == set(METRICS)
+    assert set(CASES) == set(METRICS.names)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", METRICS.names)
 def test_a_metric_is_invariant_to_exactly_what_it_declares(name):
-    assert wrongly_declared(METRICS[name], CASES[name]) == set()
+    assert wrongly_declared(metric(name), CASES[name]) == set()
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", METRICS.names)
 def test_a_metric_stays_inside_its_declared_range_and_its_function_exists(name):
-    entry = METRICS[name]
+    entry = metric(name)
     assert entry.range[0] <= CASES[name]([samples(entry)]) <= entry.range[1]
     assert callable(entry.load())
 
 
 def test_a_per_frame_metric_that_claims_to_be_rate_free_is_caught():
     per_frame = averaged(lambda m: float(np.linalg.norm(np.diff(m.joints, axis=0), axis=-1).mean()))
-    assert wrongly_declared(METRICS["velocity"], per_frame) == {"rate"}
+    assert wrongly_declared(metric("velocity"), per_frame) == {"rate"}
 
 
 def test_a_metric_tied_to_the_batch_size_is_caught():
-    entry = METRICS["r_precision_top1"]
+    entry = metric("r_precision_top1")
     tied = lambda parts: float(np.mean([CASES["multimodal_dist"]([part]) * len(part) for part in parts]))  # noqa: E731
     assert "batch" in wrongly_declared(entry, tied)
 
 
 def test_an_invariance_that_holds_but_is_not_declared_is_caught():
-    silent = replace(METRICS["velocity"], invariant_to=frozenset({"order", "batch", "yaw", "rate"}))
+    silent = replace(metric("velocity"), invariant_to=frozenset({"order", "batch", "yaw", "rate"}))
     assert wrongly_declared(silent, CASES["velocity"]) == {"translation"}
 
 
-def test_a_second_metric_of_one_name_and_a_claim_that_cannot_be_tested_are_refused():
-    with pytest.raises(InputError, match="registered twice"):
-        register(METRICS["fid"])
+def test_a_claim_that_cannot_be_tested_is_refused():
     with pytest.raises(InputError, match="cannot be asked"):
-        register(replace(METRICS["fid"], name="fid-yaw", invariant_to=frozenset({"yaw"})))
+        replace(metric("fid"), name="fid-yaw", invariant_to=frozenset({"yaw"}))
+
+
+def plugin(folder, name: str) -> str:
+    """A file that brings a metric of its own."""
+    path = folder / "toy_metric.py"
+    path.write_text(
+        "from evaluators.metrics import ALL_OF_MOTIONS, Metric\n"
+        "def height(motion):\n"
+        "    return float(motion.root[:, 1].mean())\n"
+        "about = ('height', 'real', 'm', (0.0, 9.0), 'motions', ALL_OF_MOTIONS, f'{__name__}:height', 'of the root')\n"
+        f"ENTRIES = [Metric({name!r}, *about)]\n"
+    )
+    return str(path)
+
+
+def test_a_plugin_brings_a_metric_of_its_own(tmp_path):
+    path = plugin(tmp_path, "height")
+    load_plugin(path)
+    try:
+        assert metric("height").load()(Motion(np.ones((3, 22, 3)), 20.0)) == 1
+        assert METRICS.names[-1] == "height"
+    finally:
+        forget_plugin(path)
+    assert "height" not in METRICS
+
+
+def test_a_second_metric_of_one_name_is_refused(tmp_path):
+    path = plugin(tmp_path, "fid")
+    load_plugin(path)
+    try:
+        with pytest.raises(InputError, match="metric 'fid' is declared twice"):
+            metric("fid")
+    finally:
+        forget_plugin(path)
 
 
 def test_an_unknown_metric_is_answered_with_the_nearest():

@@ -31,8 +31,8 @@ def test_the_frechet_distance_of_commuting_covariances_is_the_closed_form():
     basis = np.linalg.qr(rng.normal(size=(12, 12)))[0]
     a, b = rng.uniform(0.1, 5, (2, 12))
     mean = rng.normal(size=12)
-    found = d.frechet_distance(mean, (basis * a) @ basis.T, np.zeros(12), (basis * b) @ basis.T)
-    assert found == pytest.approx(mean @ mean + np.sum((np.sqrt(a) - np.sqrt(b)) ** 2), rel=1e-10)
+    distance = d.frechet_distance(mean, (basis * a) @ basis.T, np.zeros(12), (basis * b) @ basis.T)
+    assert distance == pytest.approx(mean @ mean + np.sum((np.sqrt(a) - np.sqrt(b)) ** 2), rel=1e-10)
 
 
 def test_the_frechet_distance_agrees_with_the_matrix_square_root_where_covariances_do_not_commute():
@@ -57,7 +57,7 @@ def test_the_frechet_distance_of_features_is_that_of_their_moments_and_survives_
 def test_features_with_nan_are_refused_with_the_row():
     x = np.zeros((5, 3))
     x[3, 1] = np.nan
-    with pytest.raises(InputError, match="row 3"):
+    with pytest.raises(InputError, match="index 3"):
         d.moments(x)
     with pytest.raises(InputError, match="one extractor"):
         d.kernel_distance(np.zeros((9, 3)), np.zeros((9, 4)), np.random.default_rng(0))

@@ -14,7 +14,7 @@ FEET = [SMPL22.index(name) for name in p.FEET]
 
 
 def still(fps: float, seconds: float = 4.0, height: float = 0.0) -> np.ndarray:
-    """[T, 22, 3] a figure that stands with its toes at `height`."""
+    """[T, 22, 3] a person who stands with its toes at `height`."""
     joints = np.zeros((len(frame_times(seconds, fps)), 22, 3))
     joints[..., 1] = 1.0
     joints[:, FEET, 1] = np.array([0.08, 0.08, 0.0, 0.0]) + height
@@ -69,9 +69,9 @@ def test_speed_acceleration_and_jerk_of_a_sine_are_the_closed_form(fps):
     joints = still(fps)
     joints[..., 2] += amplitude * np.sin(omega * frame_times(4.0, fps))[:, None]
     motion = Motion(joints, fps)
-    found = p.physical([motion])
+    means = p.physical([motion])
     for order, name in enumerate(("velocity", "acceleration", "jerk"), start=1):
-        assert found[name] == pytest.approx(amplitude * omega**order * 2 / np.pi, rel=0.02), name
+        assert means[name] == pytest.approx(amplitude * omega**order * 2 / np.pi, rel=0.02), name
 
 
 @pytest.mark.parametrize("fps", (60.0, 120.0, 240.0))

@@ -1,51 +1,84 @@
-"""Reports and tables: pure functions of what is stored."""
+"""Reports: pure functions of what is stored; the first table answers the question, and the rest is below it or in the CSV."""
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from evaluators.report import COLUMNS, build, comma_separated, markdown, write_report
-from evaluators.store import Store
-from evaluators.tables import list_tables, load_table, read_table
+from evaluators.report import summary, write_report
+from evaluators.report.markdown import markdown
+from evaluators.report.model import build
+from evaluators.report.pictures import EMPHASIS, drawn_rows, styles
+from evaluators.report.values import COLUMNS, comma_separated
+from evaluators.store import Document, Record, Store
+from evaluators.tables import CURVES, Row, load_table
 from nerm.errors import InputError
 
-TABLE = load_table("framerates")
+TABLE, TEXT = load_table("framerates"), load_table("text")
 RATES = (20, 60, 120)
+FLOOR = "Real (floor: halves by trial, within labels)"
 PUBLISHED = """table,dataset,system,metric,fps,value,ci95,note
 framerates,humanml3d,MDM,clip_fid,20,0.544,,
 framerates,humanml3d,NeRM,clip_fid,20,0.389,.011,
+framerates,humanml3d,MDM,clip_fid,120,7.878,,
 framerates,humanml3d,NeRM,clip_fid,120,1.315,,
 framerates,humanml3d,NeRM,mre,20,0.041,,
+text,humanml3d,JL2P,fid,20,11.02,.046,
 text,humanml3d,NeRM,fid,20,0.389,,
 """
 
 
-def records(mean: float, metric: str = "clip_fid", extractor: str = "guo", set_: str = "all", version: int = 1, rates=RATES) -> list[dict]:
+def records(mean: float, metric: str = "clip_fid", extractor: str = "guo", set_: str = "all", rates=RATES, **more) -> tuple[Record, ...]:
     noise = np.random.default_rng(0).normal(0, 0.01 * mean, 20)
-    shared = {"metric": metric, "extractor": extractor, "set": set_, "protocol": "clip", "n": 1000, "version": version}
-    return [{**shared, "fps": fps, "replication": i, "value": mean * fps / 20 + x} for fps in rates for i, x in enumerate(noise)]
+    noise -= noise.mean()
+    shared = {"metric": metric, "extractor": extractor, "set": set_, "protocol": "clip", "n": 1000} | more
+    return tuple(Record(**shared, fps=fps, replication=i, value=mean * fps / 20 + x) for fps in rates for i, x in enumerate(noise))
+
+
+def write(store: Store, system: str, found: tuple[Record, ...], tier: str = "full", table: str = "framerates", **provenance) -> None:
+    store.write(Document("multirate", table, tier, system, found, provenance, {"seconds": found[0].value}))
+
+
+def of_system(mean: float) -> tuple[Record, ...]:
+    main = records(mean, extractor="anyrate", set_="matched")
+    more = records(10 * mean, "diversity", rates=(20,)) + records(30 * mean, "mre", extractor="", set_="", rates=(20,))
+    return main + records(mean) + more
 
 
 @pytest.fixture
 def store(tmp_path) -> Store:
     store = Store(tmp_path)
     (tmp_path / "published.csv").write_text(PUBLISHED)
+    origin = {"device": "cpu", "dtype": "float32", "commit": "c" * 40, "sha256": {"corpus": "a" * 64}, "packages": {"numpy": "2.0"}}
     for system, mean in (("nerm", 0.4), ("nerm-fixed", 0.6), ("oracle-slerp", 0.2), ("real", 0.1), ("my-model", 5.0)):
-        found = records(mean) + records(mean, extractor="multirate") + records(10 * mean, "diversity", rates=(20,))
-        found += records(30 * mean, "mre", extractor="", set_="", rates=(20,))
-        origin = {"device": "cpu", "dtype": "float32", "commit": "c" * 40, "sha256": {"corpus": "a" * 64}, "packages": {"numpy": "2.0"}}
-        store.write("multirate", "framerates", "full", system, found, origin, machine={"seconds": mean})
+        write(store, system, of_system(mean), **origin)
     return store
 
 
-def rows(text: str) -> list[dict]:
+def lines(text: str) -> list[dict]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def of_tier(store: Store, tier: str = "full"):
-    return build(store, "multirate", TABLE, tier)
+def of_tier(store: Store, tier: str = "full", table=TABLE):
+    return build(store, "multirate", table, tier)
+
+
+def printed(text: str, heading: str) -> dict[str, list[str]]:
+    """Title of a row -> its cells, of the first table after a heading."""
+    after = text.split(heading)[1].splitlines()
+    first = next(i for i, line in enumerate(after) if line.startswith("|"))
+    table = [line for line in after[first : first + 60] if line.startswith("|")]
+    end = next((i for i, line in enumerate(after[first:]) if not line.startswith("|")), len(after))
+    return {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.split("|")[1:-1]] for line in table[:end])}
+
+
+def bold(text: str, heading: str) -> list[str]:
+    return [name for name, cells in printed(text, heading).items() if any("**" in cell for cell in cells)]
+
+
+# --- files ----------------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_report_is_three_files_and_the_same_bytes_every_time(store):
@@ -61,84 +94,23 @@ def test_a_report_is_three_files_and_the_same_bytes_every_time(store):
 
 def test_machine_dependent_numbers_do_not_reach_the_report(store):
     before = markdown(of_tier(store)), comma_separated(of_tier(store))
-    document = store.read("multirate", "framerates", "full", "nerm")
-    store.write("multirate", "framerates", "full", "nerm", document["records"], document["provenance"], machine={"seconds": 777})
+    store.write(replace(store.read("multirate", "framerates", "full", "nerm"), machine={"seconds": 777}))
     assert (markdown(of_tier(store)), comma_separated(of_tier(store))) == before
 
 
-def test_the_csv_has_one_row_per_figure_in_the_agreed_columns(store):
-    text = comma_separated(of_tier(store))
-    assert tuple(text.splitlines()[0].split(",")) == COLUMNS
-    ours = [row for row in rows(text) if row["tier"] == "full"]
-    assert len(ours) == 5 * (3 + 3 + 1 + 1)
-    row = next(r for r in ours if (r["system"], r["metric"], r["fps"], r["extractor"]) == ("nerm", "clip_fid", "120", "guo"))
-    values = [r["value"] for r in records(0.4) if r["fps"] == 120]
-    assert float(row["value"]) == pytest.approx(np.mean(values), rel=1e-5)
-    assert float(row["ci95"]) == pytest.approx(1.96 * np.std(values) / np.sqrt(20), rel=1e-5)
-    assert row["n"] == "1000" and row["set"] == "all"
+def test_a_report_of_rows_that_lie_elsewhere_is_the_same_and_copies_nothing(store, tmp_path):
+    expected = [path.read_bytes() for path in write_report(store, "multirate", TABLE, "full")]
+    mine = Store(tmp_path / "mine", store.root)
+    assert [path.read_bytes() for path in write_report(mine, "multirate", TABLE, "full")] == expected
+    assert sorted(path.suffix for path in (tmp_path / "mine").rglob("*") if path.is_file()) == [".csv", ".md", ".png"]
 
 
-def test_published_figures_stand_beside_ours_in_our_units_or_in_rows_of_their_own(store):
-    found = rows(comma_separated(of_tier(store)))
-    beside = {(r["system"], r["metric"], r["fps"], r["extractor"]): r["published"] for r in found if r["tier"] == "full" and r["published"]}
-    assert beside == {
-        ("nerm", "clip_fid", "20", "guo"): "0.389",
-        ("nerm", "clip_fid", "120", "guo"): "1.315",
-        ("nerm", "mre", "20", ""): "41",
-    }
-    (alone,) = (r for r in found if r["tier"] == "published")
-    assert (alone["system"], alone["dataset"], alone["published"], alone["value"]) == ("mdm", "humanml3d", "0.544", "")
-    text = markdown(of_tier(store))
-    assert "| *NeRM, published, humanml3d*" in text and "*0.389 ± 0.011*" in text and "*41.0*" in text
-
-
-def test_published_figures_without_a_section_of_ours_get_one_of_their_own(store):
-    store.write("multirate", "framerates", "full", "nerm", records(0.4, set_="matched"), {})
-    for system in ("nerm-fixed", "oracle-slerp", "real", "my-model"):
-        store.path("multirate", "framerates", "full", system).unlink()
-    assert "## Published figures\n\nclip-FID:\n" in markdown(of_tier(store))
-    assert sum(r["tier"] == "published" for r in rows(comma_separated(of_tier(store)))) == 4
-
-
-def test_the_best_generator_is_bold_and_oracles_and_real_motion_do_not_compete(store):
-    text = markdown(of_tier(store))
-    section = text.split("## clip-FID, extractor `guo`")[1].split("##")[0]
-    bold = [line.split("|")[1].strip() for line in section.splitlines() if "**" in line]
-    assert bold == ["NeRM"]
-    diversity = text.split("## diversity")[1].split("##")[0]  # the nearest to real: 1; NeRM 4, fixed 6, the user's model 50
-    assert [line.split("|")[1].strip() for line in diversity.splitlines() if "**" in line] == ["NeRM"]
-
-
-def test_rows_and_sections_follow_the_layout_and_unlisted_systems_come_last(store):
-    text = markdown(of_tier(store))
-    headings = [line for line in text.splitlines() if line.startswith("## ")]
-    assert headings == [
-        "## clip-FID, extractor `multirate`, set `all`",
-        "## clip-FID, extractor `guo`, set `all`",
-        "## diversity, extractor `guo`, set `all`",
-        "## MRE (mm)",
-        "## Provenance",
-    ]
-    section = text.split(headings[1])[1].split("##")[0]
-    names = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")][1:]
-    expected = ["NeRM", "NeRM (fixed rate)", "Oracle: real at 20 fps, slerp", "Real (floor: halves by trial, within labels)", "my-model"]
-    assert names == [*expected, "*MDM, published, humanml3d*", "*NeRM, published, humanml3d*"]
-
-
-def test_a_quick_report_takes_over_what_it_did_not_compute_and_says_so(store):
-    store.write("multirate", "framerates", "quick", "nerm", records(0.9), {"device": "cpu"})
-    text = markdown(of_tier(store, "quick"))
-    lines = {line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")}
-    assert {"NeRM", "NeRM (fixed rate)†", "Oracle: real at 20 fps, slerp†"} <= lines
-    assert "† Computed in the stored run of tier `full`" in text
-    assert {(r["system"], r["tier"]) for r in rows(comma_separated(of_tier(store, "quick")))} >= {("nerm", "quick"), ("real", "full")}
-    assert "**" not in text  # one generator of this tier: nothing to compare it with
-
-
-def test_figures_of_two_versions_of_a_metric_never_share_a_section(store):
-    store.write("multirate", "framerates", "full", "nerm", records(0.4, version=2), {})
-    text = markdown(of_tier(store))
-    assert "set `all`, clip v1, metric v1" in text and "set `all`, clip v1, metric v2" in text
+def test_a_damaged_row_is_left_out_and_the_rest_of_the_table_is_reported(store, capsys):
+    path = store.path("multirate", "framerates", "full", "nerm-fixed")
+    path.write_bytes(path.read_bytes()[:100])
+    text = write_report(store, "multirate", TABLE, "full")[0].read_text()
+    assert "| NeRM " in text and "NeRM (fixed rate)" not in text
+    assert str(path) in capsys.readouterr().err and path.with_name("nerm-fixed.json.damaged").exists()
 
 
 def test_a_report_of_nothing_says_what_to_run(tmp_path):
@@ -146,63 +118,240 @@ def test_a_report_of_nothing_says_what_to_run(tmp_path):
         build(Store(tmp_path), "multirate", TABLE, "quick")
 
 
-# --- tables ---------------------------------------------------------------------------------------------------------------------------
+# --- CSV ------------------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_frame_rate_table_has_its_rates_rows_and_known_metrics():
-    assert "framerates" in list_tables()
-    assert TABLE.rates == (20, 40, 60, 100, 120) and TABLE.sets == ("matched", "all")
-    assert {"nerm", "nerm-fixed", "real", "control-shuffled", "oracle-linear", "oracle-cubic", "oracle-slerp"} <= set(TABLE.system_ids)
-    assert TABLE.system("nerm").role == "generator" and TABLE.system("somebody").title == "somebody"
+def test_the_csv_has_one_line_per_figure_in_the_agreed_columns(store):
+    text = comma_separated(of_tier(store))
+    assert tuple(text.splitlines()[0].split(",")) == COLUMNS
+    ours = [row for row in lines(text) if row["tier"] == "full"]
+    assert len(ours) == 5 * (3 + 3 + 1 + 1)
+    row = next(r for r in ours if (r["system"], r["metric"], r["fps"], r["extractor"]) == ("nerm", "clip_fid", "120", "guo"))
+    values = [r.value for r in records(0.4) if r.fps == 120]
+    assert float(row["value"]) == pytest.approx(np.mean(values), rel=1e-5)
+    assert float(row["ci95"]) == pytest.approx(1.96 * np.std(values) / np.sqrt(20), rel=1e-5)
+    assert row["n"] == "1000" and row["set"] == "all"
 
 
-def test_mistakes_in_a_table_are_answered_with_the_nearest_name(tmp_path):
-    with pytest.raises(InputError, match="did you mean framerates"):
-        load_table("framerate")
-    good = "title: t\nabout: a\nrates: [20]\nmetrics: [fid]\nsystems: [{id: nerm, title: N}]\n"
-    path = tmp_path / "mine.yaml"
-    path.write_text(good)
-    assert read_table(path).systems[0].role == "generator"
-    for wrong, answer in (
-        ("metric: [fid]", "did you mean metrics"),
-        ("metrics: [clip_fit]", "clip_fid"),
-        ("rates: [0]", "positive number"),
-        ("systems: [{id: a, title: A, role: oracel}]", "did you mean oracle"),
-        ("systems: [{id: a, title: A}, {id: a, title: B}]", "lists a system twice"),
-    ):
-        key = wrong.split(":")[0]
-        path.write_text("\n".join(line for line in good.splitlines() if not line.startswith(f"{key}:")) + f"\n{wrong}\n")
-        with pytest.raises(InputError, match=answer):
-            read_table(path)
-    path.write_text("title: t\n")
-    with pytest.raises(InputError, match="missing about, rates, metrics, systems"):
-        read_table(path)
+def test_published_figures_stand_beside_ours_in_our_units_or_in_lines_of_their_own(store):
+    found = lines(comma_separated(of_tier(store)))
+    beside = {(r["system"], r["metric"], r["fps"], r["extractor"]): r["published"] for r in found if r["tier"] == "full" and r["published"]}
+    assert beside == {
+        ("nerm", "clip_fid", "20", "guo"): "0.389",
+        ("nerm", "clip_fid", "120", "guo"): "1.315",
+        ("nerm", "mre", "20", ""): "41",
+    }
+    alone = [(r["system"], r["dataset"], r["published"], r["value"]) for r in found if r["tier"] == "published"]
+    assert alone == [("mdm", "humanml3d", "0.544", ""), ("mdm", "humanml3d", "7.878", "")]
+
+
+def test_the_csv_holds_what_the_markdown_leaves_out(store):
+    for system in ("nerm", "real"):
+        document = store.read("multirate", "framerates", "full", system)
+        again = tuple(replace(r, set="all", extractor="anyrate") for r in document.records if r.extractor == "anyrate")
+        store.write(replace(document, records=document.records + again))
+    sets = {(r["set"], r["system"]) for r in lines(comma_separated(of_tier(store))) if r["extractor"] == "anyrate" and r["fps"] == "60"}
+    assert ("all", "nerm") in sets and ("matched", "nerm") in sets
+
+
+# --- Markdown -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_markdown_begins_with_the_title_the_question_one_table_and_how_to_read_it(store):
+    blocks = markdown(of_tier(store), ["framerates.full.png"]).split("\n\n")
+    assert blocks[0] == f"# {TABLE.title}" and blocks[1] == TABLE.question
+    assert blocks[2] == "**clip-FID, extractor `anyrate`, set `matched`** (dataset `multirate`, tier `full`):"
+    assert blocks[3].startswith("| system") and all(f"{fps} fps" in blocks[3].splitlines()[0] for fps in RATES)
+    sentences = blocks[4].splitlines()
+    assert sentences[0].startswith("Lower is better; the best generator of a column is bold") and len(sentences) == 2
+    assert sentences[1].startswith("Values are means ± 95 % intervals (1.96 standard errors) over 20 replications")
+    assert blocks[5] == "![framerates.full.png](framerates.full.png)"
+
+
+def test_rows_follow_the_table_and_unlisted_systems_come_last(store):
+    names = list(printed(markdown(of_tier(store)), "## clip-FID, extractor `guo`"))
+    assert names[2:] == ["NeRM", "NeRM (fixed rate)", "Oracle: real at 20 fps, slerp", FLOOR, "my-model"]
+    headings = [line for line in markdown(of_tier(store)).splitlines() if line.startswith("## ")]
+    below = ["Other metrics", "Published figures", "Metrics", "Provenance"]
+    assert headings == ["## Rows and columns", "## clip-FID, extractor `guo`, set `all`", *(f"## {name}" for name in below)]
+
+
+def test_the_best_generator_is_bold_and_oracles_and_real_motion_do_not_compete(store):
+    text = markdown(of_tier(store))
+    assert bold(text, "## clip-FID, extractor `guo`") == ["NeRM"]
+    assert bold(text, "### extractor `guo`, set `all`, 20 fps") == ["NeRM"]  # diversity nearest to real: 1; NeRM 4, fixed 6, the user's 50
+
+
+def test_bold_is_over_all_rows_that_are_printed_whichever_run_they_came_from(tmp_path):
+    """R-precision of 0.381 was bold in a column that holds 0.480, because the latter came from the stored run."""
+    store, about = Store(tmp_path), {"metric": "r_precision_top1", "rates": (20,)}
+    for system, tier, mean in (("t2m", "full", 0.480), ("mdm", "full", 0.229), ("nerm", "full", 0.371)):
+        write(store, system, records(mean, **about), tier, "text")
+    for system, mean in (("nerm", 0.381), ("nerm-fixed", 0.373)):
+        write(store, system, records(mean, **about), "quick", "text")
+    text = markdown(of_tier(store, "quick", TEXT))
+    assert bold(text, "tier `quick`") == ["T2M†"]
+    assert printed(text, "tier `quick`")["NeRM"][0].startswith("0.381")
+    assert "At 20 fps, R-precision top 1 of NeRM is 0.79 times that of T2M, the best of T2M and MDM." in text
+
+
+def test_a_quick_report_takes_over_what_it_did_not_compute_and_says_so(store):
+    write(store, "nerm", records(0.9, extractor="anyrate", set_="matched"), "quick", device="cpu")
+    text = markdown(of_tier(store, "quick"))
+    assert {"NeRM", "NeRM (fixed rate)†", "Oracle: real at 20 fps, slerp†"} <= set(printed(text, "tier `quick`"))
+    assert "† Taken from the stored run of tier `full`" in text
+    assert {(r["system"], r["tier"]) for r in lines(comma_separated(of_tier(store, "quick")))} >= {("nerm", "quick"), ("real", "full")}
+
+
+def test_sets_that_hold_the_same_at_a_rate_are_printed_once_and_a_line_says_so(store):
+    for system, mean in (("nerm", 0.4), ("nerm-fixed", 0.6), ("real", 0.1)):
+        matched = records(mean, extractor="anyrate", set_="matched")
+        equal = tuple(replace(r, set="all", value=r.value + (r.fps == 20)) for r in matched)
+        write(store, system, matched + equal)
+    for system in ("oracle-slerp", "my-model"):
+        store.path("multirate", "framerates", "full", system).unlink()
+    text = markdown(of_tier(store))
+    assert "Not printed twice: set `all` holds the same as set `matched` at 60 fps and 120 fps." in text
+    assert text.count("NeRM (fixed rate) ") == 2, "in the main table, and at 20 fps of the other set"
+    assert printed(text, "### extractor `anyrate`, set `all`, 20 fps")["NeRM"][0].startswith("**1.400 ±")
+
+
+def test_side_metrics_stand_across_at_the_lowest_and_highest_rate(store):
+    document = store.read("multirate", "framerates", "full", "nerm")
+    more = records(0.2, "velocity", extractor="", set_="matched") + records(2.0, "jerk", extractor="", set_="matched")
+    store.write(replace(document, records=document.records + more))
+    text = markdown(of_tier(store))
+    assert "### set `matched`, 20 fps" in text and "### set `matched`, 120 fps" in text and "### set `matched`, 60 fps" not in text
+    assert "Rates between the lowest and the highest are in `framerates.full.csv`." in text
+    assert printed(text, "### set `matched`, 120 fps")["system"] == ["velocity (m/s) →", "jerk (m/s^3) →"]
+
+
+def test_figures_of_two_versions_of_a_metric_never_share_a_section(store):
+    write(store, "nerm", records(0.4, version=2))
+    text = markdown(of_tier(store))
+    assert "set `all`, clip v1, metric v1" in text and "set `all`, clip v1, metric v2" in text
+
+
+def test_a_table_with_metrics_across_has_systems_down_and_published_figures_marked(tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / "published.csv").write_text(PUBLISHED)
+    for system, fid, precision in (("t2m", 7.0, 0.7), ("nerm", 2.8, 0.6), ("real", 0.9, 0.8)):
+        found = records(fid, "fid", rates=(20,)) + records(precision, "r_precision_top3", rates=(20,))
+        write(store, system, found + records(1.0, "velocity", extractor="", rates=(20,)), table="text")
+    text = markdown(of_tier(store, table=TEXT))
+    table = printed(text, TEXT.question)
+    assert table["system"] == ["R-precision top 3 ↑", "FID ↓"]
+    assert table["T2M"][0].startswith("**0.700 ±") and table["NeRM"][1].startswith("**2.800 ±")
+    assert table["*JL2P, published, humanml3d*"] == ["", "*11.020 ± 0.046*"] and table["*n*"] == ["1000", "1000"]
+    assert "↑ higher is better, ↓ lower is better, → nearest to real is best; the best generator of a column is bold" in text
+    assert "At 20 fps, FID of NeRM is 0.40 times that of T2M." in text
+
+
+def test_a_table_with_metrics_across_prints_its_other_rates_below(tmp_path):
+    store = Store(tmp_path)
+    for system in ("t2m", "nerm"):
+        write(store, system, records(1.0, "fid", rates=(20, 60)), table="text")
+    text = markdown(of_tier(store, table=TEXT))
+    assert printed(text, TEXT.question)["NeRM"][0].startswith("**1.000")
+    assert printed(text, "### extractor `guo`, set `all`, 60 fps")["NeRM"][0].startswith("**3.000") and "`all`, 20 fps\n" not in text
+
+
+def test_published_figures_of_a_frame_rate_table_have_a_section_of_their_own(store):
+    text = markdown(of_tier(store))
+    table = printed(text, "## Published figures")
+    assert table["*NeRM*"] == ["*0.389 ± 0.011*", "*1.315*"]
+    assert printed(text, "MRE (mm):")["*NeRM*"] == ["*41.0*"]
+    assert "At 120 fps, published clip-FID of NeRM is 0.17 times that of MDM." in text
+
+
+def test_the_comparison_is_said_in_plain_words(store):
+    write(store, "mdm", tuple(replace(r, value=2 * r.value) for r in of_system(0.4)))
+    write(store, "mld", tuple(replace(r, value=3 * r.value) for r in of_system(0.4)))
+    sentences = [line for line in markdown(of_tier(store)).splitlines() if line.startswith("At 120 fps, clip-FID")]
+    assert (
+        sentences == ["At 120 fps, clip-FID of NeRM is 0.50 times that of MDM (20 fps, brought up by slerp), the best of MDM and MLD."] * 2
+    )
 
 
 def test_how_systems_were_trained_is_printed_once_per_model_and_undertrained_rows_are_marked(store):
-    facts = {"parameters": 1_540_000, "steps": {"vae": 900, "denoiser": 3000}, "samples": 28_800, "seconds": 1920.0, "device": "cpu"}
+    facts = {"parameters": 1_540_000, "steps": {"vae": 900, "denoiser": 3000}, "samples": {"": 28_800}, "seconds": 1920.0, "device": "cpu"}
     for system, undertrained in (("nerm", True), ("nerm-fixed", False)):
-        document = store.read("multirate", "framerates", "full", system)
-        provenance = document["provenance"] | {
-            "training": facts | {"undertrained": undertrained},
-            "sha256": {"model": system},
-        }
-        store.write("multirate", "framerates", "full", system, document["records"], provenance, {})
+        write(store, system, of_system(0.5), training=facts | {"undertrained": undertrained}, sha256={"model": system})
+    write(store, "nerm-20-cubic", of_system(0.5), training=facts | {"undertrained": True}, sha256={"model": "nerm"})
     text = markdown(of_tier(store))
     assert "| NeRM‡" in text and "| NeRM (fixed rate) " in text and "NeRM (fixed rate)‡" not in text
     (line,) = (line for line in text.splitlines() if "1.54 M" in line and "NeRM‡" in line)
-    assert "denoiser 3,000, vae 900" in line and "28,800" in line and "| 32 " in line
-    assert "undertrained" in text
+    assert "denoiser 3,000, vae 900" in line and "| 28,800 " in line and "| 32 " in line
+    assert "‡ undertrained" in text and text.count("1.54 M") == 2
 
 
-def test_the_ratio_to_the_best_baseline_stands_beside_the_published_one(store):
-    document = store.read("multirate", "framerates", "full", "nerm")
-    twice = [record | {"value": 2 * record["value"]} for record in document["records"]]
-    store.write("multirate", "framerates", "full", "mdm", twice, document["provenance"], {})
-    with (store.root / "published.csv").open("a") as file:
-        file.write("framerates,humanml3d,MDM,clip_fid,120,8.401,,\nframerates,humanml3d,MLD,clip_fid,120,7.878,,\n")
-    lines = [line for line in markdown(of_tier(store)).splitlines() if line.startswith("NeRM over the best")]
-    assert lines == [
-        "NeRM over the best of MDM (MDM) at 120 fps: 0.50.",
-        "NeRM over the best of MDM (MDM) at 120 fps: 0.50; published: 1.315 / 7.878 = 0.17.",
-    ]
+def test_weights_of_a_user_are_a_row_beside_the_shipped_ones_and_never_under_their_name(store):
+    write(store, "nerm+abcdef12", of_system(0.3), checkpoint="mine.safetensors")
+    text = markdown(of_tier(store))
+    table = printed(text, "tier `full`")
+    assert list(table)[2:4] == ["NeRM", "NeRM (weights mine.safetensors)"]
+    assert bold(text, "tier `full`") == ["NeRM (weights mine.safetensors)"]
+    mine = [r for r in lines(comma_separated(of_tier(store))) if r["system"] == "nerm+abcdef12"]
+    assert len(mine) == 8 and not any(r["published"] for r in mine)
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------------------------
+
+
+def many(store: Store):
+    """A report of every row of the table and two of a user."""
+    for i, name in enumerate([*TABLE.row_ids, "mine", "nerm+abcdef12"]):
+        write(store, name, of_system(0.1 + i))
+    return of_tier(store)
+
+
+def test_at_most_eight_curves_are_drawn_those_of_a_user_among_them(store):
+    report = many(store)
+    names = drawn_rows(report, list(report.rows))
+    assert len(names) == CURVES and {"nerm", "mine", "nerm+abcdef12", "my-model", "real"} <= set(names)
+    assert drawn_rows(report, ["real", "nerm"]) == ["nerm", "real"]
+
+
+def test_one_row_is_emphasised_no_colour_is_used_twice_and_all_that_does_not_compete_is_thin_and_grey(store):
+    report = many(store)
+    for names in (drawn_rows(report, list(report.rows)), list(report.rows)):
+        given = styles(report, names)
+        assert set(given) == set(names)
+        assert len({str(style.colour) for style in given.values()}) == len(names)
+        assert [name for name, style in given.items() if style.colour == EMPHASIS] == ["nerm"]
+        assert given["nerm"].width > 1.5 * max(style.width for name, style in given.items() if name != "nerm")
+        widest = max(style.width for name, style in given.items() if report.rows[name].role != "generator")
+        assert widest < min(style.width for name, style in given.items() if report.rows[name].role == "generator")
+
+
+def test_a_table_of_one_rate_is_drawn_too(tmp_path):
+    store = Store(tmp_path)
+    for system, mean in (("t2m", 7.0), ("nerm", 2.8), ("real", 0.9)):
+        write(store, system, records(mean, "fid", rates=(20,)), table="text")
+    assert [path.name for path in write_report(store, "multirate", TEXT, "full")][2:] == ["text.full.png"]
+
+
+# --- summary --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_says_what_was_computed_the_main_metric_of_every_row_and_where_the_files_are(store):
+    paths = write_report(store, "multirate", TABLE, "full")
+    text = summary(store, "multirate", TABLE, "full", ["nerm"], paths).splitlines()
+    assert text[0] == "Motion generation at several frame rates: dataset multirate, tier full"
+    assert text[1] == "computed now: nerm; taken from store: 4 of 5 rows"
+    assert text[3].startswith("clip-FID, extractor anyrate, set matched: lower is better")
+    assert [line.split("  ")[0] for line in text[5:10]] == ["NeRM", "NeRM (fixed rate)", "Oracle: real at 20 fps, slerp", FLOOR, "my-model"]
+    assert all(f"{0.4 * fps / 20:.1f}" in text[5] for fps in RATES)
+    assert text[-3:] == [str(path) for path in paths]
+
+
+@pytest.mark.parametrize("extra", (0, 5, 40))
+def test_a_summary_has_at_most_thirty_lines_and_the_rows_just_computed_are_among_them(store, extra):
+    mine = [f"mine{i}" for i in range(extra)]
+    table = replace(TABLE, rows=(*TABLE.rows, *(Row(name, name) for name in mine)))
+    for name in [*TABLE.row_ids, *mine]:
+        write(store, name, of_system(0.5))
+    text = summary(store, "multirate", table, "full", mine[-1:], [store.root / "a.md", store.root / "b.csv"]).splitlines()
+    assert len(text) <= 30 and str(store.root / "b.csv") in text[-1]
+    assert all(any(line.startswith(name) for line in text) for name in mine[-1:])
+    assert (f"... and {extra - 1} more rows" in text) == (extra > 1)

@@ -1,17 +1,22 @@
 """The run command: what it writes, resumes, reuses and answers. All with dummies on a tiny corpus."""
 
 import csv
+import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from baselines.base import SYSTEMS
 from evaluators import harness as harness_module
 from evaluators.run import main
+from evaluators.store import Document, Store
+from evaluators.tables import load_table
 from nerm.errors import InputError
 
-SYSTEMS = "systems=[noise,freeze,noise-20-cubic,real,control-noise-1mm,control-noise-5mm,control-shuffled]"
+ROWS = "systems=[noise,freeze,real,control-noise-1mm,control-noise-5mm,control-shuffled,oracle-cubic]"
 
 
 @pytest.fixture
@@ -27,18 +32,18 @@ def finished(tiny, tmp_path_factory):
     root = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NERM_DATA", str(tiny.data))
-        assert main([SYSTEMS, f"shipped={tiny.shipped}", f"out={root / 'results'}", f"cache={root / 'cache'}", "device=cpu"]) == 0
+        assert main([ROWS, f"shipped={tiny.shipped}", f"out={root / 'results'}", f"cache={root / 'cache'}", "device=cpu"]) == 0
     return root
 
 
 def again(finished, tiny, *more: str) -> list[str]:
-    return [SYSTEMS, f"shipped={tiny.shipped}", f"out={finished / 'results'}", f"cache={finished / 'cache'}", "device=cpu", *more]
+    return [ROWS, f"shipped={tiny.shipped}", f"out={finished / 'results'}", f"cache={finished / 'cache'}", "device=cpu", *more]
 
 
-def values(root, metric: str, extractor: str = "multirate", set_: str = "matched") -> dict[tuple[str, float], float]:
+def values(root, metric: str, extractor: str = "anyrate", set_: str = "matched") -> dict[tuple[str, float], float]:
     with (root / "results" / "multirate" / "framerates.quick.csv").open(newline="") as file:
-        rows = [r for r in csv.DictReader(file) if (r["metric"], r["extractor"], r["set"]) == (metric, extractor, set_)]
-    return {(r["system"], float(r["fps"])): float(r["value"]) for r in rows if r["value"]}
+        lines = [r for r in csv.DictReader(file) if (r["metric"], r["extractor"], r["set"]) == (metric, extractor, set_)]
+    return {(line["system"], float(line["fps"])): float(line["value"]) for line in lines if line["value"]}
 
 
 def test_a_run_writes_markdown_csv_and_two_pictures_with_finite_numbers(finished):
@@ -59,15 +64,15 @@ def test_a_pose_with_noise_is_farther_from_real_than_the_floor_and_than_real_mot
     assert guo["real", 20.0] < guo["noise", 20.0]
 
 
-def test_what_is_brought_up_is_the_same_at_20_fps_and_not_above(finished):
+def test_real_motion_brought_up_is_the_floor_at_20_fps_and_not_above(finished):
     found = values(finished, "clip_fid")
-    assert found["noise-20-cubic", 20.0] == found["noise", 20.0]
-    assert found["noise-20-cubic", 120.0] != found["noise", 120.0]
+    assert found["oracle-cubic", 20.0] == pytest.approx(found["real", 20.0], rel=1e-2)
+    assert abs(found["oracle-cubic", 120.0] / found["real", 120.0] - 1) > 1e-2
 
 
-def test_interpolated_noise_has_less_energy_above_8_hz_and_a_still_pose_none(finished):
+def test_noise_adds_energy_above_8_hz_and_a_still_pose_has_none(finished):
     energy = values(finished, "band_energy", "")
-    assert energy["freeze", 120.0] < 1e-6 < energy["noise-20-cubic", 120.0]
+    assert energy["freeze", 120.0] < 1e-6 < energy["control-noise-1mm", 120.0] < energy["control-noise-5mm", 120.0]
     error = values(finished, "band_energy_error", "")
     assert ("real", 120.0) not in error
     assert error["control-noise-1mm", 120.0] < error["control-noise-5mm", 120.0]
@@ -80,46 +85,52 @@ def test_sets_that_hold_the_same_recordings_have_the_same_figures(finished):
     assert matched["noise", 20.0] != everything["noise", 20.0]
 
 
-def test_a_second_run_computes_nothing_and_writes_the_same_bytes(finished, tiny, monkeypatch, capsys):
+def test_a_run_prints_a_summary_and_not_the_report(finished, tiny, monkeypatch, capsys):
+    monkeypatch.setenv("NERM_DATA", str(tiny.data))
+    main(again(finished, tiny))
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) <= 30 and "clip-FID" in out and "framerates.quick.md" in out
+    assert "freeze: stored already" in err
+
+
+def test_a_second_run_computes_nothing_and_writes_the_same_bytes(finished, tiny, monkeypatch):
     monkeypatch.setenv("NERM_DATA", str(tiny.data))
     folder = finished / "results" / "multirate"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     monkeypatch.setattr(harness_module.Harness, "run", lambda *_: pytest.fail("computed again"))
     assert main(again(finished, tiny)) == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    out, err = capsys.readouterr()
-    assert out.startswith("# Motion generation") and "freeze: stored already" in err
 
 
-def test_a_run_from_nothing_gives_the_same_bytes(finished, tiny, words, tmp_path):
-    main([SYSTEMS, *words])
+def test_a_run_from_nothing_gives_the_same_bytes(finished, words, tmp_path):
+    main([ROWS, *words])
     for path in (finished / "results" / "multirate").iterdir():
         assert (tmp_path / "results" / "multirate" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_a_run_killed_between_systems_resumes(words, tmp_path, monkeypatch, capsys):
+def test_a_run_killed_between_rows_resumes(words, tmp_path, monkeypatch, capsys):
     real = harness_module.Harness.run
-    monkeypatch.setattr(
-        harness_module.Harness, "run", lambda self, system, step: real(self, system, step) if system == "freeze" else killed()
-    )
+
+    def run_or_die(self, row, step):
+        if row.id != "freeze":
+            raise KeyboardInterrupt
+        return real(self, row, step)
+
+    monkeypatch.setattr(harness_module.Harness, "run", run_or_die)
     with pytest.raises(KeyboardInterrupt):
         main(["systems=[freeze,real]", *words])
     raw = tmp_path / "results" / "raw" / "multirate" / "framerates" / "quick"
     assert [path.name for path in raw.glob("*.json")] == ["freeze.json"]
     computed = []
-    monkeypatch.setattr(harness_module.Harness, "run", lambda self, system, step: computed.append(system) or real(self, system, step))
+    monkeypatch.setattr(harness_module.Harness, "run", lambda self, row, step: computed.append(row.id) or real(self, row, step))
     main(["systems=[freeze,real]", *words])
     assert computed == ["real"] and "freeze: stored already" in capsys.readouterr().err
 
 
-def killed():
-    raise KeyboardInterrupt
-
-
-def test_a_row_is_computed_again_when_the_seed_changes(finished, tiny, monkeypatch):
+def test_another_seed_computes_every_row_again(finished, tiny, monkeypatch):
     monkeypatch.setenv("NERM_DATA", str(tiny.data))
     computed = []
-    monkeypatch.setattr(harness_module.Harness, "run", lambda self, system, step: computed.append(system))
+    monkeypatch.setattr(harness_module.Harness, "run", lambda self, row, step: computed.append(row.id))
     from evaluators import run as command
 
     monkeypatch.setattr(command, "report", lambda *_: "")
@@ -130,25 +141,25 @@ def test_a_row_is_computed_again_when_the_seed_changes(finished, tiny, monkeypat
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(words, tmp_path, capsys):
     assert main(["systems=[noise,real]", "dry_run=true", *words]) == 0
     out = capsys.readouterr().out
-    assert "matched@120" in out and "47 motions (11 + 9 + 9 + 9 + 9, x 1)" in out and "from the reference" in out
-    assert not (tmp_path / "results").exists() and not (tmp_path / "cache").exists()
+    assert "matched@120" in out and "47 motions or codes to ask for" in out and "from the reference" in out
+    assert not (tmp_path / "results").exists()
 
 
 def test_without_the_corpus_the_floor_is_computed_and_rows_of_recordings_come_from_the_stored_full_run(
-    finished, tiny, words, tmp_path, monkeypatch, capsys
+    finished, tiny, words, tmp_path, monkeypatch
 ):
-    from evaluators.store import Store
-
     full = Store(tiny.shipped)
     stored = Store(finished / "results").read("multirate", "framerates", "quick", "control-shuffled")
-    full.write("multirate", "framerates", "full", "control-shuffled", stored["records"], stored["provenance"])
+    full.write(Document("multirate", "framerates", "full", "control-shuffled", stored.records, stored.provenance, {}))
     monkeypatch.setenv("NERM_DATA", str(tmp_path / "nothing"))
     try:
         assert main(["systems=[noise,real]", *words]) == 0
     finally:
         full.path("multirate", "framerates", "full", "control-shuffled").unlink()
     text = (tmp_path / "results" / "multirate" / "framerates.quick.md").read_text()
-    assert "Computed in the stored run of tier `full`" in text and "shuffled joints" in text
+    assert "tier `full`" in text and "shuffled joints" in text
+    written = sorted(path.name for path in (tmp_path / "results").rglob("*.json"))
+    assert written == ["noise.json", "real.json"]  # nothing that nobody asked for
     with pytest.raises(InputError, match="not prepared"):
         main(["systems=[control-shuffled]", *words])
 
@@ -156,7 +167,7 @@ def test_without_the_corpus_the_floor_is_computed_and_rows_of_recordings_come_fr
 def test_listing_names_everything_and_imports_no_torch():
     code = "import sys; from evaluators.run import main; main(['list']); print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert all(name in out for name in ("framerates", "nerm-20-slerp", "clip_fid", "multirate", "guo", "freeze"))
+    assert all(name in out for name in ("framerates", "nerm-20-slerp", "clip_fid", "multirate", "guo", "freeze", "reconstruction"))
     assert out.splitlines()[-1] == "False"
 
 
@@ -173,7 +184,7 @@ def test_listing_names_everything_and_imports_no_torch():
         ("seed=-1", "seed=-1"),
         ("noise.checkpoint=absent.pt", "does not exist"),
         ("nosie.checkpoint=absent.pt", "did you mean noise"),
-        ("dataset=nothing", "no reference of 'nothing'"),
+        ("dataset=multirat", "did you mean multirate"),
     ],
 )
 def test_wrong_use_gets_one_sentence(words, word, answer):
@@ -183,21 +194,64 @@ def test_wrong_use_gets_one_sentence(words, word, answer):
 
 def test_a_dummy_has_no_weights_to_replace(words, tiny):
     with pytest.raises(InputError, match="has no weights"):
-        main(["systems=[noise]", f"noise.checkpoint={tiny.reference}", *words])
+        main(["systems=[noise]", f"noise.checkpoint={tiny.reference / 'items.json'}", *words])
 
 
-def test_a_changed_extractor_asks_for_a_new_reference(words, tiny, tmp_path):
-    import shutil
+def test_other_weights_are_a_row_of_their_own_and_the_shipped_row_stays(words, tmp_path, monkeypatch):
+    """The dummy `freeze` stands for a system with weights: what it is loaded with is its digest."""
+    from baselines.dummies import system as dummies
 
+    assert SYSTEMS.get("freeze").loads == "baselines.dummies.system:load_freeze"
+    loaded = lambda name, checkpoint, device: dummies.Dummy(name, 0.0 if checkpoint is None else 0.01)  # noqa: E731
+    monkeypatch.setattr(dummies, "load_freeze", loaded)
+    weights = tmp_path / "mine.pt"
+    weights.write_bytes(b"weights")
+    main(["systems=[freeze,real]", *words])
+    shipped = Store(tmp_path / "results").path("multirate", "framerates", "quick", "freeze").read_bytes()
+    main(["systems=[freeze]", f"freeze.checkpoint={weights}", *words])
+    store = Store(tmp_path / "results")
+    assert store.path("multirate", "framerates", "quick", "freeze").read_bytes() == shipped
+    (mine,) = [name for name in store.systems("multirate", "framerates", "quick") if name.startswith("freeze+")]
+    assert store.read("multirate", "framerates", "quick", mine).provenance["checkpoint"] == "mine.pt"
+    report = (tmp_path / "results" / "multirate" / "framerates.quick.md").read_text()
+    assert "(weights mine.pt)" in report
+
+
+def test_the_file_that_ships_is_no_other_weights_and_one_beside_the_results_is(tiny, tmp_path):
+    from evaluators.run import own_weights, with_weights
+
+    shipped = tmp_path / "models" / "nerm.safetensors"
+    shipped.parent.mkdir()
+    shipped.write_bytes(b"weights")
+    copy = tmp_path / "copy.safetensors"
+    shutil.copyfile(shipped, copy)
+    row = load_table("framerates").row("nerm-20-cubic")
+    assert with_weights(row, str(copy), [tmp_path]) == row
+    copy.write_bytes(b"other weights")
+    assert with_weights(row, str(copy), [tmp_path]).id.startswith("nerm-20-cubic+")
+    mine = tmp_path / "mine" / "models" / "nerm.safetensors"
+    mine.parent.mkdir(parents=True)
+    shutil.copyfile(copy, mine)
+    assert own_weights("nerm", [tmp_path / "mine", tmp_path]) == str(mine)
+    assert own_weights("nerm", [tmp_path]) == own_weights("mdm", [tmp_path / "mine", tmp_path]) == ""
+
+
+def test_a_changed_extractor_is_measured_against_real_motion_of_its_own(words, tiny, tmp_path, monkeypatch):
+    from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
     changed = tmp_path / "changed"
     shutil.copytree(tiny.shipped, changed)
-    path = changed / "models" / "clip.safetensors"
-    from safetensors import safe_open
-
+    path = changed / "models" / "anyrate.safetensors"
     with safe_open(path, "pt") as file:
         facts = file.metadata()
     save_file({key: value + 1 for key, value in load_file(path).items()}, path, facts)
-    with pytest.raises(InputError, match="a changed extractor is a new metric version"):
-        main(["systems=[noise]", *words[1:], f"shipped={changed}"])
+    more = ["systems=[noise,real]", *words[1:], f"shipped={changed}"]
+    assert main(more) == 0
+    assert values(tmp_path, "clip_fid")["real", 60.0] > 0
+    stored = json.loads(Store(tmp_path / "results").path("multirate", "framerates", "quick", "noise").read_text())
+    assert stored["provenance"]["sha256"]["anyrate"] != tiny.extractors["anyrate"].digest
+    assert "reference/anyrate" not in stored["provenance"]["sha256"] and "reference/guo" in stored["provenance"]["sha256"]
+    monkeypatch.setenv("NERM_DATA", str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match="not prepared"):
+        main([*more, f"out={tmp_path / 'elsewhere'}", f"cache={tmp_path / 'empty'}"])

@@ -5,11 +5,11 @@ import csv
 import numpy as np
 import pytest
 
-from evaluators.protocols.rows import at_rate
 from evaluators.score import main
 from nerm.errors import InputError
 from nerm.motion import Motion
 from nerm.motion.files import save_motion
+from nerm.motion.resample import at_rate
 
 
 @pytest.fixture
@@ -17,9 +17,10 @@ def folder(tiny, tmp_path):
     """The test recordings of 120 fps at 60 fps, each under its number."""
     path = tmp_path / "motions"
     path.mkdir()
-    for number in tiny.corpus.select("test", 120).index:
-        motion = tiny.corpus.window(number)
-        save_motion(at_rate(motion, motion.seconds, 60.0), path / f"{number}.npz")
+    for item in tiny.dataset.items("test"):
+        if item.fps == 120:
+            motion = tiny.dataset.motion(item)
+            save_motion(at_rate(motion, motion.seconds, 60.0), path / f"{item.id}.npz")
     return path
 
 
@@ -32,13 +33,13 @@ def test_real_motion_scores_about_the_floor_and_damaged_motion_above_it(tiny, fo
     main([f"motions={folder}", f"shipped={tiny.shipped}"])
     text = capsys.readouterr().out
     assert "9 motions" in text and "against its recording's caption" in text
-    mine, floor = (float(cell.split()[0]) for cell in line(text, "clip-FID", "multirate", "matched")[5:7])
+    mine, floor = (float(cell.split()[0]) for cell in line(text, "clip-FID", "anyrate", "matched")[5:7])
     assert mine == pytest.approx(floor, rel=0.5)
     for path in folder.iterdir():
         x = np.load(path)["joints"]
         save_motion(Motion(x + np.float32(0.08) * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32), 60.0), path)
     main([f"motions={folder}", f"shipped={tiny.shipped}"])
-    assert float(line(capsys.readouterr().out, "clip-FID", "multirate", "matched")[5].split()[0]) > 2 * floor
+    assert float(line(capsys.readouterr().out, "clip-FID", "anyrate", "matched")[5].split()[0]) > 2 * floor
 
 
 def test_what_was_left_out_is_counted(tiny, folder, capsys):
@@ -81,7 +82,6 @@ def test_conditions_say_what_to_generate(tiny, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("word", "answer"),
     [
-        ("fps=33", "its rates are"),
         ("motions=", "give either"),
         ("name=nerm", "not the id of a row"),
         ("tier=paper", "tier=paper does not exist"),
@@ -92,3 +92,15 @@ def test_conditions_say_what_to_generate(tiny, tmp_path, capsys):
 def test_wrong_use_gets_one_sentence(tiny, folder, word, answer):
     with pytest.raises(InputError, match=answer):
         main([f"motions={folder}", f"shipped={tiny.shipped}", word])
+
+
+def test_a_rate_that_does_not_ship_is_scored_with_the_dataset_and_answered_without(tiny, folder, tmp_path, monkeypatch, capsys):
+    words = [f"motions={folder}", f"shipped={tiny.shipped}", "fps=30"]
+    monkeypatch.setenv("NERM_DATA", str(tiny.data))
+    main(words)
+    text = capsys.readouterr().out
+    mine, floor = (float(cell.split()[0]) for cell in line(text, "clip-FID", "anyrate", "matched")[5:7])
+    assert "at 30 fps" in text and mine == pytest.approx(floor, rel=0.5)
+    monkeypatch.setenv("NERM_DATA", str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match="ships at 20, 40, 60, 100, 120 fps and not at 30: give fps= one of these"):
+        main(words)

@@ -16,7 +16,9 @@ from nerm.motion.skeleton import KIT21, LEFT_RIGHT22, SMPL22, SMPL24, joints_fro
 
 SOURCES = Path(os.environ.get("NERM_SOURCES", ""))
 OFFICIAL = SOURCES / "data" / "humanml3d" / "golden"
-needs_recorded = pytest.mark.skipif(not os.environ.get("NERM_SOURCES"), reason="NERM_SOURCES is not set: no recorded cases to compare with")
+needs_cases = pytest.mark.skipif(
+    not os.environ.get("NERM_SOURCES"), reason="NERM_SOURCES is not set: no cases of original code to compare with"
+)
 FORMATS = pytest.mark.parametrize("format", [FEATURES_263, FEATURES_251], ids=lambda format: format.name)
 
 
@@ -36,7 +38,7 @@ def walk(format=FEATURES_263, frames=90, seed=0, turn=1.2):
     return features.canonicalise(turned / format.metres_per_unit, format)
 
 
-@needs_recorded
+@needs_cases
 def test_official_vectors_are_reproduced_from_joints_and_their_restored_last_pose():
     names = sorted(path.name for path in (OFFICIAL / "new_joints").glob("*.npy"))
     assert names
@@ -51,7 +53,7 @@ def test_official_vectors_are_reproduced_from_joints_and_their_restored_last_pos
         assert np.abs(whole - official).max() < 1e-4, f"{name}: canonical joints do not pass the whole pipeline unchanged"
 
 
-@needs_recorded
+@needs_cases
 def test_official_vectors_from_joints_alone_deviate_only_near_the_end():
     for path in (OFFICIAL / "new_joints").glob("*.npy"):
         joints, official = np.load(path), np.load(OFFICIAL / "new_joint_vecs" / path.name)
@@ -169,7 +171,7 @@ def test_a_motion_and_its_features_are_in_metres_and_in_the_units_of_the_format(
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "answer"),
     [
         (lambda: decode(np.zeros((5, 251))), "humanml263 needs [T, 263]; kit251 has that many"),
         (lambda: decode(np.full((5, 263), np.nan)), "not finite in frame 0"),
@@ -182,10 +184,10 @@ def test_a_motion_and_its_features_are_in_metres_and_in_the_units_of_the_format(
         (lambda: actions.decode_actions25(np.zeros((24, 6, 5))), "[25, 6, T]"),
     ],
 )
-def test_wrong_arrays_are_answered_with_what_was_expected(call, said):
+def test_wrong_arrays_are_answered_with_what_was_expected(call, answer):
     with pytest.raises(InputError) as error:
         call()
-    assert said in str(error.value)
+    assert answer in str(error.value)
 
 
 def test_action_rotations_and_translation_come_back():

@@ -1,0 +1,41 @@
+"""Arrays stored under the hash of what they were made from. The cache knows neither what they mean nor who makes them."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.store import canonical
+from nerm.atomic import replacing
+
+
+class Cache:
+    """Arrays by the content of their key. Several processes may share one; a broken file is made again."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def path(self, key: Mapping[str, Any]) -> Path:
+        """Where the arrays of a key lie."""
+        digest = hashlib.sha256(canonical(key).encode()).hexdigest()
+        return self.root / digest[:2] / f"{digest}.npz"
+
+    def get_or(self, key: Mapping[str, Any], make: Callable[[], Mapping[str, NDArray]]) -> dict[str, NDArray]:
+        """The arrays stored under key; if there are none, those of make(), then stored. key: everything they depend on, as plain data."""
+        path = self.path(key)
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+            pass  # absent, or cut short by a full disk or a kill: made again below
+        arrays = {name: np.asarray(array) for name, array in make().items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+        return arrays

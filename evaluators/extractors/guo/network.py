@@ -1,0 +1,150 @@
+"""The text-motion evaluator of Guo et al.: movement, text and motion encoders in the official layout.
+
+Parameter names, shapes and arithmetic are the official ones, so that an official `finest.tar` loads unchanged. The shipped configuration is
+narrower, carries its own word vectors and statistics, and embeds in 128 dimensions.
+It knows features and words as tensors; it knows no motion and no dataset.
+
+Source: Guo et al., Generating Diverse and Natural 3D Human Motions from Text, CVPR 2022, section 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from baselines.checkpoints import load_strict, safe_load, sections
+from baselines.t2m.layers import CONTACTS, UNIT, MovementConvEncoder, SequenceGRU, WordGRU
+from nerm.cli import choose
+from nerm.errors import InputError
+from nerm.words import WORD_CLASSES
+
+SCALES = {
+    "shipped": {"movement_hidden": 160, "movement_latent": 160, "text_hidden": 128, "motion_hidden": 192, "embedding": 128},
+    "paper": {"movement_hidden": 512, "movement_latent": 512, "text_hidden": 512, "motion_hidden": 1024, "embedding": 512},
+}
+NETWORKS = ("text_encoder", "motion_encoder", "movement_encoder")
+DROPPED = ("opt_text_encoder", "opt_motion_encoder", "opt_movement_encoder", "epoch", "iter")
+
+
+@dataclass
+class GuoConfig:
+    """Widths; 0 stands for the width of the scale (shipped: at most 2.5 M parameters with the word vectors; paper: the official ones)."""
+
+    scale: str = "shipped"
+    dim_pose: int = 263
+    dim_word: int = 300
+    movement_hidden: int = 0
+    movement_latent: int = 0
+    text_hidden: int = 0
+    motion_hidden: int = 0
+    embedding: int = 0
+
+    def __post_init__(self) -> None:
+        for name, width in SCALES[choose("scale", self.scale, list(SCALES))].items():
+            if getattr(self, name) == 0:
+                setattr(self, name, width)
+
+
+class TextEncoder(WordGRU):
+    """Word vectors and word classes -> embedding."""
+
+    def __init__(self, config: GuoConfig) -> None:
+        super().__init__(config.dim_word, len(WORD_CLASSES), config.text_hidden)
+        self.output_net = _head(config.text_hidden, config.embedding)
+
+    def forward(self, words: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
+        """words: [B, N, dim_word], classes: [B, N, 15] one-hot, lengths: [B] words (sos and eos included) -> [B, embedding]."""
+        return self.output_net(self.read(words, classes, lengths)[1])
+
+
+class MotionEncoder(SequenceGRU):
+    """Movement tokens -> embedding."""
+
+    def __init__(self, config: GuoConfig) -> None:
+        super().__init__(config.movement_latent, config.motion_hidden)
+        self.output_net = _head(config.motion_hidden, config.embedding)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """tokens: [B, N, latent], lengths: [B] tokens -> [B, embedding]."""
+        return self.output_net(self.run(tokens, lengths)[1])
+
+
+def _head(hidden: int, embedding: int) -> nn.Sequential:
+    """The two last states of a recurrent network, side by side -> embedding."""
+    return nn.Sequential(nn.Linear(2 * hidden, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, embedding))
+
+
+class GuoEvaluator(nn.Module):
+    """The three networks. One trained here holds its statistics and word vectors; official ones have them in files of their own."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: GuoConfig, words: int = 0) -> None:
+        """words: the number of word vectors to learn; 0 for none."""
+        super().__init__()
+        self.config = config
+        self.register_buffer("mean", torch.zeros(config.dim_pose))
+        self.register_buffer("std", torch.ones(config.dim_pose))
+        self.words = nn.Embedding(words, config.dim_word) if words else None
+        self.movement_encoder = MovementConvEncoder(config.dim_pose - CONTACTS, config.movement_hidden, config.movement_latent)
+        self.text_encoder = TextEncoder(config)
+        self.motion_encoder = MotionEncoder(config)
+
+    def motion(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Normalised features [B, T, dim_pose], lengths [B] frames -> [B, embedding]. Frames beyond a length are padding."""
+        return self.motion_encoder(self.movement_encoder(features[..., :-CONTACTS]), lengths // UNIT)
+
+    def text(self, words: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
+        """Word vectors [B, N, dim_word], one-hot classes [B, N, 15], lengths [B] -> [B, embedding]."""
+        return self.text_encoder(words, classes, lengths)
+
+    def caption(self, ids: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
+        """Indices into the vocabulary and into the word classes [B, N], lengths [B] -> [B, embedding], by the learned word vectors."""
+        if self.words is None:
+            raise InputError("this evaluator has no word vectors of its own (the official ones come with GloVe); use text(vectors, ...)")
+        one_hot = nn.functional.one_hot(classes, len(WORD_CLASSES)).to(self.words.weight.dtype)
+        return self.text(self.words(ids), one_hot, lengths)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Learned numbers of every part, and their sum."""
+        counts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
+        return counts | {"all": sum(counts.values())}
+
+
+def load_official(path: str | Path, mean: ArrayLike | None = None, std: ArrayLike | None = None) -> GuoEvaluator:
+    """The evaluator of an official `text_mot_match/model/finest.tar`, its widths read off the file.
+
+    mean, std: [dim_pose] the statistics published with it; without them the caller normalises. Optimiser states and counters are
+    dropped by name. A missing entry, any other unknown entry and one of another shape are InputErrors.
+    """
+    parts = sections(safe_load(path), NETWORKS, DROPPED, path)
+    movement, text, motion = (parts[name] for name in ("movement_encoder", "text_encoder", "motion_encoder"))
+    try:
+        config = GuoConfig(
+            scale="paper",
+            dim_pose=movement["main.0.weight"].shape[1] + CONTACTS,
+            dim_word=text["pos_emb.weight"].shape[0],
+            movement_hidden=movement["main.0.weight"].shape[0],
+            movement_latent=movement["out_net.weight"].shape[0],
+            text_hidden=text["hidden"].shape[-1],
+            motion_hidden=motion["hidden"].shape[-1],
+            embedding=motion["output_net.3.weight"].shape[0],
+        )
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(f"checkpoint {path} is not a text-motion evaluator: {error} is missing or not a tensor") from None
+    evaluator = GuoEvaluator(config)
+    for name in NETWORKS:
+        load_strict(getattr(evaluator, name), parts[name], f"checkpoint {path}, {name}")
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None:
+            array = torch.as_tensor(np.asarray(values, dtype=np.float32))
+            if array.shape != (config.dim_pose,):
+                raise InputError(f"{name} of shape {list(array.shape)}; this evaluator needs [{config.dim_pose}]")
+            getattr(evaluator, name).copy_(array)
+    return evaluator.eval()

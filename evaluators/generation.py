@@ -1,0 +1,220 @@
+"""Where the motion of a table's row comes from: a system, a system brought up from a lower rate, or recordings, damaged or not.
+
+What a system makes is kept in the cache, in blocks of requests: the codes of one that reads codes (once for all rates), the motions of a
+fixed-rate system at its own rate (once for all rates), the motions of any other at each rate. Embeddings are cached apart, so a new
+extractor generates no motion. It knows no extractor, no metric and no protocol.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.cache import Cache
+from evaluators.damage import VARIANTS, damaged
+from evaluators.store import canonical
+from evaluators.tables import Row
+from nerm.cli import choose
+from nerm.data.dataset import Dataset, Item
+from nerm.errors import InputError
+from nerm.generator import Code, Condition, Generator, ReadsCodes
+from nerm.motion import Motion, frame_count
+from nerm.motion.motion import Features
+from nerm.motion.resample import VERSION as RESAMPLER
+from nerm.motion.resample import Method, at_rate
+
+BATCH = 32
+"""Requests of a block; a system is asked for one block at a time."""
+REAL = "real"
+"""The system of rows that are made of recordings."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One motion that a protocol asks for. item: place, in the protocol's list, of the item that it is compared with."""
+
+    item: int
+    condition: Condition
+    seconds: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Requests that are made and kept together. fps: the rate they are made at, None for codes."""
+
+    row: Row
+    requests: tuple[Request, ...]
+    fps: float | None
+
+
+@dataclass
+class Generation:
+    """The motion of every row, made once.
+
+    items: what requests are about, with the time of each that counts.  base_fps: of the dataset.  system: gives the generator of a row.
+    dataset: opens the dataset, or raises an InputError if it is not here.  seed: of the damage done to recordings.
+    """
+
+    cache: Cache
+    items: Sequence[Item]
+    base_fps: float
+    dataset_digest: str
+    system: Callable[[Row], Generator]
+    dataset: Callable[[], Dataset]
+    seed: int = 0
+    _blocks: dict[str, list] = field(default_factory=dict, repr=False)
+
+    def check(self, row: Row) -> None:
+        """An error if the row cannot be made here: no weights, no dataset, a variant that does not exist."""
+        if row.upsampling:
+            choose(f"upsampling of row {row.id}", row.upsampling, get_args(Method))
+        if row.system == REAL:
+            if row.variant:
+                choose(f"variant of row {row.id}", row.variant, list(VARIANTS))
+            if row.variant or row.upsampling:
+                self.dataset()
+        else:
+            self.system(row)
+
+    def identity(self, row: Row, fps: float) -> str:
+        """What the motions of a row at a rate depend on, besides requests: equal identities mean equal motions."""
+        if row.system == REAL:
+            made = f"{row.variant or REAL} of {self.dataset_digest}, seed {self.seed}"
+        else:
+            system = self.system(row)
+            made = f"{system.name} {system.digest}"
+        low = self._low(row)
+        if low is None or fps == low:
+            return made
+        return f"{made}, {low:g} fps, {self.upsampling(row)}, resampler {RESAMPLER}"
+
+    def upsampling(self, row: Row) -> str:
+        """The method that brings its motion to a rate; '' if it is made at every rate."""
+        if row.upsampling or row.system == REAL:
+            return row.upsampling
+        return "slerp" if self.system(row).native_fps else ""
+
+    def _low(self, row: Row) -> float | None:
+        """The rate that a row is brought up from; None if it is made at every rate."""
+        native = None if row.system == REAL else self.system(row).native_fps
+        return native or (self.base_fps if row.upsampling else None)
+
+    def motions(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
+        """Place in `requests` -> motion at fps, for the wanted places."""
+        low = self._low(row)
+        if row.system == REAL:
+            return self._recordings(row, requests, fps, wanted)
+        made = self._made(row, requests, fps if low is None else low, wanted)
+        if low is None or fps == low:
+            return made
+        return {k: at_rate(motion, requests[k].seconds, fps, cast(Method, self.upsampling(row))) for k, motion in made.items()}
+
+    def _recordings(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
+        """The recordings of the requests' items, damaged or brought up."""
+        dataset = self.dataset()
+        items, seconds = [self.items[request.item] for request in requests], [request.seconds for request in requests]
+        if row.variant:
+            return damaged(dataset, items, seconds, wanted, fps, self.seed, VARIANTS[row.variant])
+        recordings = {k: dataset.motion(items[k]) for k in wanted}
+        if not row.upsampling:
+            return {k: at_rate(motion, seconds[k], fps) for k, motion in recordings.items()}
+        low = {k: at_rate(motion, seconds[k], self.base_fps) for k, motion in recordings.items()}
+        return {k: at_rate(motion, seconds[k], fps, cast(Method, row.upsampling)) for k, motion in low.items()}
+
+    # --- blocks -----------------------------------------------------------------------------------------------------------------------
+
+    def blocks(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> list[Block]:
+        """The blocks that `motions` needs; none for recordings. Rows that are made of the same motion share their blocks."""
+        if row.system == REAL:
+            return []
+        low = self._low(row)
+        return [block for block, _ in self._cut(row, requests, fps if low is None else low, wanted)]
+
+    def make(self, block: Block) -> None:
+        """Make a block unless it is in the cache."""
+        self._load(block)
+
+    def forget(self) -> None:
+        """Free the memory of blocks."""
+        self._blocks.clear()
+
+    def digest(self, block: Block) -> str:
+        """Names a block: blocks made by the same system from the same requests have the same digest."""
+        return hashlib.sha256(canonical(self._key(block)).encode()).hexdigest()
+
+    def _cut(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> list[tuple[Block, list[int]]]:
+        """Blocks with the places of their requests. Cut from all requests if a block serves every rate, else from the wanted ones."""
+        system = self.system(row)
+        rate = None if isinstance(system, ReadsCodes) else fps
+        serves_all = rate is None or self._low(row) is not None
+        places = list(range(len(requests))) if serves_all else list(wanted)
+        needed = set(wanted)
+        parts = [places[start : start + BATCH] for start in range(0, len(places), BATCH)]
+        return [(Block(row, tuple(requests[k] for k in part), rate), part) for part in parts if needed.intersection(part)]
+
+    def _made(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
+        system, needed, motions = self.system(row), set(wanted), {}
+        for block, places in self._cut(row, requests, fps, wanted):
+            for place, request, kept in zip(places, block.requests, self._load(block), strict=True):
+                if place in needed:
+                    motions[place] = system.read(kept, request.seconds, fps) if isinstance(system, ReadsCodes) else kept
+        return {k: motions[k] for k in wanted}
+
+    def _key(self, block: Block) -> dict:
+        system = self.system(block.row)
+        asked = [[asdict(request.condition), request.seconds, request.seed] for request in block.requests]
+        return {"made by": f"{system.name} {system.digest}", "fps": block.fps, "requests": asked}
+
+    def _load(self, block: Block) -> list:
+        """Codes or motions of a block, from memory, from the cache, or made now."""
+        digest = self.digest(block)
+        if digest not in self._blocks:
+            codes = _unpacked(self.cache.get_or(self._key(block), lambda: _packed(self._ask(block))), len(block.requests))
+            self._blocks[digest] = codes if block.fps is None else [_motion_of(code) for code in codes]
+        return self._blocks[digest]
+
+    def _ask(self, block: Block) -> list[Code]:
+        """Ask the system for a block."""
+        system = self.system(block.row)
+        conditions, seconds, seeds = ([getattr(r, name) for r in block.requests] for name in ("condition", "seconds", "seed"))
+        if block.fps is None:
+            return cast(ReadsCodes, system).sample_codes(conditions, seconds, seeds)
+        motions = system.sample(conditions, seconds, block.fps, seeds)
+        for motion, length in zip(motions, seconds, strict=True):
+            expected = frame_count(length, block.fps)
+            if len(motion) != expected or motion.fps != block.fps:
+                raise InputError(
+                    f"system '{system.name}' gave {len(motion)} frames at {motion.fps:g} fps for {length:g} s at {block.fps:g} fps; "
+                    f"expected {expected} frames"
+                )
+        return [_motion_arrays(motion) for motion in motions]
+
+
+def _motion_arrays(motion: Motion) -> Code:
+    arrays = {"joints": motion.joints, "fps": np.array(motion.fps)}
+    if motion.features is not None:
+        arrays |= {"features": motion.features.values, "format": np.array(motion.features.format)}
+    return arrays
+
+
+def _motion_of(arrays: Mapping[str, NDArray]) -> Motion:
+    features = Features(str(arrays["format"]), arrays["features"]) if "features" in arrays else None
+    return Motion(arrays["joints"], float(arrays["fps"]), features=features)
+
+
+def _packed(codes: Sequence[Code]) -> dict[str, NDArray]:
+    return {f"{place}/{name}": np.asarray(array) for place, code in enumerate(codes) for name, array in code.items()}
+
+
+def _unpacked(stored: Mapping[str, NDArray], count: int) -> list[dict[str, NDArray]]:
+    codes: list[dict[str, NDArray]] = [{} for _ in range(count)]
+    for key, array in stored.items():
+        place, _, name = key.partition("/")
+        codes[int(place)][name] = array
+    return codes

@@ -1,0 +1,54 @@
+"""What `evaluators.run list` and `dry_run=true` print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evaluators.harness import Harness
+
+
+def listing() -> str:
+    """Tables, systems, metrics, extractors, datasets and protocols by name; imports nothing heavy."""
+    from baselines.base import SYSTEMS
+    from evaluators.extractors import EXTRACTORS
+    from evaluators.metrics import METRICS
+    from evaluators.protocols import PROTOCOLS
+    from evaluators.tables import list_tables, load_table
+    from nerm.data.dataset import DATASETS
+
+    tables = [load_table(name) for name in list_tables()]
+    rows = {row.id: f"{row.title} ({row.role})" for table in tables for row in table.rows}
+    systems = rows | {system.name: rows.get(system.name, system.title) for system in SYSTEMS}
+    parts = {
+        "tables": {table.name: table.title for table in tables},
+        "systems": systems,
+        "metrics": {entry.name: f"{entry.title}{f' [{entry.unit}]' if entry.unit else ''}" for entry in METRICS},
+        "extractors": {entry.name: entry.title for entry in EXTRACTORS},
+        "datasets": {entry.name: entry.title for entry in DATASETS},
+        "protocols": {entry.name: entry.title for entry in PROTOCOLS},
+    }
+    return "\n".join(line for kind, titles in parts.items() for line in [kind, *(f"  {name:<22}{title}" for name, title in titles.items())])
+
+
+def describe(harness: Harness) -> str:
+    """What a run would compute."""
+    from evaluators.harness import is_floor
+
+    lines = [f"table={harness.table.name} dataset={harness.subject.dataset} tier={harness.tier} seed={harness.seed}"]
+    for protocol in harness.protocols:
+        lines += [f"  {protocol.name}: {protocol.tiers[harness.tier]}"]
+        lines += [
+            f"  {name:<14}{c['recordings']:>5} recordings, {c['left_out']} shorter than a clip; {c['clips']} clips"
+            for name, c in protocol.about().get("counts", {}).items()
+        ]
+    for row in harness.rows:
+        missing = harness.missing(row)
+        figures = sum(bool(unit.metric) for _, units in missing for unit in units)
+        blocks = harness.blocks([row]) if figures else []
+        motions = sum(len(block.requests) for block in blocks)
+        work = f"{figures} figures" + (
+            ", from the reference" if is_floor(row) else f", {motions} motions or codes to ask for" if motions else ""
+        )
+        lines.append(f"  {row.id:<22}{work if missing else 'stored already'}")
+    return "\n".join(lines)

@@ -1,0 +1,39 @@
+"""What is measured on motions: embeddings of clips and of whole motions, physical values, spectra. Motion in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.extractors import Extractor
+from evaluators.metrics import metric
+from evaluators.metrics.physical import PER_MOTION, acceleration_spectrum
+from evaluators.protocols import Arrays
+from evaluators.protocols.clip.sets import FRAMES, Plan, unique_plans
+from nerm.motion import Motion
+
+
+def embed_clips(motions: Mapping[int, Motion], plans: Mapping[str, Plan], fps: float, extractor: Extractor) -> Arrays:
+    """Set -> [P, D] of its clips; sets that share a plan share the array of the first. motions: place -> motion at fps."""
+    embedded = {}
+    for name, plan in unique_plans(plans).items():
+        if len(plan.places):
+            cut = [motions[int(k)].joints[start : start + FRAMES] for k, start in zip(plan.places, plan.starts, strict=True)]
+            embedded[name] = extractor.embed_clips(np.stack(cut), fps)
+    return embedded
+
+
+def physical_values(motions: Sequence[Motion], name: str) -> NDArray[np.float32]:
+    """[n] a physical metric of each motion; NaN at rates that cannot hold it."""
+    function, lowest = PER_MOTION[name], metric(name).lowest_fps
+    return np.array([function(motion) if motion.fps >= lowest else np.nan for motion in motions], dtype=np.float32)
+
+
+def mean_spectrum(motions: Sequence[Motion]) -> NDArray[np.float32]:
+    """[2, F] hz and mean power density of acceleration over the motions of at least a clip's length; [2, 0] without one."""
+    spectra = [acceleration_spectrum(motion.joints, motion.fps) for motion in motions if len(motion) >= FRAMES]
+    if not spectra:
+        return np.zeros((2, 0), dtype=np.float32)
+    return np.stack([spectra[0][0], np.mean([density for _, density in spectra], axis=0)]).astype(np.float32)

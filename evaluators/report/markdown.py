@@ -1,0 +1,388 @@
+"""The Markdown that a person reads, and the summary at the end of a run: one table that answers the question, the rest below it.
+
+Every figure is in the CSV. The Markdown leaves out sets that repeat another one; of other metrics it has only the lowest and highest rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from evaluators.intervals import interval
+from evaluators.metrics import Metric, metric
+from evaluators.report.model import FALLBACK, Comparison, Key, PublishedFigure, Report, Section, compare, number
+from evaluators.store import Figure
+
+_POOL = "every replication redraws conditions, clips and pairs from one generated pool (pool-bootstrap)"
+INTERVAL = {"quick": _POOL, "full": _POOL, "paper": "every replication generates anew, as published"}
+STORED = "†"
+UNDERTRAINED = "‡"
+ARROWS = {"higher": "↑", "lower": "↓", "real": "→"}
+LINES = 30
+"""The most lines of a summary."""
+
+
+def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
+    """The report as Markdown. pictures: names of the files that are shown, in the same folder."""
+    main = report.main
+    across = [s for s in report.sections if s.metric_id in report.table.pictured and s is not main and len(s.own_rates) > 1]
+    shown = [main] if main and report.table.layout == "rates" else _columns_of_main(report)
+    rest = [(s, _left(s, shown, report)) for s in report.sections if s not in across]
+    parts = [f"# {report.table.title}\n"]
+    parts += [f"{report.table.question}\n"] if report.table.question else []
+    parts += _answer(report, shown)
+    parts += [f"![{name}]({name})\n" for name in pictures]
+    parts.append(f"## Rows and columns\n\n{report.table.about} n is the number of samples per replication.\n")
+    parts += [line + "\n" for line in (_equal_sets(report),) if line]
+    parts += [text for section in across for text in _against_rate(section)]
+    parts += _by_metric(report, rest)
+    if report.table.layout == "rates":
+        parts += _published(report)
+    parts += ["## Metrics\n", "\n".join(_definitions(report)) + "\n"]
+    parts += _training(report)
+    parts += ["## Provenance\n", _provenance(report) + "\n"]
+    return "\n".join(parts)
+
+
+def summary_lines(report: Report, computed: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """See `evaluators.report.summary`."""
+    stored = [name for name in report.rows if name not in computed]
+    lines = [f"{report.table.title}: dataset {report.dataset}, tier {report.tier}"]
+    lines.append(f"computed now: {', '.join(computed) or 'nothing'}; taken from store: {len(stored)} of {len(report.rows)} rows")
+    tail = [str(path) for path in paths]
+    main = report.main
+    if main:
+        room = LINES - len(lines) - len(tail) - 6
+        keys = _most_wanted(main.rows, computed, room)
+        texts = [[label(report, key, main.rows), *_cells(main, main.rates, key)] for key in keys]
+        table = tabulate(texts, ["", *map(_heading, main.rates)], tablefmt="plain", disable_numparse=True)
+        lines += ["", f"{title(main).replace('`', '')}: {_better(main.metric)}; means ± 95 % intervals", *table.splitlines()]
+        lines += [f"... and {len(main.rows) - len(keys)} more rows"] if len(keys) < len(main.rows) else []
+        lines += [_marks(report), ""] if _marks(report) else [""]
+    return (lines + tail)[:LINES]
+
+
+def title(section: Section) -> str:
+    """Metric, unit, extractor and set, and the versions where there are several."""
+    parts = [_name(section.metric)]
+    parts += [f"extractor `{section.extractor}`"] if section.extractor else []
+    parts += [f"set `{section.set}`"] if section.set else []
+    parts += [_versions(section)] if section.several_versions else []
+    return ", ".join(parts)
+
+
+def label(report: Report, key: Key, rows: Iterable[Key]) -> str:
+    """What a row is called: its title, how it was brought up where that differs within it, and its marks."""
+    system, upsampling = key
+    several = sum(row[0] == system for row in rows) > 1
+    marks = UNDERTRAINED if report.training.get(system, {}).get("undertrained") else ""
+    marks += STORED if report.tiers[system] != report.tier else ""
+    return report.rows[system].title + (f" ({upsampling or 'own rate'})" if several else "") + marks
+
+
+# --- the answer -----------------------------------------------------------------------------------------------------------------------
+
+
+def _answer(report: Report, shown: Sequence[Section]) -> list[str]:
+    """The table that answers the question, how to read it, and the comparison in words."""
+    if not shown:
+        return []
+    main = report.main
+    assert main is not None  # without a main section nothing is shown
+    about = f"dataset `{report.dataset}`, tier `{report.tier}`"
+    if report.table.layout == "rates":
+        parts = [f"**{title(main)}** ({about}):\n", _rates_table(main, main.rates) + "\n"]
+        reading = _capital(_better(main.metric))
+    else:
+        fps = main.rates[0]
+        where = ", ".join([_heading(fps), *([f"extractor `{main.extractor}`"] if main.extractor else []), f"set `{main.set}`"])
+        parts = [f"**{where}** ({about}):\n", _metrics_table(report, shown, fps) + "\n"]
+        reading = "↑ higher is better, ↓ lower is better, → nearest to real is best"
+    replications = _span(sorted({len(figure.values) for section in shown for figure in section.figures}))
+    how = f"; {INTERVAL[report.tier]}" if report.tier in INTERVAL else ""
+    parts.append(
+        f"{reading}; the best generator of a column is bold, and real motion, oracles and controls do not compete.\n"
+        f"Values are means ± 95 % intervals (1.96 standard errors) over {replications} replications{how}.\n"
+    )
+    parts += [_sentence(report, main, main.comparison) + "\n"] if main.comparison else []
+    return parts + [note + "\n" for note in _notes(report)]
+
+
+def _columns_of_main(report: Report) -> list[Section]:
+    """The sections of the main extractor and set, where metrics stand across."""
+    main = report.main
+    if main is None:
+        return []
+    return [s for s in report.sections if (s.extractor, s.set) == (main.extractor, main.set) and main.rates[0] in s.rates]
+
+
+def _sentence(report: Report, section: Section, comparison: Comparison) -> str:
+    rows = report.rows
+    others = [rows[name].published or rows[name].title for name in comparison.others]
+    listed = f", the best of {_and(others)}" if len(others) > 1 else ""
+    return (
+        f"At {_heading(comparison.fps)}, {section.metric.title} of {rows[comparison.mine].title} is {comparison.share:.2f} times that of "
+        f"{rows[comparison.rival].title}{listed}."
+    )
+
+
+def _notes(report: Report) -> list[str]:
+    """What the marks of rows mean."""
+    notes = []
+    if any(facts.get("undertrained") for facts in report.training.values()):
+        notes.append(f"{UNDERTRAINED} undertrained: its validation loss still fell by more than 2 % over the last fifth of the training.")
+    if any(tier != report.tier for tier in report.tiers.values()):
+        notes.append(
+            f"{STORED} Taken from the stored run of tier `{FALLBACK[report.tier]}`, not computed in this one: such rows need data or time "
+            f"that tier `{report.tier}` does without."
+        )
+    return notes
+
+
+# --- the rest -------------------------------------------------------------------------------------------------------------------------
+
+
+def _against_rate(section: Section) -> list[str]:
+    """A metric with frame rates across, without the rates that repeat another set."""
+    parts = [f"## {title(section)}\n", f"{_capital(_better(section.metric))}.\n"]
+    parts.append(_rates_table(section, section.own_rates) + "\n")
+    return parts + ([_sentence(section.report, section, section.comparison) + "\n"] if section.comparison else [])
+
+
+def _left(section: Section, shown: Sequence[Section], report: Report) -> list[float | None]:
+    """The rates of a section that the first table does not show and that repeat no other set."""
+    if section not in shown:
+        return section.own_rates
+    return [] if report.table.layout == "rates" else [fps for fps in section.own_rates if fps != section.rates[0]]
+
+
+def _by_metric(report: Report, sections: Sequence[tuple[Section, list[float | None]]]) -> list[str]:
+    """The other metrics across, one table per extractor, set and rate; of several rates the lowest and the highest."""
+    groups: dict[tuple[str, str], list[tuple[Section, list[float | None]]]] = {}
+    for section, left in sections:
+        if left:
+            groups.setdefault((section.extractor, section.set), []).append((section, left))
+    parts, left_out = [], False
+    for (extractor, set_), group in groups.items():
+        rates = sorted({fps for _, left in group for fps in left}, key=lambda fps: -1.0 if fps is None else fps)
+        left_out |= len(rates) > 2
+        for fps in dict.fromkeys((rates[0], rates[-1])):
+            about = [*([f"extractor `{extractor}`"] if extractor else []), *([f"set `{set_}`"] if set_ else []), _heading(fps)]
+            parts += [f"### {', '.join(about)}\n", _metrics_table(report, [s for s, left in group if fps in left], fps) + "\n"]
+    if not parts:
+        return []
+    between = f" Rates between the lowest and the highest are in `{report.table.name}.{report.tier}.csv`." if left_out else ""
+    return ["## Other metrics\n", f"↑ higher is better, ↓ lower is better, → nearest to real is best.{between}\n", *parts]
+
+
+def _equal_sets(report: Report) -> str:
+    """The sets that are not printed at some rates, because they are equal to another set there."""
+    equal: dict[tuple[str, str, str], list[float | None]] = {}
+    for set_ in dict.fromkeys(section.set for section in report.sections):
+        sections = [section for section in report.sections if section.set == set_]
+        for fps in sorted({fps for s in sections for fps in s.repeated}, key=lambda fps: fps or 0):
+            here = [section for section in sections if fps in section.rates]
+            for other in dict.fromkeys(section.repeated[fps] for section in here if fps in section.repeated):
+                same = [section for section in here if section.repeated.get(fps) == other]
+                metrics = "" if len(same) == len(here) else _and(list(dict.fromkeys(section.metric.title for section in same)))
+                equal.setdefault((set_, other, metrics), []).append(fps)
+    texts = [
+        f"set `{set_}` holds the same as set `{other}` at {_and([_heading(fps) for fps in rates])}{metrics and f' ({metrics})'}"
+        for (set_, other, metrics), rates in equal.items()
+    ]
+    return f"Not printed twice: {'; '.join(texts)}." if texts else ""
+
+
+def _published(report: Report) -> list[str]:
+    """Published figures of another dataset, with the paper's own extractor, and the table's comparison computed from them."""
+    where = report.table.published
+    if not report.published or where is None:
+        return []
+    parts = ["## Published figures\n", f"On `{where.dataset}` and with the extractor of that benchmark: not to be compared with ours.\n"]
+    for name in dict.fromkeys(p.metric for p in report.published):
+        of_metric = [p for p in report.published if p.metric == name]
+        rates = sorted({p.fps for p in of_metric}, key=lambda fps: fps or 0)
+        rows = [[f"*{system}*", *texts] for system, texts in _published_cells(of_metric, rates, metric(name)).items()]
+        parts += [f"{_name(metric(name))}:\n", _grid(rows, [_heading(fps) for fps in rates]) + "\n"]
+        values = {p.system: p.value for p in of_metric if p.fps == rates[-1]}
+        ratio = compare(values, tuple(report.table.row(name).published for name in report.table.ratio), rates[-1], metric(name))
+        if ratio:
+            best = f"{ratio.rival}, the best of {_and(ratio.others)}" if len(ratio.others) > 1 else ratio.rival
+            parts.append(
+                f"At {_heading(ratio.fps)}, published {metric(name).title} of {ratio.mine} is {ratio.share:.2f} times that of {best}.\n"
+            )
+    return parts
+
+
+def _definitions(report: Report) -> list[str]:
+    """One line per metric that is printed."""
+    return [f"- {_name(m)}: {_better(m)}; {m.definition}." for m in dict.fromkeys(section.metric for section in report.sections)]
+
+
+def _training(report: Report) -> list[str]:
+    """How the systems were trained: parameters, steps, samples, time, device. Rows that share a generator share a line."""
+    lines: dict[str, list[str]] = {}
+    for document in report.documents:
+        facts = report.training.get(document.system)
+        model = document.provenance.get("sha256", {}).get("model", document.system)
+        if facts and model not in lines:
+            minutes = f"{facts['seconds'] / 60:.0f}" if facts.get("seconds") else ""
+            parameters = f"{facts['parameters'] / 1e6:.2f} M" if facts.get("parameters") else ""
+            name = report.rows[document.system].title + (UNDERTRAINED if facts.get("undertrained") else "")
+            counts = (_stages(facts.get("steps")), _stages(facts.get("samples")))
+            lines[model] = [name, parameters, *counts, minutes, str(facts.get("device") or "")]
+    heads = ["system", "parameters", "steps", "samples seen", "minutes", "device"]
+    return ["## Training\n", tabulate(list(lines.values()), heads, tablefmt="github", disable_numparse=True) + "\n"] if lines else []
+
+
+def _stages(count: int | Mapping[str, int] | None) -> str:
+    """A number, or numbers by stage ('' for the only one)."""
+    if isinstance(count, Mapping):
+        return ", ".join(f"{name} {value:,}".strip() for name, value in count.items())
+    return "" if count is None else f"{count:,}"
+
+
+def _provenance(report: Report) -> str:
+    rows = []
+    for document in report.documents:
+        source = document.provenance
+        hashes = ", ".join(f"{name} {str(digest)[:8]}" for name, digest in sorted(source.get("sha256", {}).items()))
+        commit = source.get("commit") or ""
+        commit = commit[:10] + "+" * commit.endswith("+")  # "+" means that the code was changed since the commit
+        about = [str(source.get(key) or "") for key in ("device", "dtype")]
+        rows.append([f"`{document.system}`", document.tier, *about, commit, hashes])
+    parts = [tabulate(rows, ["row", "tier", "device", "dtype", "commit", "sha256"], tablefmt="github", disable_numparse=True)]
+    versions = sorted({", ".join(f"{k} {v}" for k, v in sorted(d.provenance.get("packages", {}).items())) for d in report.documents})
+    parts += [f"\nPackages: {line}." for line in versions if line]
+    lines = {_left_out(d.provenance.get("counts") or {}) for d in report.documents}
+    parts += [f"\n{line}" for line in sorted(lines) if line]
+    parts.append(f"\nRaw replications: `raw/{report.dataset}/{report.table.name}/<tier>/<row>.json`.")
+    return "\n".join(parts)
+
+
+def _left_out(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """counts: what was measured -> recordings, clips, left_out."""
+    measured = {name: c for name, c in counts.items() if isinstance(c, Mapping) and {"left_out", "recordings", "clips"} <= set(c)}
+    listed = ", ".join(f"{name} fps: {c['left_out']} of {c['recordings']} ({c['clips']} clips)" for name, c in measured.items())
+    return f"Recordings shorter than a clip, left out of clip metrics: {listed}." if listed else ""
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _rates_table(section: Section, rates: Sequence[float | None]) -> str:
+    """Rows down, rates across, and the number of samples per replication."""
+    best = {fps: section.best(fps) for fps in rates}
+    lines = []
+    for key in section.rows:
+        counts = sorted({n for fps in rates for n in (section.cells[*key, fps].counts if (*key, fps) in section.cells else ())})
+        lines.append([label(section.report, key, section.rows), *_cells(section, rates, key, best), _span(counts)])
+    return _grid(lines, [*map(_heading, rates), "n"])
+
+
+def _metrics_table(report: Report, sections: Sequence[Section], fps: float | None) -> str:
+    """Rows down, metrics across at one rate, published figures below them, and the number of samples per replication."""
+    best = [section.best(fps) for section in sections]
+    present = {key for section in sections for key in section.rows if (*key, fps) in section.cells}
+    keys = sorted(present, key=lambda key: (report.table.place(key[0]), key[1]))
+    lines = []
+    for key in keys:
+        cells = [section.cells.get((*key, fps)) for section in sections]
+        texts = ["" if c is None else _cell(c, s.metric, key in b) for c, s, b in zip(cells, sections, best, strict=True)]
+        lines.append([label(report, key, keys), *texts])
+    where = report.table.published
+    if report.table.layout == "metrics" and where is not None:
+        taken = [s.metric_id if s.takes(where) else "" for s in sections]
+        columns = [
+            _published_cells([p for p in report.published if p.metric == name], [fps], metric(name)) if name else {} for name in taken
+        ]
+        for system in dict.fromkeys(p.system for p in report.published):
+            texts = [column.get(system, [""])[0] for column in columns]
+            if any(texts):
+                lines.append([f"*{system}, published, {where.dataset}*", *texts])
+    spans = [_span(sorted({n for f in section.figures if f.fps == fps for n in f.counts})) for section in sections]
+    lines.append(["*n*", *spans])
+    return _grid(lines, [_column(section) for section in sections])
+
+
+def _published_cells(listed: Sequence[PublishedFigure], rates: Sequence[float | None], entry: Metric) -> dict[str, list[str]]:
+    """System -> its published figures at the rates, in italics."""
+    cells = {(p.system, p.fps): f"*{_with_interval(p.value, p.ci95, entry)}*" for p in listed}
+    return {system: [cells.get((system, fps), "") for fps in rates] for system in dict.fromkeys(p.system for p in listed)}
+
+
+def _grid(lines: list[list[str]], headings: list[str]) -> str:
+    align = ("left", *["right"] * len(headings))
+    return tabulate(lines, ["system", *headings], tablefmt="github", disable_numparse=True, colalign=align)
+
+
+def _cells(
+    section: Section, rates: Sequence[float | None], key: Key, best: Mapping[float | None, frozenset[Key]] | None = None
+) -> list[str]:
+    """The figures of a row at the rates; best: the rows that are bold."""
+    cells = [section.cells.get((*key, fps)) for fps in rates]
+    return ["" if cell is None else _cell(cell, section.metric, key in (best or {}).get(cell.fps, ())) for cell in cells]
+
+
+def _marks(report: Report) -> str:
+    """The marks of rows in one line."""
+    undertrained = any(facts.get("undertrained") for facts in report.training.values())
+    stored = any(tier != report.tier for tier in report.tiers.values())
+    texts = [f"{UNDERTRAINED} undertrained"] * undertrained + [f"{STORED} from the stored run of tier {FALLBACK.get(report.tier)}"] * stored
+    return "; ".join(texts)
+
+
+def _most_wanted(keys: Sequence[Key], computed: Sequence[str], room: int) -> list[Key]:
+    """As many rows as there is room for, in their order: first those computed now."""
+    chosen = sorted(keys, key=lambda key: key[0] not in computed)[: max(room, 1)]
+    return [key for key in keys if key in chosen]
+
+
+def _cell(figure: Figure, entry: Metric, best: bool) -> str:
+    text = _with_interval(*interval(figure.values), entry)
+    return f"**{text}**" if best else text
+
+
+def _with_interval(value: float, half: float | None, entry: Metric) -> str:
+    text = number(value, entry)
+    if half is None or np.isnan(half):
+        return text
+    return f"{text} ± {half:.1e}" if "e" in text else f"{text} ± {half:.{entry.digits}f}"
+
+
+# --- words ----------------------------------------------------------------------------------------------------------------------------
+
+
+def _name(entry: Metric) -> str:
+    return entry.title + (f" ({entry.unit})" if entry.unit else "")
+
+
+def _column(section: Section) -> str:
+    return f"{_name(section.metric)}{f' ({_versions(section)})' if section.several_versions else ''} {ARROWS[section.metric.direction]}"
+
+
+def _versions(section: Section) -> str:
+    return f"{section.protocol or 'protocol'} v{section.protocol_version}, metric v{section.version}"
+
+
+def _better(entry: Metric) -> str:
+    return {"higher": "higher is better", "lower": "lower is better", "real": "nearest to real is best"}[entry.direction]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _heading(fps: float | None) -> str:
+    return "any rate" if fps is None else f"{fps:g} fps"
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _span(counts: Sequence[int]) -> str:
+    return "" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"

@@ -1,0 +1,239 @@
+"""What a report holds: the figures of a table in the groups in which they are printed. It knows no format and computes no metric."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from evaluators.metrics import METRICS, Metric, metric
+from evaluators.store import Document, Figure, Store, figures
+from evaluators.tables import Main, Published, Row, Table, position
+from nerm.errors import InputError
+
+FALLBACK = {"quick": "full"}
+"""Tier -> the tier that rows are taken from if it did not compute them; without data these are floor, oracles and controls."""
+Key = tuple[str, str]
+"""A row of a section: id and upsampling."""
+
+
+@dataclass(frozen=True)
+class PublishedFigure:
+    """One line of published.csv, in the unit of our metric."""
+
+    system: str
+    metric: str
+    fps: float | None
+    value: float
+    ci95: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The first row of a table's `ratio` compared with the best of the others, at the highest rate. share: value of mine / of rival."""
+
+    fps: float | None
+    mine: str
+    rival: str
+    others: tuple[str, ...]
+    share: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is printed: the figures of one table at one tier, those taken over from another tier included."""
+
+    table: Table
+    dataset: str
+    tier: str
+    documents: tuple[Document, ...]
+    figures: tuple[Figure, ...]
+    published: tuple[PublishedFigure, ...]
+
+    @cached_property
+    def rows(self) -> dict[str, Row]:
+        """Id -> row, of everything that is printed, in the order of the table."""
+        rows = {d.system: self.table.stored_row(d.system, str(d.provenance.get("checkpoint") or "")) for d in self.documents}
+        return dict(sorted(rows.items(), key=lambda item: self.table.place(item[0])))
+
+    @cached_property
+    def tiers(self) -> dict[str, str]:
+        """Id -> the tier that computed the row."""
+        return {document.system: document.tier for document in self.documents}
+
+    @cached_property
+    def training(self) -> dict[str, dict]:
+        """Id -> how it was trained, where that is known."""
+        facts = {document.system: document.provenance.get("training") for document in self.documents}
+        return {name: fact for name, fact in facts.items() if fact and (fact.get("parameters") or fact.get("steps"))}
+
+    @cached_property
+    def sections(self) -> list[Section]:
+        """Figures that may stand in one table: same metric, version, extractor, set and protocol; in the order of the table."""
+        grouped: dict[tuple, list[Figure]] = {}
+        for figure in self.figures:
+            key = (figure.metric, figure.extractor, figure.set, figure.version, figure.protocol, figure.protocol_version)
+            grouped.setdefault(key, []).append(figure)
+        table = self.table
+
+        def order(key: tuple) -> tuple:
+            return (*(position(x, names) for x, names in zip(key, (table.metrics, table.extractors, table.sets), strict=False)), key[3:])
+
+        return [Section(self, tuple(grouped[key]), *key) for key in sorted(grouped, key=order)]
+
+    @cached_property
+    def main(self) -> Section | None:
+        """The section that answers the question of the table: that of its main metric, in its newest version, else the first of all."""
+        wanted = self.table.main
+        fits = [s for s in self.sections if wanted is None or s.answers(wanted)] or self.sections
+        return max((s for s in fits if s.key == fits[0].key), key=lambda s: s.versions, default=None)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Figures of one metric: rows down, frame rates across."""
+
+    report: Report
+    figures: tuple[Figure, ...]
+    metric_id: str
+    extractor: str
+    set: str
+    version: int
+    protocol: str
+    protocol_version: int
+
+    @property
+    def metric(self) -> Metric:
+        return metric(self.metric_id)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.metric_id, self.extractor, self.set)
+
+    @cached_property
+    def rates(self) -> list[float | None]:
+        return sorted({figure.fps for figure in self.figures}, key=_rate)
+
+    @cached_property
+    def rows(self) -> list[Key]:
+        """In the order of the table."""
+        return sorted({(f.system, f.upsampling) for f in self.figures}, key=lambda row: (self.report.table.place(row[0]), row[1]))
+
+    @cached_property
+    def cells(self) -> dict[tuple[str, str, float | None], Figure]:
+        return {(figure.system, figure.upsampling, figure.fps): figure for figure in self.figures}
+
+    @cached_property
+    def repeated(self) -> dict[float | None, str]:
+        """Rate -> the set of an earlier section that holds the same replications of the same rows there."""
+        equal: dict[float | None, str] = {}
+        for other in self.report.sections:
+            if other is self:
+                break
+            if (other.metric_id, other.extractor, other.versions) == (self.metric_id, self.extractor, self.versions):
+                for fps in self.rates:
+                    if self._at(fps) == other._at(fps):
+                        equal.setdefault(fps, other.set)
+        return equal
+
+    @property
+    def own_rates(self) -> list[float | None]:
+        """The rates at which no earlier section holds the same."""
+        return [fps for fps in self.rates if fps not in self.repeated]
+
+    @property
+    def several_versions(self) -> bool:
+        """Whether the report holds this metric in other versions too."""
+        return len({s.versions for s in self.report.sections if s.key == self.key}) > 1
+
+    def best(self, fps: float | None) -> frozenset[Key]:
+        """The rows of the best generator at a rate, among all printed rows; rows with equal printed values share it."""
+        of_rate = [figure for figure in self.figures if figure.fps == fps]
+        role = {figure.system: self.report.rows[figure.system].role for figure in of_rate}
+        values = {(f.system, f.upsampling): mean(f) for f in of_rate if role[f.system] == "generator"}
+        real = [mean(f) for f in of_rate if role[f.system] == "real"]
+        if len(values) < 2 or (self.metric.direction == "real" and len(real) != 1):
+            return frozenset()
+        score = {"higher": lambda v: -v, "lower": lambda v: v, "real": lambda v: abs(v - real[0])}[self.metric.direction]
+        winner = number(min(values.values(), key=score), self.metric)
+        return frozenset(row for row, value in values.items() if number(value, self.metric) == winner)
+
+    def answers(self, wanted: Main) -> bool:
+        """Whether this is the metric of a table's question."""
+        return (self.metric_id, self.extractor, self.set) == (wanted.metric, wanted.extractor or self.extractor, wanted.set or self.set)
+
+    def takes(self, published: Published | None) -> bool:
+        """Whether published figures belong to this section."""
+        return published is not None and self.extractor in ("", published.extractor) and self.set in ("", published.set)
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The comparison of the table's `ratio` for this metric; None where there is none."""
+        fps = self.rates[-1]
+        values = {f.system: mean(f) for f in self.figures if f.fps == fps}
+        return compare(values, self.report.table.ratio, fps, self.metric)
+
+    @property
+    def versions(self) -> tuple[int, str, int]:
+        """Versions of metric and protocol: only figures of equal versions are compared."""
+        return (self.version, self.protocol, self.protocol_version)
+
+    def _at(self, fps: float | None) -> dict[Key, tuple]:
+        return {(f.system, f.upsampling): (f.values, f.counts) for f in self.figures if f.fps == fps}
+
+
+def build(store: Store, dataset: str, table: Table, tier: str) -> Report:
+    """Everything the report needs, read from the store; rows that the tier lacks are taken over from the full run."""
+    documents = {document.system: document for document in store.documents(dataset, table.name, tier)}
+    if not documents:
+        raise InputError(
+            f"nothing is stored for dataset={dataset} table={table.name} tier={tier} under {store.root}; run python -m evaluators.run "
+            f"table={table.name} dataset={dataset} tier={tier} first"
+        )
+    if tier in FALLBACK:
+        documents = {document.system: document for document in store.documents(dataset, table.name, FALLBACK[tier])} | documents
+    ordered = tuple(documents[name] for name in sorted(documents, key=table.place))
+    published = read_published(store.file("published.csv"), table.published)
+    return Report(table, dataset, tier, ordered, tuple(figures(ordered)), tuple(published))
+
+
+def read_published(path: Path, where: Published | None) -> list[PublishedFigure]:
+    """The published figures of one table and dataset, scaled to our units; none if there is no such file."""
+    if where is None or not path.exists():
+        return []
+    listed = []
+    with path.open(newline="") as file:
+        for line in csv.DictReader(file):
+            if line["table"] == where.table and line["dataset"] == where.dataset and line["metric"] in METRICS:
+                scale = metric(line["metric"]).published_scale
+                fps, ci95 = (float(line[key]) if line[key] else None for key in ("fps", "ci95"))
+                ci95 = None if ci95 is None else ci95 * scale
+                listed.append(PublishedFigure(line["system"], line["metric"], fps, float(line["value"]) * scale, ci95))
+    return listed
+
+
+def compare(values: dict[str, float], names: tuple[str, ...], fps: float | None, entry: Metric) -> Comparison | None:
+    """The first of `names` compared with the best of the others; None if one side is missing, or if neither higher nor lower is better."""
+    others = tuple(name for name in names[1:] if name in values)
+    if not others or names[0] not in values or entry.direction == "real":
+        return None
+    rival = {"lower": min, "higher": max}[entry.direction](others, key=values.__getitem__)
+    return Comparison(fps, names[0], rival, others, values[names[0]] / values[rival]) if values[rival] else None
+
+
+def mean(figure: Figure) -> float:
+    """The mean over replications."""
+    return float(np.mean(figure.values))
+
+
+def number(value: float, entry: Metric) -> str:
+    """A value as it is printed."""
+    text = f"{value:.{entry.digits}f}"
+    return text if float(text) or not value else f"{value:.1e}"
+
+
+def _rate(fps: float | None) -> float:
+    return -1.0 if fps is None else fps

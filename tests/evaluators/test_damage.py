@@ -1,0 +1,79 @@
+"""Damages of real motion: pure functions of a recording and random numbers, one module for tables and controls."""
+
+import numpy as np
+import pytest
+from made_up import MadeUp, twelve_walks, walker
+
+from evaluators.damage import CHAINS, VARIANTS, damaged, played_at, reduced, sliding, undamaged
+from nerm.data.dataset import Item, item_number
+from nerm.errors import InputError
+from nerm.motion import SMPL22, Motion, resample
+from nerm.motion.resample import at_rate
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return twelve_walks()
+
+
+def made(dataset, damage, fps=60.0, seed=0, places=(0, 1, 2, 3)):
+    items = dataset.items("test")
+    return damaged(dataset, items, [item.seconds for item in items], places, fps, seed, damage)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_damaged_motion_is_as_long_as_the_recording_and_repeats_with_its_seed(dataset, name):
+    first, again, other = made(dataset, VARIANTS[name]), made(dataset, VARIANTS[name]), made(dataset, VARIANTS[name], seed=1)
+    assert list(first) == [0, 1, 2, 3] and all(len(motion) == 241 and motion.fps == 60.0 for motion in first.values())
+    assert all(np.array_equal(first[k].joints, again[k].joints) for k in first)
+    assert (name == "lowpass-4hz") == all(np.array_equal(first[k].joints, other[k].joints) for k in first)
+    assert all(np.abs(first[k].joints - motion.joints).max() > 1e-5 for k, motion in made(dataset, undamaged).items())
+
+
+def test_noise_has_the_size_that_its_name_says(dataset):
+    real = made(dataset, undamaged)
+    for name, size in (("noise-1mm", 0.001), ("noise-5mm", 0.005)):
+        difference = np.concatenate([motion.joints - real[k].joints for k, motion in made(dataset, VARIANTS[name]).items()])
+        assert difference.std() == pytest.approx(size, rel=0.02)
+
+
+def test_shuffling_moves_one_chain_and_nothing_else(dataset):
+    real, shuffled = made(dataset, undamaged)[0].joints, made(dataset, VARIANTS["shuffled"])[0].joints
+    moved = np.flatnonzero(np.abs(shuffled - real).max(axis=(0, 2)) > 1e-4)
+    assert [SMPL22.names[k] for k in moved] in [list(names) for _, names in CHAINS.values()]
+
+
+def test_shuffling_needs_two_trials(dataset):
+    with pytest.raises(InputError, match="two trials at one rate"):
+        made(dataset, VARIANTS["shuffled"], places=[0])
+
+
+def test_a_slide_is_a_constant_speed_over_the_floor(dataset):
+    moved = made(dataset, sliding(0.2))[0].joints[-1] - made(dataset, undamaged)[0].joints[-1]
+    np.testing.assert_allclose(np.linalg.norm(moved[:, [0, 2]], axis=-1), 0.2 * 4.0, rtol=1e-4)
+    np.testing.assert_allclose(moved[:, 1], 0, atol=1e-6)
+
+
+def test_motion_played_twice_as_fast_takes_half_the_time(dataset):
+    fast, real = made(dataset, played_at(2.0))[0], made(dataset, undamaged, fps=30.0)[0]
+    np.testing.assert_allclose(fast.joints, real.joints, atol=1e-6)
+
+
+def test_reduced_motion_is_the_resamplers(dataset):
+    item = dataset.items("test")[0]
+    expected = resample(resample(dataset.motion(item), 20.0, "cubic"), 60.0, "linear")
+    np.testing.assert_array_equal(made(dataset, reduced(20.0, "linear"))[0].joints, expected.joints)
+
+
+def test_point_values_at_a_motions_own_rate_are_its_frames():
+    motion = Motion(walker(121), 120.0)
+    np.testing.assert_array_equal(at_rate(motion, 0.5, 120.0).joints, motion.joints[:61])
+    assert at_rate(motion, 7.0, 60.0).seconds == 1.0
+
+
+def test_random_numbers_depend_on_the_item_and_not_on_its_place(dataset):
+    assert item_number(Item("17", "t", 20.0, 1.0)) == 17
+    assert 0 <= item_number(Item("a/b", "t", 20.0, 1.0)) < 2**32 and item_number(Item("²", "t", 20.0, 1.0)) > 0
+    turned = MadeUp({"test": dataset.items("test")[::-1]}, dataset.motion)
+    one, other = (made(of, VARIANTS["noise-1mm"]) for of in (dataset, turned))
+    np.testing.assert_array_equal(one[0].joints, other[3].joints)

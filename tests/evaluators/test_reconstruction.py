@@ -1,0 +1,91 @@
+"""Reconstruction: a system's own codes against recordings."""
+
+import numpy as np
+import pytest
+
+from evaluators.protocols.reconstruction.protocol import fastest
+from evaluators.tables import Row
+from nerm.data.dataset import Item
+from nerm.errors import InputError
+from nerm.generator import Facts, Reconstructs
+from nerm.motion import Motion, resample
+
+ROW = Row("memory", "Memory")
+
+
+class Memory(Reconstructs):
+    """It reads every recording as it was, moved by a centimetre: joints about the root are exact, the root path is not."""
+
+    name, digest, native_fps, facts = "memory", "memory", None, Facts()
+
+    def __init__(self, path):
+        self.path = path
+
+    def fit(self, motions):
+        return [{"joints": m.joints, "fps": np.array(m.fps)} for m in motions]
+
+    def training_codes(self, path, dataset):
+        assert path == self.path
+        items = dataset.items("train")[:2]
+        return {item.id: self.fit([dataset.motion(item)])[0] for item in items}
+
+    def decode(self, code, seconds, fps):
+        motion = resample(Motion(code["joints"], float(code["fps"])), fps, "cubic")
+        return motion.transformed(translation=(0.01, 0.0, 0.0))
+
+    def sample(self, *arguments, **more):
+        raise AssertionError("reconstruction samples nothing")
+
+
+@pytest.fixture
+def computed(harness_of, tmp_path):
+    path = tmp_path / "field.safetensors"
+    path.write_bytes(b"codes")
+
+    def run(codes=True, **more):
+        harness = harness_of([ROW], ("mre", "root_path", "band_error"), (20.0, 60.0, 120.0), systems={"memory": Memory(path)}, **more)
+        harness.table = type(harness.table)(**{**vars(harness.table), "protocols": ("reconstruction",)})
+        harness.codes = {"memory": path} if codes else {}
+        return harness
+
+    return run
+
+
+def test_what_codes_say_is_compared_with_the_recordings_at_every_rate(computed):
+    harness = computed()
+    harness.run(ROW)
+    records = harness.stored(ROW).records
+    value = {(r.metric, r.fps, r.set): r.value for r in records}
+    assert {key[2] for key in value} == {"train", "unseen"}
+    for set_ in ("train", "unseen"):
+        assert value["mre", 20.0, set_] < 1e-3 and value["root_path", 120.0, set_] == pytest.approx(10.0, abs=0.01)
+        assert value["band_error", 120.0, set_] < 1e-3 and ("band_error", 20.0, set_) not in value
+    counts = {(r.fps, r.set): r.n for r in records if r.metric == "mre"}
+    assert counts[20.0, "unseen"] == 11 and counts[120.0, "unseen"] == 9 and counts[20.0, "train"] == 2
+
+
+def test_without_the_codes_of_training_their_figures_stay_and_the_rest_is_computed(computed, capsys):
+    computed().run(ROW)
+    stored = computed().stored(ROW)
+    harness = computed(codes=False)
+    assert harness.missing(ROW) == [] and harness.stored(ROW) == stored
+    assert "needs their codes; give memory.codes=" in capsys.readouterr().err
+
+
+def test_without_the_dataset_no_figure_is_lost(computed, capsys):
+    computed().run(ROW)
+    harness = computed()
+    stored = harness.stored(ROW)
+
+    def absent():
+        raise InputError("dataset 'multirate' is not prepared")
+
+    harness.datasets = absent
+    assert harness.missing(ROW) == [] and harness.stored(ROW) == stored
+    assert "left out here (dataset 'multirate' is not prepared)" in capsys.readouterr().err
+
+
+def test_the_fastest_recordings_come_first_and_always_the_same():
+    items = [Item(str(k), str(k), 120.0 if k % 3 == 0 else 30.0, 2.0) for k in range(30)]
+    chosen = fastest(items, 12)
+    assert [item.fps for item in chosen] == [120.0] * 10 + [30.0] * 2 and chosen == fastest(items, 12)

@@ -1,0 +1,98 @@
+"""Tables as data: rows are fields and never patterns; mistakes are answered with the nearest name."""
+
+import pytest
+
+from evaluators.tables import Main, Row, list_tables, load_table, read_table
+from nerm.errors import InputError
+from nerm.registry import forget_plugin, load_plugin
+
+TABLE = load_table("framerates")
+GOOD = "title: t\nabout: a\nrates: [20]\nmetrics: [fid]\nrows: [{id: nerm, title: N}]\n"
+
+
+def test_the_frame_rate_table_has_its_rates_rows_and_main_metric():
+    assert {"framerates", "text"} <= set(list_tables())
+    assert TABLE.rates == (20, 40, 60, 100, 120) and TABLE.sets == ("matched", "all") and TABLE.extractors == ("anyrate", "guo")
+    assert {"nerm", "nerm-fixed", "real", "control-shuffled", "oracle-linear", "oracle-cubic", "oracle-slerp"} <= set(TABLE.row_ids)
+    assert TABLE.main == Main("clip_fid", "anyrate", "matched") and TABLE.question.endswith("?")
+    assert load_table("text").layout == "metrics"
+
+
+@pytest.mark.parametrize(
+    ("id", "system", "variant", "upsampling"),
+    [
+        ("nerm", "nerm", "", ""),
+        ("nerm-20-cubic", "nerm", "", "cubic"),
+        ("mld-20-cubic", "mld", "", "cubic"),
+        ("oracle-slerp", "real", "", "slerp"),
+        ("control-noise-1mm", "real", "noise-1mm", ""),
+        ("control-shuffled", "real", "shuffled", ""),
+        ("real", "real", "", ""),
+    ],
+)
+def test_a_row_says_where_its_motion_comes_from(id, system, variant, upsampling):
+    row = TABLE.row(id)
+    assert (row.system, row.variant, row.upsampling) == (system, variant, upsampling)
+
+
+def test_an_id_that_is_no_row_is_the_system_of_that_name():
+    assert TABLE.row("somebody") == Row("somebody", "somebody", "generator", system="somebody")
+
+
+def test_weights_of_a_user_are_a_row_of_their_own_that_is_known_again_by_its_id():
+    mine = TABLE.row("nerm").with_checkpoint("abcdef1234567890", "runs/mine.safetensors")
+    assert (mine.id, mine.title, mine.system, mine.checkpoint) == (
+        "nerm+abcdef12",
+        "NeRM (weights mine.safetensors)",
+        "nerm",
+        "mine.safetensors",
+    )
+    assert mine.published == "", "published figures are not of these weights"
+    assert TABLE.stored_row("nerm+abcdef12", "mine.safetensors") == mine
+    brought_up = TABLE.row("nerm-20-cubic").with_checkpoint("abcdef1234567890", "mine.safetensors")
+    assert brought_up.id == "nerm-20-cubic+abcdef12" and brought_up.upsampling == "cubic"
+    assert TABLE.stored_row("my+model").title == "my+model"
+    ids = ["zz", "real", "nerm+abcdef12", "nerm", "nerm-fixed", "a+b"]
+    assert sorted(ids, key=TABLE.place) == ["nerm", "nerm+abcdef12", "nerm-fixed", "real", "a+b", "zz"]
+
+
+def test_mistakes_in_a_table_are_answered_with_the_nearest_name(tmp_path):
+    with pytest.raises(InputError, match="did you mean framerates"):
+        load_table("framerate")
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD)
+    assert read_table(path).rows[0].role == "generator"
+    for wrong, answer in (
+        ("metric: [fid]", "did you mean metrics"),
+        ("metrics: [clip_fit]", "clip_fid"),
+        ("rates: [0]", "positive number"),
+        ("rows: [{id: a, title: A, role: oracel}]", "did you mean oracle"),
+        ("rows: [{id: a, title: A}, {id: a, title: B}]", "lists a row twice"),
+        ("layout: metric", "did you mean metrics"),
+        ("main: {metric: clip_fid}", "main metric=clip_fid does not exist"),
+        ("main: {metric: fid, extractor: gou}", "main: unknown key|main extractor=gou"),
+        ("quick: [nrem]", "did you mean nerm"),
+    ):
+        key = wrong.split(":")[0]
+        path.write_text("\n".join(line for line in GOOD.splitlines() if not line.startswith(f"{key}:")) + f"\n{wrong}\n")
+        with pytest.raises(InputError, match=answer):
+            read_table(path)
+    path.write_text("title: t\n")
+    with pytest.raises(InputError, match="missing about, rates, metrics, rows"):
+        read_table(path)
+
+
+def test_tables_beside_a_plugin_are_known_and_other_files_there_are_not_tables(tmp_path):
+    plugin = tmp_path / "toy.py"
+    plugin.write_text("ENTRIES = ()\n")
+    (tmp_path / "toy.yaml").write_text(GOOD)
+    (tmp_path / "settings.yaml").write_text("learning_rate: 1\n")
+    load_plugin(plugin)
+    try:
+        assert "toy" in list_tables() and "settings" not in list_tables()
+        assert load_table("toy").title == "t"
+        (tmp_path / "text.yaml").write_text(GOOD)
+        with pytest.raises(InputError, match=r"table 'text' is in .* and in .*: rename one"):
+            list_tables()
+    finally:
+        forget_plugin(plugin)
