@@ -61,11 +61,11 @@ def features_rotations(case: Case) -> Outputs:
     """The conversions between representations of rotation."""
     x = case.inputs
     matrix = rotations.matrix_from_axis_angle(x["axis_angle"])
-    quaternion = rotations.quaternion_from_matrix(matrix)
+    quaternion = rotations.quaternion_from_axis_angle(x["axis_angle"])
     return {
         "matrix": matrix,
         "quaternion": quaternion,
-        "quaternion_from_matrix": quaternion,
+        "quaternion_from_matrix": rotations.quaternion_from_matrix(matrix),
         "axis_angle_back": rotations.axis_angle_from_matrix(matrix),
         "rot6d_rows": rotations.rows6d(matrix),
         "rot6d_columns": rotations.columns6d(matrix),
@@ -163,7 +163,7 @@ def metrics_unconstrained(case: Case) -> Outputs:
     outputs: dict[str, Any] = {
         "fid": distribution.frechet(real, generated),
         "kid_mmd": values,
-        "kid_var": [distribution.polynomial_mmd_variance(real[i], generated[j], len(generated)) for i, j in subsets],
+        "kid_var": [distribution.polynomial_mmd_variance(real[i], generated[j], min(len(real), len(generated))) for i, j in subsets],
         "kid_mean_std": [values.mean(), values.std()],
         "kid_first_subset_real": subsets[0][0],
         "kid_first_subset_generated": subsets[0][1],

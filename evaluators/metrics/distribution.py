@@ -108,7 +108,7 @@ def polynomial_mmd(x: ArrayLike, y: ArrayLike) -> float:
 def polynomial_mmd_variance(x: ArrayLike, y: ArrayLike, at_size: int | None = None) -> float:
     """Estimated variance of `polynomial_mmd` for sets of one size m (Sutherland et al. 2017, appendix A).
 
-    at_size: size of the sets that the variance is for, default m; the published evaluation gives that of the whole sets.
+    at_size: size of the sets that the variance is for, default m; the published evaluation gives that of the smaller whole set.
     """
     kxx, kyy, kxy = _kernels(x, y)
     m = len(kxx)

@@ -85,6 +85,13 @@ def quaternion_from_matrix(matrix: NDArray) -> NDArray:
     return np.where(q[:, :1] < 0, -q, q).reshape(*matrix.shape[:-2], 4)
 
 
+def quaternion_from_axis_angle(axis_angle: NDArray) -> NDArray:
+    """Axis times angle in radians [..., 3] -> quaternions (w, x, y, z) [..., 4]; beyond pi the real part is negative, as the angle says."""
+    axis_angle = np.asarray(axis_angle)
+    half = np.linalg.norm(axis_angle, axis=-1, keepdims=True) / 2
+    return np.concatenate([np.cos(half), 0.5 * axis_angle * np.sinc(half / np.pi)], axis=-1)
+
+
 def matrix_from_axis_angle(axis_angle: NDArray) -> NDArray:
     """Axis times angle in radians [..., 3] -> matrices [..., 3, 3]."""
     axis_angle = np.asarray(axis_angle)

@@ -220,3 +220,15 @@ def test_the_rotation_between_two_directions_takes_one_to_the_other():
 def test_the_skeletons_of_the_formats_share_their_joints():
     assert SMPL24.names[:22] == SMPL22.names and SMPL24.parents[22:] == (20, 21)
     assert len(KIT21) == 21 and set(np.unique(np.abs(KIT21.axes))) == {0.0, 1.0}
+
+
+def test_a_quaternion_of_an_axis_and_an_angle_keeps_the_sign_of_its_turn():
+    axis = np.array([0.6, 0.0, 0.8])
+    angles = np.array([0.0, 1e-9, 1.0, 3.0, 3.5, 5.0])
+    quaternions = rotations.quaternion_from_axis_angle(angles[:, None] * axis)
+    expected = np.concatenate([np.cos(angles / 2)[:, None], np.sin(angles / 2)[:, None] * axis], axis=1)
+    np.testing.assert_allclose(quaternions, expected, atol=1e-15)
+    assert (quaternions[angles > np.pi, 0] < 0).all()
+    vectors = np.random.default_rng(0).normal(size=(6, 3))
+    turned = np.einsum("nij,nj->ni", rotations.matrix_from_axis_angle(angles[:, None] * axis), vectors)
+    np.testing.assert_allclose(rotations.quaternion_rotate(quaternions, vectors), turned, atol=1e-12)
