@@ -7,6 +7,7 @@ from evaluators.damage import VARIANTS, noise, shuffled
 from evaluators.items import counted_items
 from evaluators.metrics.distribution import frechet
 from evaluators.protocols.clip import ENTRIES, scoring
+from evaluators.protocols.clip.protocol import TIERS
 from evaluators.protocols.clip.scoring import Draw
 from evaluators.protocols.clip.sets import FRAMES, halves, members, plan_clips
 from evaluators.tables import Row
@@ -131,6 +132,20 @@ def test_text_metrics_are_there_at_20_fps_where_labels_suffice(scored, monkeypat
     found = scored(FLOOR, 20.0, wanted, "guo", "all", extractors=("anyrate", "guo"))
     assert set(wanted) == set(found)
     assert np.all(np.array(found["r_precision_top3"]) == 1.0)
+
+
+def test_multimodality_reads_many_motions_of_a_few_captions_in_pairs_of_the_tier(harness_of, tiny):
+    """A system whose motion is its seed's: motions of a caption differ, and as many are asked for as the tier says."""
+    from test_generation import Spy
+
+    spy, row = Spy(), Row("spy", "Spy")
+    harness = harness_of([row], ("multimodality",), (20.0,), {"spy": spy}, ("anyrate", "guo"), tier="full")
+    harness.run(row)
+    records = harness.stored(row).records
+    captions = len({item.captions for item in tiny.subject.items if item.captions})
+    assert {record.n for record in records} == {captions} and len(records) == 2 * 20 and min(r.value for r in records) > 0
+    assert len(spy.seen[20.0]) == 3 * len(tiny.subject.items) + 10 * captions
+    assert TIERS["paper"].repeats == (100, 30, 10) and TIERS["full"].repeats == (20, 10, 5)  # published; ours
 
 
 def test_a_set_with_one_group_is_answered(tiny):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,20 +30,31 @@ TRAIN = 1500
 """Training items whose motions are embedded for the distance to the nearest one; each lasts at least a second."""
 
 
+class Repeats(NamedTuple):
+    """What multimodality reads: so many captions, motions of each, and pairs of motions of one caption."""
+
+    captions: int
+    motions: int
+    pairs: int
+
+
+NONE = Repeats(0, 0, 0)
+
+
 @dataclass(frozen=True)
 class Tier:
-    """motions: per item.  anew: each replication has its own motions.  repeats: (captions, motions per caption) for multimodality."""
+    """motions: per item.  anew: each replication has its own motions.  repeats: for multimodality; tier paper has the published ones."""
 
     motions: int
     replications: int
     anew: bool = False
-    repeats: tuple[int, int] = (0, 0)
+    repeats: Repeats = NONE
 
 
 TIERS = {
     "quick": Tier(motions=1, replications=5),
-    "full": Tier(motions=3, replications=20, repeats=(20, 10)),
-    "paper": Tier(motions=20, replications=20, anew=True, repeats=(20, 10)),
+    "full": Tier(motions=3, replications=20, repeats=Repeats(captions=20, motions=10, pairs=5)),
+    "paper": Tier(motions=20, replications=20, anew=True, repeats=Repeats(captions=100, motions=30, pairs=10)),
 }
 
 
@@ -78,7 +89,7 @@ class ClipProtocol(EvaluationProtocol):
     def _repeats(self) -> list[Request]:
         """For some captions, evenly spread over the items, several motions each, one after the other."""
         items, seed = self.run.items, self.run.seed
-        captions, count = self.settings.repeats
+        captions, count, _ = self.settings.repeats
         last = {items[k].captions[0]: k for k in self.places(self.run.base_fps).tolist() if items[k].captions}
         chosen = [items[k] for k in last.values()][:: max(len(last) // captions, 1)][:captions]
         return [
@@ -121,7 +132,7 @@ class ClipProtocol(EvaluationProtocol):
                     parts += self._of_items(row, f"motions/{extractor}", fps, extractor=extractor)
                     reference += [Part(f"motions/{extractor}", fps, "0", extractor)]
                     reference += [Part(f"{kind}/{extractor}", None, "", extractor) for kind in ("texts", "train")]
-                elif self.settings.repeats[0] and row.system != REAL:
+                elif self.settings.repeats.captions and row.system != REAL:
                     parts.append(Part(f"repeats/{extractor}", fps, "repeats", extractor))
                     parts += self._of_items(row, f"motions/{extractor}", fps, extractor=extractor)
                     reference += [Part(f"motions/{extractor}", fps, "0", extractor)]
@@ -162,7 +173,7 @@ class ClipProtocol(EvaluationProtocol):
             return {"motions": self.run.extractors[part.extractor].embed_motions(listed)}
         if kind == "repeats":
             embedded = self.run.extractors[part.extractor].embed_motions(listed)
-            return {"repeats": embedded.reshape(-1, self.settings.repeats[1], embedded.shape[1])}
+            return {"repeats": embedded.reshape(-1, self.settings.repeats.motions, embedded.shape[1])}
         return {"spectrum": mean_spectrum(listed)} if kind == "spectrum" else {"values": physical_values(listed, part.metric)}
 
     def plans(self, fps: float) -> dict[str, Plan]:
@@ -230,6 +241,7 @@ class ClipProtocol(EvaluationProtocol):
             (self.name, self.version),
             self.run.upsampling(row),
             self._floor(row),
+            self.settings.repeats.pairs,
         )
         return compare(comparison, [unit.metric for unit in units], self.sets, list(self.run.extractors))
 

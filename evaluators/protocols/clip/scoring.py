@@ -76,7 +76,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row against real motion at one rate."""
+    """A row against real motion at one rate. pairs: of motions of one caption, for multimodality."""
 
     items: Sequence[Item]
     real: Side
@@ -85,6 +85,7 @@ class Comparison:
     protocol: tuple[str, int]
     upsampling: str = ""
     real_is_row: bool = False
+    pairs: int = 0
 
     def record(self, name: str, value: float, replication: int, n: int, set_: str, extractor: str = "") -> Record:
         """One replication of one figure."""
@@ -209,7 +210,7 @@ def motion_records(comparison: Comparison, wanted: Sequence[str], set_: str, ext
             values["multimodal_dist"] = matching_distance(asked[kept], answers[kept]), len(kept)
         if "multimodality" in wanted:  # its draws come after those of diversity
             drawn = row.parts(f"repeats/{extractor}")[0]["repeats"]
-            values["multimodality"] = multimodality(drawn, drawn.shape[1] // 2, rng), len(drawn)
+            values["multimodality"] = multimodality(drawn, comparison.pairs, rng), len(drawn)
         for name, (value, n) in values.items():
             if name in wanted:
                 yield comparison.record(name, value, replication, n, set_, extractor)
