@@ -81,7 +81,7 @@ class Harness:
         return self.codes.get(row.system)
 
     def upsampling(self, row: Row) -> str:
-        return self.generation.upsampling(row)
+        return "" if row.system == REAL else self.generation.upsampling(row)
 
     def motions(self, row: Row, protocol: EvaluationProtocol, asks: str, fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
         key = (row.id, protocol.name, asks, fps)

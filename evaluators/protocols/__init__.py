@@ -109,7 +109,9 @@ class Run(Interface):
         """Place in the requests of that name -> motion at fps."""
         ...
 
-    def upsampling(self, row: Row) -> str: ...
+    def upsampling(self, row: Row) -> str:
+        """What records say of how a system's motion came to a rate; '' if it was made there, and for recordings."""
+        ...
 
     def part(self, row: Row, protocol: EvaluationProtocol, part: Part) -> Arrays:
         """A part of a row, measured or from the cache; a part of real motion from the reference, if it is there."""
