@@ -33,6 +33,7 @@ from nerm.generator import Generator
 from nerm.motion import Motion
 from nerm.motion.resample import VERSION as RESAMPLER
 
+CURVES = "spectrum"
 FLOOR = Row(REAL, "real motion", "real")
 
 
@@ -176,9 +177,12 @@ class Harness:
     # --- what is there and what is missing --------------------------------------------------------------------------------------------
 
     def stored(self, row: Row) -> Document | None:
-        """What the store holds of a row; None for nothing, or for a damaged entry."""
+        """What the store holds of a row; None for nothing, or for a damaged entry, which the store has reported and set aside."""
         where = (self.subject.dataset, self.table.name, self.tier)
-        return self.store.read(*where, row.id) if row.id in self.store.systems(*where) else None
+        try:
+            return self.store.read(*where, row.id) if row.id in self.store.systems(*where) else None
+        except InputError:
+            return None
 
     def plan(self, row: Row) -> list[tuple[EvaluationProtocol, list[Unit]]]:
         """Every figure of a row that can be computed here, by protocol."""
@@ -226,7 +230,9 @@ class Harness:
     def run(self, row: Row, step: Callable[[], None] = lambda: None) -> Path:
         """Compute the missing figures of a row and store them with those that are there. step: called after every rate."""
         began = time.perf_counter()
-        missing, before = self.missing(row), self.stored(row)
+        where = (self.subject.dataset, self.table.name, self.tier, row.id)
+        missing, before, drawn = self.missing(row), self.stored(row), self.store.curves(*where, CURVES)
+        kept, kept_units = self._kept(row, before, missing)
         records: list[Record] = []
         curves: dict[float, Any] = {}
         for fps in self.table.rates:
@@ -241,13 +247,13 @@ class Harness:
             step()
         self._forget()
         computed = {unit.name: self.unit_key(row, protocol, unit) for protocol, units in missing for unit in units}
-        kept, kept_units = self._kept(row, before, missing)
         about = self.provenance(row) | {"units": dict(sorted({**kept_units, **computed}.items()))}
+        if before is not None and "counts" in about:
+            about["counts"] = {**before.provenance.get("counts", {}), **about["counts"]}
         seconds = round(time.perf_counter() - began, 1)
-        where = (self.subject.dataset, self.table.name, self.tier, row.id)
         path = self.store.write(Document(*where, (*kept, *records), about, machine(seconds=seconds)))
-        if curves:
-            self.store.write_curves(*where, "spectrum", {**(self.store.curves(*where, "spectrum") or {}), **curves})
+        if drawn or curves:
+            self.store.write_curves(*where, CURVES, dict(sorted({**drawn, **curves}.items())))
         return path
 
     def _kept(

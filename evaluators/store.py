@@ -24,6 +24,8 @@ from nerm.atomic import replacing
 from nerm.cli import progress
 from nerm.errors import InputError
 
+LOCAL = ("quick",)
+"""Tiers whose results do not ship."""
 FORMAT = 2
 _REPLICATION = ("replication", "seed", "n", "value")
 _SHARED = ("replication", "seed", "n", "version", "extractor", "upsampling", "protocol", "protocol_version")
@@ -72,12 +74,16 @@ class Document:
 class Store:
     """A folder of results: `raw/`, the reports, published.csv.
 
-    root: where results are written.  more: folders that are read where root lacks something, in that order, and never written.
+    root: where results are written.  more: folders that are read where root lacks something, in that order, and never written. Results of
+    LOCAL tiers are those of root alone: nobody else's quick run is taken for one's own.
     """
 
     def __init__(self, root: str | Path, *more: str | Path) -> None:
         self.root = Path(root)
         self.roots = tuple(dict.fromkeys([self.root, *map(Path, more)]))
+
+    def _roots(self, tier: str) -> tuple[Path, ...]:
+        return (self.root,) if tier in LOCAL else self.roots
 
     def path(self, dataset: str, table: str, tier: str, system: str) -> Path:
         """Where the document of that identity is written."""
@@ -86,18 +92,18 @@ class Store:
     def systems(self, dataset: str, table: str, tier: str) -> list[str]:
         """The ids that have results, in any of the folders, sorted."""
         folder = _place(dataset, table, tier, "x").parent
-        return sorted({path.stem for root in self.roots for path in (root / folder).glob("*.json") if not path.name.startswith(".")})
+        return sorted({path.stem for root in self._roots(tier) for path in (root / folder).glob("*.json") if not path.name.startswith(".")})
 
     def read(self, dataset: str, table: str, tier: str, system: str) -> Document:
         """The document of one row, from the first folder that has it whole. A damaged one is reported, and renamed if it is in root."""
         place = _place(dataset, table, tier, system)
-        for path in (root / place for root in self.roots):
+        for path in (root / place for root in self._roots(tier)):
             if path.is_file():
                 try:
                     return self._read(path, dataset, table, tier, system)
                 except InputError as error:
                     self._set_aside(path, error)
-        raise InputError(f"nothing is stored under {place} in {' or '.join(map(str, self.roots))}; run the table again")
+        raise InputError(f"nothing is stored under {place} in {' or '.join(map(str, self._roots(tier)))}; run the table again")
 
     def documents(self, dataset: str, table: str, tier: str) -> list[Document]:
         """All rows that are stored whole, sorted by id."""
@@ -120,7 +126,7 @@ class Store:
     def curves(self, dataset: str, table: str, tier: str, system: str, name: str) -> dict[float, NDArray[np.float64]]:
         """fps -> [2, F] hz and density, from the first folder that holds results of the row; empty if it has no curves."""
         place = _place(dataset, table, tier, system)
-        root = next((root for root in self.roots if (root / place).is_file()), self.root)
+        root = next((root for root in self._roots(tier) if (root / place).is_file()), self.root)
         path = root / place.with_name(f"{system}.{name}.csv")
         points: dict[float, list[tuple[float, float]]] = {}
         if path.is_file():

@@ -9,6 +9,7 @@ from evaluators import metrics
 from evaluators.metrics import metric
 from evaluators.protocols.clip import protocol as clip
 from evaluators.run import compute
+from evaluators.store import Store
 from evaluators.tables import Row
 from nerm.errors import InputError
 from nerm.generator import Facts
@@ -152,6 +153,35 @@ def test_figures_that_a_run_cannot_compute_stay_as_they_are_stored_and_it_says_s
     now = harness.stored(ROW)
     assert set(stored.records) < set(now.records) and stored.provenance["units"].items() < now.provenance["units"].items()
     assert "slow: clip_fid, velocity cannot be computed here and stay as they are stored" in capsys.readouterr().err
+
+
+def test_figures_and_curves_of_the_shipped_results_stay_beside_those_that_a_run_adds(harness_of, tmp_path):
+    shipped = Store(tmp_path / "shipped")
+    compute(harness_of([ROW], ("velocity",), systems={"slow": Counted()}, tier="full", store=shipped))
+    own = Store(tmp_path / "own", shipped.root)
+    more = ("velocity", "jerk")
+    assert compute(harness_of([ROW], ("velocity",), systems={"slow": Counted()}, tier="full", store=own)) == []
+    compute(harness_of([ROW], more, rates=(20.0, 60.0), systems={"slow": Counted()}, tier="full", store=own))
+    where = ("multirate", "framerates", "full", "slow")
+    assert {(r.metric, r.fps) for r in own.read(*where).records} == {("velocity", 120.0), *((m, f) for m in more for f in (20.0, 60.0))}
+    assert list(own.curves(*where, "spectrum")) == [20.0, 60.0, 120.0]
+    assert {name.partition("@")[2] for name in own.read(*where).provenance["counts"]} == {"20", "60", "120"}
+    assert {r.metric for r in shipped.read(*where).records} == {"velocity"}  # read, and not written
+
+
+def test_a_quick_run_of_somebody_else_is_not_taken_for_ones_own(harness_of, tmp_path):
+    theirs = Store(tmp_path / "theirs")
+    compute(harness_of([ROW], ("velocity",), systems={"slow": Counted()}, store=theirs))
+    own = Store(tmp_path / "own", theirs.root)
+    assert compute(harness_of([ROW], ("velocity",), systems={"slow": Counted()}, store=own)) == ["slow"]
+
+
+def test_a_damaged_entry_is_set_aside_and_computed_again(harness_of, capsys):
+    harness = harness_of([ROW], ("velocity",), systems={"slow": Counted()})
+    path = harness.run(ROW)
+    path.write_bytes(path.read_bytes()[:300])
+    assert compute(harness_of([ROW], ("velocity",), systems={"slow": Counted()})) == ["slow"]
+    assert path.with_name("slow.json.damaged").exists() and "is not a complete result file" in capsys.readouterr().err
 
 
 def test_figures_of_other_weights_are_not_left_beside_todays(harness_of):

@@ -10,7 +10,7 @@ from evaluators.provenance import provenance
 from evaluators.store import Document, Record, Store, canonical, figures, read_document, write_atomic
 from nerm.errors import InputError
 
-WHERE = ("multirate", "framerates", "quick", "nerm")
+WHERE = ("multirate", "framerates", "full", "nerm")
 
 
 def records(values=(0.5, 0.25, 1 / 3), **more) -> tuple[Record, ...]:
@@ -26,7 +26,7 @@ def test_records_written_and_read_back_are_the_same(tmp_path):
     store = Store(tmp_path)
     written = document(provenance={"device": "cpu"})
     path = store.write(written)
-    assert path == store.path(*WHERE) == tmp_path / "raw/multirate/framerates/quick/nerm.json"
+    assert path == store.path(*WHERE) == tmp_path / "raw/multirate/framerates/full/nerm.json"
     read = store.read(*WHERE)
     assert [r.value for r in read.records] == pytest.approx([0.5, 0.25, 1 / 3], rel=1e-9)
     rounded = tuple(replace(record, value=old.value) for record, old in zip(read.records, written.records, strict=True))
@@ -112,7 +112,7 @@ def test_a_damaged_entry_is_said_and_kept_aside_and_the_rest_is_still_there(tmp_
     assert "not a complete result file" in capsys.readouterr().err
     assert path.with_name("nerm.json.damaged").read_bytes() == data[:cut] and not path.exists()
     assert store.systems(*WHERE[:3]) == ["real"]
-    with pytest.raises(InputError, match=r"nothing is stored under raw/multirate/framerates/quick/nerm\.json"):
+    with pytest.raises(InputError, match=r"nothing is stored under raw/multirate/framerates/full/nerm\.json"):
         store.read(*WHERE)
 
 
