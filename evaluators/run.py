@@ -262,10 +262,10 @@ def compute(harness: Harness, index: int = 0, count: int = 1, wait: Callable[[],
 
 def report(harness: Harness, computed: Sequence[str]) -> str:
     """Write Markdown, CSV and pictures from the store; a summary of at most 30 lines."""
-    from evaluators.report import summary, write_report
+    from evaluators.report import build, summary, write
 
-    where = (harness.store, harness.subject.dataset, harness.table, harness.tier)
-    return summary(*where, computed, write_report(*where))
+    made = build(harness.store, harness.subject.dataset, harness.table, harness.tier)
+    return summary(made, computed, write(made, harness.store))
 
 
 def build_and_save(config: RunConfig) -> int:

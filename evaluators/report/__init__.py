@@ -16,15 +16,19 @@ from evaluators.report.values import comma_separated
 from evaluators.store import Store, write_atomic
 from evaluators.tables import Table
 
-__all__ = ["Report", "build", "summary", "write_report"]
+__all__ = ["Report", "build", "summary", "write", "write_report"]
 
 
 def write_report(store: Store, dataset: str, table: Table, tier: str) -> list[Path]:
-    """Write ROOT/<dataset>/<table>.<tier>.md, .csv, and .png and .spectra.png if there is something to draw; the paths written."""
-    report = build(store, dataset, table, tier)
+    """Write the report of a table; the paths written."""
+    return write(build(store, dataset, table, tier), store)
+
+
+def write(report: Report, store: Store) -> list[Path]:
+    """Write ROOT/<dataset>/<table>.<tier>.md, .csv, and .png and .spectra.png where there is something to draw; the paths written."""
     drawn = {".png": picture(report), ".spectra.png": picture_of_spectra(report, store)}
     drawn = {suffix: data for suffix, data in drawn.items() if data}
-    stem = store.root / dataset / f"{table.name}.{tier}"
+    stem = store.root / report.dataset / f"{report.table.name}.{report.tier}"
     names = [stem.name + suffix for suffix in drawn]
     files = {".md": markdown(report, names).encode(), ".csv": comma_separated(report).encode(), **drawn}
     paths = []
@@ -34,6 +38,6 @@ def write_report(store: Store, dataset: str, table: Table, tier: str) -> list[Pa
     return paths
 
 
-def summary(store: Store, dataset: str, table: Table, tier: str, computed: Sequence[str], paths: Sequence[Path]) -> str:
-    """What a run prints at its end, in at most 30 lines: the rows computed now (ids), the main metric of every row, where the files are."""
-    return "\n".join(summary_lines(build(store, dataset, table, tier), computed, paths))
+def summary(report: Report, computed: Sequence[str], paths: Sequence[Path]) -> str:
+    """What a run says at its end, in at most 30 lines: the rows computed now (ids), the main metric of every row, where the files are."""
+    return "\n".join(summary_lines(report, computed, paths))

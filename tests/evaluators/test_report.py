@@ -336,7 +336,7 @@ def test_a_table_of_one_rate_is_drawn_too(tmp_path):
 
 def test_the_summary_says_what_was_computed_the_main_metric_of_every_row_and_where_the_files_are(store):
     paths = write_report(store, "multirate", TABLE, "full")
-    text = summary(store, "multirate", TABLE, "full", ["nerm"], paths).splitlines()
+    text = summary(build(store, "multirate", TABLE, "full"), ["nerm"], paths).splitlines()
     assert text[0] == "Motion generation at several frame rates: dataset multirate, tier full"
     assert text[1] == "computed now: nerm; taken from store: 4 of 5 rows"
     assert text[3].startswith("clip-FID, extractor anyrate, set matched: lower is better")
@@ -351,7 +351,7 @@ def test_a_summary_has_at_most_thirty_lines_and_the_rows_just_computed_are_among
     table = replace(TABLE, rows=(*TABLE.rows, *(Row(name, name) for name in mine)))
     for name in [*TABLE.row_ids, *mine]:
         write(store, name, of_system(0.5))
-    text = summary(store, "multirate", table, "full", mine[-1:], [store.root / "a.md", store.root / "b.csv"]).splitlines()
+    text = summary(build(store, "multirate", table, "full"), mine[-1:], [store.root / "a.md", store.root / "b.csv"]).splitlines()
     assert len(text) <= 30 and str(store.root / "b.csv") in text[-1]
     assert all(any(line.startswith(name) for line in text) for name in mine[-1:])
     assert (f"... and {extra - 1} more rows" in text) == (extra > 1)
