@@ -134,16 +134,20 @@ class Harness:
 
     def unit_key(self, row: Row, protocol: EvaluationProtocol, unit: Unit) -> str:
         """The first 16 digits of the sha256 of all that a figure depends on."""
-        parts = {
-            "metric": [unit.metric, metric(unit.metric).version] if unit.metric else [],
-            "parts": [self.part_key(row, protocol, part) for part in unit.parts],
-            "reference": [self._reference_digest(protocol, part) for part in unit.reference],
-            "sets": self.table.sets,
-            "tier": _plain(protocol.tiers[self.tier]),
-            "seed": self.seed,
-            "upsampling": self.upsampling(row),
-        }
-        return hashlib.sha256(canonical(parts).encode()).hexdigest()[:16]
+
+        def key() -> str:
+            depends_on = {
+                "metric": [unit.metric, metric(unit.metric).version] if unit.metric else [],
+                "parts": [self.part_key(row, protocol, part) for part in unit.parts],
+                "reference": [self._reference_digest(protocol, part) for part in unit.reference],
+                "sets": self.table.sets,
+                "tier": _plain(protocol.tiers[self.tier]),
+                "seed": self.seed,
+                "upsampling": self.upsampling(row),
+            }
+            return hashlib.sha256(canonical(depends_on).encode()).hexdigest()[:16]
+
+        return self._once(("key", row.id, protocol.name, unit.name), key)
 
     def _extractor_digest(self, name: str) -> str:
         return self.extractors[name].digest if name else ""
