@@ -97,7 +97,11 @@ def load_plugin(place: str | Path) -> None:
             spec = util.spec_from_file_location(name, file)
             assert spec is not None and spec.loader is not None  # a .py file has both
             module = sys.modules[name] = util.module_from_spec(spec)
-            spec.loader.exec_module(module)
+            try:
+                spec.loader.exec_module(module)
+            except Exception as error:  # somebody else's code can fail in any way
+                del sys.modules[name]
+                raise InputError(f"plugin {file} cannot be imported ({type(error).__name__}: {error}); mend it, or NERM_PLUGINS") from error
             _PLUGINS[file] = module
 
 

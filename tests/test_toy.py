@@ -134,6 +134,15 @@ def test_toys_are_listed_beside_what_is_built_in(toy, capsys):
     assert all(name in out for name in ("toy", "trembling", "heights", "speed_gap", "framerates", "anyrate"))
 
 
+@pytest.mark.parametrize("text", ["x = (", "import nothing_of_that_name", "1 / 0"])
+def test_a_plugin_that_cannot_be_imported_is_one_sentence(tmp_path, text):
+    broken = tmp_path / "broken.py"
+    broken.write_text(text)
+    for _ in range(2):  # it is not taken for imported the second time
+        with pytest.raises(InputError, match=r"broken\.py cannot be imported"):
+            load_plugin(broken)
+
+
 def test_a_name_that_is_taken_is_refused(toy, tmp_path):
     again = tmp_path / "again.py"
     again.write_text((TOY / "system.py").read_text())
