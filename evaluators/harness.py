@@ -272,8 +272,8 @@ class Harness:
         left = [record for record in kept if not any(name in planned for name in _unit_names(record))]
         if left:
             old, today = before.provenance.get("sha256", {}).get("model"), self.digests(row).get("model")
-            computed = {unit.metric for _, units in self.plan(row) for unit in units}
-            names = ", ".join(sorted({f"{r.metric} (set {r.set})" if r.metric in computed else r.metric for r in left}))
+            planned_metrics = {unit.metric for _, units in self.plan(row) for unit in units}
+            names = ", ".join(sorted({f"{r.metric} (set {r.set})" if r.metric in planned_metrics else r.metric for r in left}))
             if old != today:
                 raise InputError(
                     f"{self.store.path(before.dataset, before.table, before.tier, row.id)} holds figures of other weights ({str(old)[:8]}) "
