@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nerm.data.dataset import Dataset, Item, item_number
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion
 from nerm.motion.kinematics import lowpass
 from nerm.motion.resample import Method, at_rate
-from nerm.motion.skeleton import heading, yaw_matrix
+from nerm.motion.skeleton import heading, joints_from_directions, yaw_matrix
 
 Another = Callable[[], Motion]
 Damage = Callable[[Motion, float, float, Another, np.random.Generator], Motion]
@@ -28,6 +29,8 @@ CHAINS = {
     "r_leg": ("pelvis", ("r_hip", "r_knee", "r_ankle", "r_foot")),
 }
 """What `shuffled` takes from another recording: where the chain is attached, and its joints."""
+UPPER_BODY = tuple(name for name in SMPL22.names[1:] if name.partition("_")[2] not in ("hip", "knee", "ankle", "foot"))
+_FLOOR = np.array([1.0, 0.0, 1.0])
 
 
 def undamaged(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
@@ -55,20 +58,122 @@ def low_passed(cutoff_hz: float) -> Damage:
 
 
 def shuffled(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
-    """One arm or leg taken from another recording, relative to where it is attached and to the heading.
-
-    If the other recording is shorter, it is played forwards and backwards, so that nothing jumps.
-    """
+    """One arm or leg taken from another recording, relative to where it is attached and to the heading."""
     attach, names = CHAINS[list(CHAINS)[int(rng.integers(len(CHAINS)))]]
+    return Motion(_grafted(at_rate(motion, seconds, fps).joints, another().joints, attach, names), fps)
+
+
+def foreign_upper_body(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
+    """Everything above the hips taken from another recording, relative to the pelvis and to the heading."""
+    return Motion(_grafted(at_rate(motion, seconds, fps).joints, another().joints, "pelvis", UPPER_BODY), fps)
+
+
+def _grafted(own: NDArray, donor: NDArray, attach: str, names: Sequence[str]) -> NDArray[np.float32]:
+    """own [T, 22, 3] with those joints of the donor [U, 22, 3]."""
     base, chain = SMPL22.index(attach), [SMPL22.index(name) for name in names]
-    own, donor = at_rate(motion, seconds, fps).joints.astype(np.float64), another().joints.astype(np.float64)
-    last = len(donor) - 1
-    time = np.arange(len(own)) % max(2 * last, 1)
-    donor = donor[np.minimum(time, 2 * last - time) if last else np.zeros(len(own), dtype=int)]
+    own, donor = own.astype(np.float64), _as_long(donor.astype(np.float64), len(own))
     turn = yaw_matrix(heading(own) - heading(donor))
     mixed = own.copy()
     mixed[:, chain] = own[:, base, None] + np.einsum("tij,tkj->tki", turn, donor[:, chain] - donor[:, base, None])
-    return Motion(mixed.astype(np.float32), fps)
+    return mixed.astype(np.float32)
+
+
+def _as_long(joints: NDArray, frames: int) -> NDArray:
+    """Frames [frames, J, 3] of a motion; a shorter one is played forwards and backwards, so that nothing jumps."""
+    last = len(joints) - 1
+    time = np.arange(frames) % max(2 * last, 1)
+    return joints[np.minimum(time, 2 * last - time) if last else np.zeros(frames, dtype=int)]
+
+
+def foreign_root_path(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
+    """The poses of the recording, led over the floor by the path and the heading of another one; heights are the recording's own."""
+    own = at_rate(motion, seconds, fps).joints.astype(np.float64)
+    donor = _as_long(another().joints.astype(np.float64), len(own))
+    turn = yaw_matrix(heading(donor) - heading(own))
+    moved = np.einsum("tij,tkj->tki", turn, own - own[:, :1] * _FLOOR) + donor[:, :1] * _FLOOR
+    return Motion(moved.astype(np.float32), fps)
+
+
+def backwards(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
+    """Played from its end to its beginning."""
+    return Motion(at_rate(motion, seconds, fps).joints[::-1], fps)
+
+
+def frozen(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
+    """A statue: its pose half way, for all of its time."""
+    joints = at_rate(motion, seconds, fps).joints
+    return Motion(np.repeat(joints[len(joints) // 2][None], len(joints), axis=0), fps)
+
+
+def permuted(piece_s: float) -> Damage:
+    """Cut into pieces of that time, played in another order; each begins at the place and in the heading in which the last one ended."""
+
+    def damage(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
+        joints = at_rate(motion, seconds, fps).joints.astype(np.float64)
+        pieces = np.array_split(joints, max(round(len(joints) / (piece_s * fps)), 1))
+        played = [pieces[k] for k in rng.permutation(len(pieces))]
+        for before, (number, piece) in zip(played, enumerate(played[1:], start=1), strict=False):
+            turn = yaw_matrix(heading(before[-1]) - heading(piece[0]))
+            played[number][...] = (piece - piece[0, 0] * _FLOOR) @ turn.T + before[-1, 0] * _FLOOR
+        return Motion(np.concatenate(played).astype(np.float32), fps)
+
+    return damage
+
+
+def flattened(amplitude: float) -> Damage:
+    """Every bone keeps that share of its angle from its mean direction (as seen from the heading); lengths and root are unchanged."""
+
+    def damage(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
+        real = at_rate(motion, seconds, fps).joints.astype(np.float64)
+        turn = yaw_matrix(heading(real))
+        bones = real[:, 1:] - real[:, list(SMPL22.parents[1:])]
+        lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
+        seen = np.einsum("tji,tkj->tki", turn, bones / np.maximum(lengths, 1e-9))
+        mean = seen.mean(axis=0, keepdims=True)
+        mean = mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-9)
+        angle = np.arccos(np.clip((seen * mean).sum(-1, keepdims=True), -1, 1))
+        # The point that divides the great circle from the mean to the direction.
+        size = np.maximum(np.sin(angle), 1e-9)
+        less = (np.sin((1 - amplitude) * angle) * mean + np.sin(amplitude * angle) * seen) / size
+        less = np.where(angle < 1e-6, seen, less)
+        joints = joints_from_directions(
+            real[:, 0], np.einsum("tij,tkj->tki", turn, less), SMPL22, np.pad(lengths[..., 0], ((0, 0), (1, 0)))
+        )
+        return Motion(joints.astype(np.float32), fps)
+
+    return damage
+
+
+def raised(metres: float) -> Damage:
+    """The whole body above the floor on which it stood."""
+    return _moved(lambda joints, rng: joints + np.array([0.0, metres, 0.0]))
+
+
+def turned(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
+    """Turned as a whole about the vertical by a random angle. No damage: nothing should see it."""
+    return _moved(lambda joints, rng: joints @ yaw_matrix(rng.uniform(0, 2 * np.pi)).T)(motion, seconds, fps, another, rng)
+
+
+def placed(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
+    """Moved as a whole over the floor, up to 5 m each way. No damage: nothing should see it."""
+    return _moved(lambda joints, rng: joints + rng.uniform(-5, 5, 3) * _FLOOR)(motion, seconds, fps, another, rng)
+
+
+def sized(factor: float) -> Damage:
+    """A body larger or smaller by that factor, with its path. No damage near 1: people differ by more."""
+    return _moved(lambda joints, rng: factor * joints)
+
+
+def mirrored(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
+    """Left and right exchanged. A motion as real as before, but the wrong one for a sentence that names a side."""
+    return at_rate(motion, seconds, fps).mirrored()
+
+
+def _moved(move: Callable[[NDArray, np.random.Generator], NDArray]) -> Damage:
+    """A damage that changes joints [T, 22, 3] frame by frame."""
+    return lambda motion, seconds, fps, another, rng: Motion(
+        move(at_rate(motion, seconds, fps).joints.astype(np.float64), rng).astype(np.float32), fps
+    )
 
 
 def reduced(low_fps: float, method: Method) -> Damage:

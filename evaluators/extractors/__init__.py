@@ -46,7 +46,8 @@ class ExtractorEntry:
 
     embeds: of 'clips', 'motions', 'texts'.  version: of the weights and of every metric on them.
     loads: (path) -> Extractor.  trains: (dataset, budget, folder, path) -> None, writes the weights to `path`.
-    decisive_fps: rates at which its controls must hold.  reproduces: as in `baselines.base.System`.
+    decisive_fps: rates at which its controls must hold.  trained_on: the kinds of damage that its training shows it; no control is among
+    them (`evaluators.extractors.acceptance`).  reproduces: as in `baselines.base.System`.
     weights: False for an extractor without weights; `loads` is then called with None.
     """
 
@@ -57,6 +58,7 @@ class ExtractorEntry:
     loads: str
     trains: str = ""
     decisive_fps: tuple[float, ...] = ()
+    trained_on: tuple[str, ...] = ()
     reproduces: Mapping[str, str] = field(default_factory=dict)
     licence: str = ""
     weights: bool = True

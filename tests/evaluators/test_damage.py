@@ -4,7 +4,26 @@ import numpy as np
 import pytest
 from made_up import MadeUp, twelve_walks, walker
 
-from evaluators.damage import CHAINS, VARIANTS, damaged, played_at, reduced, sliding, undamaged
+from evaluators.damage import (
+    CHAINS,
+    VARIANTS,
+    backwards,
+    damaged,
+    flattened,
+    foreign_root_path,
+    foreign_upper_body,
+    frozen,
+    mirrored,
+    permuted,
+    placed,
+    played_at,
+    raised,
+    reduced,
+    sized,
+    sliding,
+    turned,
+    undamaged,
+)
 from nerm.data.dataset import Item, item_number
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion, resample
@@ -77,3 +96,52 @@ def test_random_numbers_depend_on_the_item_and_not_on_its_place(dataset):
     turned = MadeUp({"test": dataset.items("test")[::-1]}, dataset.motion)
     one, other = (made(of, VARIANTS["noise-1mm"]) for of in (dataset, turned))
     np.testing.assert_array_equal(one[0].joints, other[3].joints)
+
+
+def test_the_new_upper_body_leaves_the_legs_and_the_new_path_leaves_the_pose(dataset):
+    real, upper, path = (made(dataset, damage)[0].joints for damage in (undamaged, foreign_upper_body, foreign_root_path))
+    legs = [SMPL22.index(name) for name in ("pelvis", "l_knee", "r_ankle", "l_foot")]
+    np.testing.assert_allclose(upper[:, legs], real[:, legs], atol=1e-5)
+    assert np.abs(upper[:, SMPL22.index("l_wrist")] - real[:, SMPL22.index("l_wrist")]).max() > 0.01
+    np.testing.assert_allclose(path[..., 1], real[..., 1], atol=1e-5)
+    span = lambda x: np.linalg.norm(x[:, 20] - x[:, 7], axis=-1)  # noqa: E731
+    np.testing.assert_allclose(span(path), span(real), atol=1e-5)
+
+
+def test_backwards_frozen_raised_and_sized_are_what_they_say(dataset):
+    real = made(dataset, undamaged)[0].joints
+    np.testing.assert_array_equal(made(dataset, backwards)[0].joints, real[::-1])
+    assert (np.ptp(made(dataset, frozen)[0].joints, axis=0) == 0).all()
+    np.testing.assert_allclose(made(dataset, raised(0.05))[0].joints - real, np.broadcast_to([0, 0.05, 0], real.shape), atol=1e-6)
+    np.testing.assert_allclose(made(dataset, sized(1.03))[0].joints, 1.03 * real, rtol=1e-5)
+
+
+def test_pieces_keep_their_frames_and_their_path_goes_on(dataset):
+    real, cut = made(dataset, undamaged)[0].joints, made(dataset, permuted(0.5))[0].joints
+    assert cut.shape == real.shape
+    # Heights are unchanged by turning and moving, so every pose is found again, in another order.
+    heights = lambda x: sorted(map(tuple, np.round(x[..., 1], 4).tolist()))  # noqa: E731
+    assert heights(cut) == heights(real)
+    assert not np.allclose(cut[..., 1], real[..., 1], atol=1e-3)
+    jump = np.linalg.norm(np.diff(cut[:, 0, [0, 2]], axis=0), axis=-1)
+    assert (np.linalg.norm(np.diff(real[:, 0, [0, 2]], axis=0), axis=-1) > 1e-3).all()
+    assert (jump < 1e-6).sum() == 7  # eight pieces of half a second have seven joins
+
+
+def test_flattening_keeps_bones_and_root_and_shrinks_angles(dataset):
+    real, flat = made(dataset, undamaged)[0].joints, made(dataset, flattened(0.7))[0].joints
+    parents = list(SMPL22.parents[1:])
+    lengths = lambda x: np.linalg.norm(x[:, 1:] - x[:, parents], axis=-1)  # noqa: E731
+    np.testing.assert_allclose(lengths(flat), lengths(real), atol=1e-5)
+    np.testing.assert_array_equal(flat[:, 0], real[:, 0])
+    thigh = lambda x: np.unwrap(np.arctan2(*(x[:, 4] - x[:, 1])[:, [2, 1]].T))  # noqa: E731
+    assert np.ptp(thigh(flat)) < np.ptp(thigh(real))
+    np.testing.assert_allclose(made(dataset, flattened(1.0))[0].joints, real, atol=1e-5)
+
+
+def test_turned_placed_and_mirrored_change_no_length(dataset):
+    real = made(dataset, undamaged)[0].joints
+    for damage in (turned, placed, mirrored):
+        changed = made(dataset, damage)[0].joints
+        np.testing.assert_allclose(changed[..., 1].sum(-1), real[..., 1].sum(-1), atol=1e-4)
+        assert np.abs(changed - real).max() > 0.01

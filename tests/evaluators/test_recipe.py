@@ -19,7 +19,7 @@ from nerm.training import Budget
 
 def accepted(passed):
     checks = pd.DataFrame([{"fps": 20.0, "decisive": True, "demand": "further with more noise", "passed": passed, "detail": "1 <= 2"}])
-    return Acceptance("anyrate", pd.DataFrame([{"fps": 20.0, "control": "real", "amount": "", "distance": 1.0}]), checks)
+    return Acceptance("anyrate", checks)
 
 
 def test_weights_that_fail_a_control_are_kept_aside(tmp_path):
