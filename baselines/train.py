@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baselines.base import SYSTEMS, train_system
-from nerm.cli import MISSING, choose, parse, progress, run
+from nerm.cli import MISSING, begun_s, choose, parse, progress, run
 from nerm.errors import InputError
 
 USAGE = "usage: python -m baselines.train dataset=multirate system=mdm minutes=60"
@@ -47,12 +47,13 @@ def main(arguments: Sequence[str]) -> int:
             raise InputError(f"{name}={getattr(settings, name)}; expected 0 or a positive number")
     import torch
 
+    from nerm.budget import Budget, Clock
     from nerm.data.dataset import load_dataset
-    from nerm.training import Budget
 
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device=cuda; PyTorch sees no CUDA device here: use device=cpu or device=auto")
-    budget = Budget(settings.minutes, settings.steps, settings.seed, device=settings.device, precision=settings.precision)
+    clock = Clock(begun_s())
+    budget = Budget(settings.minutes, settings.steps, settings.seed, device=settings.device, precision=settings.precision, clock=clock)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     folder = Path(settings.out or f"runs/{settings.system}")

@@ -1,23 +1,16 @@
-"""What trainings of several stages share: parts of a budget, and the facts of a training for its model file. It knows no network."""
+"""The facts of a training for its model file. It knows no network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nerm.generator import Facts
-from nerm.training import Budget, Fit, undertrained
+from nerm.training import Fit, undertrained
 
 if TYPE_CHECKING:
+    from nerm.budget import Budget
     from nerm.data.dataset import Dataset
-
-
-def part_of(budget: Budget, share: float, **changes: Any) -> Budget:
-    """A share of a budget, with other settings changed."""
-    minutes = budget.minutes * share if budget.minutes else None
-    steps = max(round(budget.steps * share), 1) if budget.steps else None
-    return replace(budget, minutes=minutes, steps=steps, **changes)
 
 
 def facts_of(fits: Mapping[str, Fit], batches: Mapping[str, int], parameters: int, dataset: str) -> Facts:

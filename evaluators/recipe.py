@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from baselines.base import SYSTEMS, train_system
-from baselines.training import part_of
 from evaluators.extractors.delivery import train_extractor, trainable
 from nerm.atomic import replacing
 from nerm.checkpoint import MODELS, SUFFIX
@@ -23,8 +22,8 @@ from nerm.cli import progress
 from nerm.errors import InputError
 
 if TYPE_CHECKING:
+    from nerm.budget import Budget
     from nerm.data.dataset import Dataset
-    from nerm.training import Budget
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,17 @@ def steps_of(recipe: Recipe, dataset: Dataset, budget: Budget, out: Path, runs: 
     amount = f"{budget.minutes:g} minutes" if budget.minutes else f"{budget.steps} steps"
     key = hashlib.sha256(json.dumps([dataset.digest, amount, budget.seed, recipe.name, *(["trial"] if trial else [])]).encode()).hexdigest()
     folder = runs / f"{recipe.name}-{key[:8]}"
-    share = part_of(budget, 1 / (len(recipe.extractors) + len(recipe.systems)))
-    models = {name: out / MODELS / f"{name}{SUFFIX}" for name in (*recipe.extractors, *recipe.systems)}
+    trained = (*recipe.extractors, *recipe.systems)
+    share = budget.parts(dict.fromkeys(trained, 1 / len(trained)))
+    models = {name: out / MODELS / f"{name}{SUFFIX}" for name in trained}
 
     def extractor(name: str) -> Step:
         entry = trainable(name)
-        return Step(name, models[name], lambda: train_extractor(entry.name, dataset, share, folder / name, models[name], trial), key)
+        return Step(name, models[name], lambda: train_extractor(entry.name, dataset, share[name], folder / name, models[name], trial), key)
 
     def system(name: str) -> Step:
         def train() -> int:
-            weights = train_system(name, dataset, share, folder / name)
+            weights = train_system(name, dataset, share[name], folder / name)
             models[name].parent.mkdir(parents=True, exist_ok=True)
             with replacing(models[name]) as temporary:
                 shutil.copyfile(weights, temporary)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerm.cli import choose, parse, run
+from nerm.cli import begun_s, choose, parse, run
 from nerm.errors import InputError
 
 USAGE = "usage: python -m evaluators.train extractor=anyrate minutes=12 | recipe=shipped minutes=224"
@@ -60,13 +60,13 @@ def main(arguments: Sequence[str]) -> int:
         trainable(settings.extractor)
     import torch
 
+    from nerm.budget import Budget, Clock
     from nerm.data.dataset import load_dataset
-    from nerm.training import Budget
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
     dataset = load_dataset(settings.dataset)
-    budget = Budget(settings.minutes, settings.steps, settings.seed, device=settings.device)
+    budget = Budget(settings.minutes, settings.steps, settings.seed, device=settings.device, clock=Clock(begun_s()))
     if settings.recipe:
         out = Path(settings.out or f"runs/{settings.recipe}")
         steps = steps_of(RECIPES[settings.recipe], dataset, budget, out, Path(settings.runs), settings.tier, settings.trial)

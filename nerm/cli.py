@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 from nerm.errors import InputError
 
 C = TypeVar("C")
+_BEGUN_S = time.monotonic() - time.process_time()  # the process is at least as old as the processor time that it has used
+_commands: list[float] = []
 
 
 def parse(schema: type[C], arguments: Sequence[str], usage: str = "") -> C:
@@ -64,6 +67,7 @@ def choose(name: str, value: str, known: Sequence[str]) -> str:
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Run a command's main with sys.argv and turn the outcome into an exit code: 0 ok, 1 a check failed, 2 wrong use."""
+    _commands.append(_BEGUN_S)
     try:
         code = main(sys.argv[1:])
     except InputError as error:
@@ -78,7 +82,14 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to resume", file=sys.stderr)
         sys.exit(130)
+    finally:
+        _commands.clear()
     sys.exit(code or 0)
+
+
+def begun_s() -> float:
+    """When the command began, by `time.monotonic`; now, if its main is called as a function."""
+    return _commands[0] if _commands else time.monotonic()
 
 
 def data_home() -> Path:
@@ -116,4 +127,4 @@ def _field_is_text(schema: type, key: str) -> bool:
     return str(item.type).replace(" ", "") in ("str", "str|None", "Optional[str]")
 
 
-__all__ = ["MISSING", "InputError", "choose", "data_home", "parse", "progress", "run", "suggest"]
+__all__ = ["MISSING", "InputError", "begun_s", "choose", "data_home", "parse", "progress", "run", "suggest"]

@@ -8,11 +8,12 @@ It knows modules, losses and time; it knows no motion. A run lives in a folder:
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from nerm.budget import Budget, Timer
 from nerm.cli import progress as report
 from nerm.errors import InputError
 
@@ -40,28 +42,6 @@ class Task(Protocol):
     def batch(self, generator: torch.Generator, progress: float) -> tuple[Any, ...]: ...
 
     def validate(self) -> dict[str, float]: ...
-
-
-@dataclass
-class Budget:
-    """minutes: the learning rate anneals to zero over them. steps: the same, counted in steps (then a run repeats exactly)."""
-
-    minutes: float | None = None
-    steps: int | None = None
-    seed: int = 0
-    save_every_s: float = 120.0
-    validate_times: int = 10
-    average: float = 0.999
-    max_gradient_norm: float = 1.0  # 0: gradients are left as they are
-    warmup: float = 0.02
-    device: str = "auto"  # auto | cpu | cuda
-    precision: str = "auto"  # auto | no | bf16 | fp16
-
-    def __post_init__(self) -> None:
-        if (self.minutes is None) == (self.steps is None):
-            raise InputError("give either minutes= or steps= as the training budget")
-        if (self.minutes or self.steps or 0) <= 0:
-            raise InputError(f"a training budget of {self.minutes or self.steps}; expected a positive number")
 
 
 @dataclass
@@ -105,15 +85,31 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train", key: str
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     dense = [p for p in task.module.parameters() if p.requires_grad and not _sparse(p, task.module)]
     average = {name: p.detach().clone() for name, p in _dense_named(task.module)}
-    step, before, history = _resume(folder, task.module, average, optimizers, accelerator, label, key)
-    begin, saved, validated = time.monotonic(), time.monotonic(), len([h for h in history if "val_loss" in h])
+    step, before, start, history = _resume(folder, task.module, average, optimizers, accelerator, label, key)
+    timer = Timer(budget, before, start)
+
+    def save() -> None:
+        if accelerator.is_main_process:
+            _save(folder, task.module, average, optimizers, step, timer, history, key)
+
+    def finish() -> None:
+        save()
+        if accelerator.is_main_process:
+            draw_curves(history, folder / "curves.png", label)
+
+    times = budget.validate_times
+    _pyplot()  # so that its import is not taken for the cost of a picture
+    if timer.seconds() < timer.allotted:
+        validation_s, finish_s = _seconds_of(lambda: _validate(task, average)), _seconds_of(finish)
+        times = timer.validations(validation_s)
+        timer.end = validation_s + 2 * finish_s  # the caller writes the weights once more
+    saved, validated = time.monotonic(), len([h for h in history if "val_loss" in h])
     recent: dict[str, list] = {}
     bar = tqdm(
         desc=label, total=100, initial=0, unit="%", disable=not accelerator.is_main_process, bar_format="{l_bar}{bar}| {elapsed} {postfix}"
     )
     while True:
-        seconds = before + time.monotonic() - begin
-        progress = step / budget.steps if budget.steps else seconds / (60 * (budget.minutes or 1))
+        progress = timer.progress(step)
         if progress >= 1:
             break
         scale = min(1.0, progress / budget.warmup + 0.01) * 0.5 * (1 + math.cos(math.pi * progress))
@@ -138,31 +134,34 @@ def fit(task: Task, budget: Budget, folder: Path, label: str = "train", key: str
         for name, value in {"loss": loss.detach(), **parts}.items():
             recent.setdefault(name, []).append(value)
         if step % 50 == 0:
-            entry = _entry(step, seconds, recent)
+            entry = _entry(step, timer.seconds(), recent)
             if not math.isfinite(entry["loss"]):
                 raise InputError(f"{label}: the loss is {entry['loss']} at step {step}; the last saved state in {folder} is from before")
             recent = {}
             history.append(entry)
             bar.n = round(100 * progress, 1)
             bar.set_postfix_str(" ".join(f"{k} {v:.4g}" for k, v in entry.items() if k not in ("seconds",)))
-            if progress * budget.validate_times > validated + 1:
+            if progress * times > validated + 1:
                 validated += 1
                 history[-1] |= _validate(task, average)
-            if time.monotonic() - saved > budget.save_every_s and accelerator.is_main_process:
-                _save(folder, task.module, average, optimizers, step, before + time.monotonic() - begin, history, key)
+            if time.monotonic() - saved > budget.save_every_s:
+                save()
                 saved = time.monotonic()
     bar.close()
-    total = before + time.monotonic() - begin
     if recent:
-        history.append(_entry(step, total, recent))
+        history.append(_entry(step, timer.seconds(), recent))
     if history and "val_loss" not in history[-1]:
         history[-1] |= _validate(task, average)
-    if accelerator.is_main_process and step > 0:
-        _save(folder, task.module, average, optimizers, step, total, history, key)
-        draw_curves(history, folder / "curves.png", label)
+    finish()
     _load(task.module, average)
     task.module.eval()
-    return Fit(step, total, history, str(accelerator.device))
+    return Fit(step, timer.close(), history, str(accelerator.device))
+
+
+def _seconds_of(do: Callable[[], object]) -> float:
+    begin = time.monotonic()
+    do()
+    return time.monotonic() - begin
 
 
 def _entry(step: int, seconds: float, values: dict[str, list]) -> dict[str, float]:
@@ -193,11 +192,7 @@ def undertrained(history: list[dict[str, float]], key: str = "val_loss", share: 
 
 def draw_curves(history: list[dict[str, float]], path: Path, title: str) -> None:
     """All logged losses against time, one panel each."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt = _pyplot()
     names = sorted({k for entry in history for k in entry} - {"step", "seconds"})
     picture, axes = plt.subplots(1, max(len(names), 1), figsize=(3.2 * max(len(names), 1), 2.8), squeeze=False)
     for axis, name in zip(axes[0], names, strict=False):
@@ -210,6 +205,16 @@ def draw_curves(history: list[dict[str, float]], path: Path, title: str) -> None
     picture.tight_layout()
     picture.savefig(path, dpi=90)
     plt.close(picture)
+
+
+def _pyplot() -> Any:
+    """Imported when it is needed: this takes a second."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
 
 
 def _dense_named(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -241,7 +246,7 @@ def _validate(task: Task, average: dict[str, Tensor]) -> dict[str, float]:
     return losses
 
 
-def _save(folder: Path, module: nn.Module, average: dict, optimizers: list, step: int, seconds: float, history: list, key: str) -> None:
+def _save(folder: Path, module: nn.Module, average: dict, optimizers: list, step: int, timer: Timer, history: list, key: str) -> None:
     tensors = {f"module/{k}": v for k, v in module.state_dict().items()} | {f"average/{k}": v for k, v in average.items()}
     groups = []
     for index, optimizer in enumerate(optimizers):
@@ -249,26 +254,27 @@ def _save(folder: Path, module: nn.Module, average: dict, optimizers: list, step
         for parameter, entries in state["state"].items():
             tensors |= {f"optimizer/{index}/{parameter}/{k}": torch.as_tensor(v) for k, v in entries.items()}
         groups.append(state["param_groups"])
-    facts = {"step": step, "seconds": seconds, "groups": groups, "history": history, "key": key}
+    facts = {"step": step, "seconds": timer.seconds(), "start": timer.start, "groups": groups, "history": history, "key": key}
     temporary = folder / "state.tmp"
     save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, {"facts": json.dumps(facts)})
     temporary.replace(folder / "state.safetensors")
-    import pandas as pd
-
-    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    with (folder / "history.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(dict.fromkeys(name for entry in history for name in entry)))
+        table.writeheader()
+        table.writerows(history)
 
 
 def _resume(
     folder: Path, module: nn.Module, average: dict, optimizers: list, accelerator: Accelerator, label: str, key: str
-) -> tuple[int, float, list]:
+) -> tuple[int, float, float | None, list]:
     path = folder / "state.safetensors"
     if not path.exists():
-        return 0, 0.0, []
+        return 0, 0.0, None, []
     with safe_open(path, "pt", device=str(accelerator.device)) as file:
         facts = json.loads(file.metadata()["facts"])
         if facts.get("key", "") != key:
             report(f"{label}: what it learns from is not what {path} was trained on; it begins anew")
-            return 0, 0.0, []
+            return 0, 0.0, None, []
         tensors: dict[str, dict[str, Tensor]] = {"module": {}, "average": {}, "optimizer": {}}
         for key in file.keys():  # noqa: SIM118
             kind, _, name = key.partition("/")
@@ -288,7 +294,7 @@ def _resume(
             if "step" in entries and any(_is_sparse_adam(o) for o in [optimizer]):
                 entries["step"] = int(entries["step"])  # SparseAdam counts in plain integers
         optimizer.load_state_dict({"state": state, "param_groups": facts["groups"][index]})
-    return facts["step"], facts["seconds"], facts["history"]
+    return facts["step"], facts["seconds"], facts.get("start", 0.0), facts["history"]
 
 
 def _is_sparse_adam(optimizer: Any) -> bool:

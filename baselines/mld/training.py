@@ -24,7 +24,7 @@ from baselines.mld.denoiser import Denoiser
 from baselines.mld.network import Attention, PlainStack, Positions, SkipStack, sinusoids
 from baselines.mld.system import KIND, Mld
 from baselines.mld.vae import ActorVae, MldVae, build_vae
-from baselines.training import facts_of, origin_of, part_of
+from baselines.training import facts_of, origin_of
 from nerm.diffusion import noised
 from nerm.errors import InputError
 from nerm.motion.features import FEATURES_263
@@ -40,6 +40,8 @@ JOINTS_WEIGHT, KL_WEIGHT = 1.0, 1e-4  # the original's, section 4.1
 DROPPED_TEXTS = 0.1
 CROPS = 8
 """Posteriors per item for the second stage, every other one of the mirror image."""
+POSTERIORS_S = 0.02
+"""Seconds that they take for each item on one core."""
 SHORTEST = 2 * UNIT
 """Frames of the shortest item that is used: the table asks for motions of half a second and more."""
 POOL = 8  # batches that are drawn together and sorted by length; one of them is used
@@ -267,20 +269,21 @@ def train_on(
         raise InputError(f"text_encoder={config.text_encoder} gives {texts.size} numbers, the denoiser reads {config.denoiser.text}")
     nothing = texts.embed([""])[0]  # before anything is trained, so that a missing encoder is an error now
     shortest = min(SHORTEST, int(data.lengths.max()), int(val.lengths.max()))
+    budgets = budget.parts({"vae": VAE_SHARE, "denoiser": 1 - VAE_SHARE}, {"denoiser": POSTERIORS_S * len(data)})
     with torch.random.fork_rng():
         torch.manual_seed(budget.seed)
         vae = build_vae(config.vae)
         start_as_sinusoids(vae)
         start_in_order(vae)
         vae_task = VaeTask(vae, data, val, config.longest, shortest, recipe)
-        fits = {"vae": fit(vae_task, part_of(budget, VAE_SHARE), folder / "vae", f"{KIND} vae")}
+        fits = {"vae": fit(vae_task, budgets["vae"], folder / "vae", f"{KIND} vae")}
         vae.requires_grad_(False).eval()
         known, held_out = ((d, Posteriors(vae, d, d.usable(shortest), config.longest, shortest, budget.seed)) for d in (data, val))
         torch.manual_seed(budget.seed + 1)
         denoiser = Denoiser(config.denoiser)
         start_as_sinusoids(denoiser)
         task = DenoiserTask(denoiser, config.prediction, texts, known, held_out, recipe)
-        fits["denoiser"] = fit(task, part_of(budget, 1 - VAE_SHARE), folder / "denoiser", f"{KIND} denoiser")
+        fits["denoiser"] = fit(task, budgets["denoiser"], folder / "denoiser", f"{KIND} denoiser")
     system = Mld(config, vae, denoiser, data.mean, data.std, task.shift, task.scale, nothing).to("cpu")
     system.facts = facts_of(fits, {"vae": VAE_BATCH, "denoiser": DENOISER_BATCH}, system.parameters, dataset)
     return system

@@ -12,7 +12,7 @@ What differs, because the budget is a time and the dataset is small:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +25,7 @@ from baselines.features import valid_frames
 from baselines.t2m.network import CONTACTS, UNIT, MotionLenEstimatorBiGRU, T2MConfig, TemporalVAE, Unrolled, estimator_of, initialise
 from baselines.t2m.system import KIND, T2M
 from baselines.t2m.words import WordVectors, shared_words
-from baselines.training import facts_of, origin_of, part_of
+from baselines.training import facts_of, origin_of
 from nerm.training import Budget, Fit, fit
 
 if TYPE_CHECKING:
@@ -333,9 +333,10 @@ def train(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped"
     data, val = load_feature_data(dataset, "train"), load_feature_data(dataset, "val")
     settings = SETTINGS[scale]
     fits: dict[str, Fit] = {}
+    budgets = stage_budgets(budget)
 
     def run(stage: str, task: Any) -> None:
-        fits[stage] = fit(task, stage_budget(budget, stage), folder / stage, f"t2m {stage}")
+        fits[stage] = fit(task, budgets[stage], folder / stage, f"t2m {stage}")
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(budget.seed)
@@ -355,13 +356,14 @@ def train(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped"
     return path
 
 
-def stage_budget(budget: Budget, stage: str) -> Budget:
-    """A stage's share. The budget does not bound gradients, because the optimizers bound those of each network.
+def stage_budgets(budget: Budget) -> dict[str, Budget]:
+    """The stages' shares. The budget does not bound gradients, because the optimizers bound those of each network.
 
     Recurrent steps gain nothing from half precision: unless asked for, only the convolutions of the snippet stage use it.
     """
-    precision = "no" if budget.precision == "auto" and stage != "snippets" else budget.precision
-    return part_of(budget, STAGES[stage], max_gradient_norm=0.0, precision=precision)
+    plain = "no" if budget.precision == "auto" else budget.precision
+    parts = replace(budget, max_gradient_norm=0.0).parts(STAGES)
+    return {stage: part if stage == "snippets" else replace(part, precision=plain) for stage, part in parts.items()}
 
 
 def _coins(count: int, share: float, generator: torch.Generator) -> Tensor:

@@ -90,8 +90,6 @@ def _motions(name: str, title: str, direction: Direction, unit: str, function: s
 
 ENTRIES = (
     _features("fid", "FID", "lower", _FRECHET, "Frechet distance of two feature sets; biased by the number of samples"),
-    _features("fid_train", "FID (train)", "lower", _FRECHET, "FID against the training split"),
-    _features("fid_test", "FID (test)", "lower", _FRECHET, "FID against the test split"),
     _features(
         "clip_fid",
         "clip-FID",
@@ -99,16 +97,6 @@ ENTRIES = (
         _FRECHET,
         "FID of clips of 32 frames at the rate asked for; references resampled by point values, halves by trial within labels",
         version=2,
-    ),
-    _features(
-        "kid",
-        "KID",
-        "lower",
-        "distribution:kernel_distance",
-        "unbiased polynomial maximum mean discrepancy of degree 3, mean over 100 random subsets",
-        range=(-_INF, _INF),
-        invariant_to=_DRAWN,
-        digits=4,
     ),
     _features(
         "precision",
@@ -141,9 +129,6 @@ ENTRIES = (
         "real",
         "distribution:nearest_distance",
         "mean over generated features; near 0, training motions are memorised",
-    ),
-    _features(
-        "accuracy", "accuracy", "higher", "distribution:accuracy", "share of motions that are recognised as their label", range=(0, 1)
     ),
     *(
         _features(

@@ -25,7 +25,6 @@ from baselines.mld.training import (
     train_on,
 )
 from baselines.mld.vae import build_vae
-from baselines.training import part_of
 from nerm.checkpoint import read
 from nerm.data.dataset import sentence_of
 from nerm.errors import InputError
@@ -233,8 +232,8 @@ def test_a_dataset_is_all_that_training_needs(dataset, tmp_path, monkeypatch):
 
 
 def test_budgets_are_shared_and_widths_must_agree(features, tmp_path):
-    assert part_of(Budget(minutes=10.0), training.VAE_SHARE).minutes == pytest.approx(7.0)
-    assert part_of(Budget(steps=2), 0.1).steps == 1
+    assert Budget(minutes=10.0).part(training.VAE_SHARE).minutes == pytest.approx(7.0)
+    assert Budget(steps=2).part(0.1).steps == 1
     config = small_config()
     config.denoiser.text = 100
     with pytest.raises(InputError, match="gives 384 numbers, the denoiser reads 100"):

@@ -10,7 +10,7 @@ from baselines.data import FeatureData
 from baselines.t2m import training
 from baselines.t2m.network import CONTACTS, SCALES, UNIT, T2MConfig, TemporalVAE, Unrolled
 from baselines.t2m.system import load
-from baselines.t2m.training import STAGES, MotionTask, Settings, SnippetTask, gaussian_divergence, stage_budget, train, vae_losses
+from baselines.t2m.training import STAGES, MotionTask, Settings, SnippetTask, gaussian_divergence, stage_budgets, train, vae_losses
 from baselines.t2m.words import shared_words
 from nerm.checkpoint import read
 from nerm.data.dataset import Item, sentence_of
@@ -134,7 +134,7 @@ def test_windows_of_the_auto_encoder_lie_inside_the_motions(data):
 
 def test_the_stages_share_the_budget():
     assert sum(STAGES.values()) == pytest.approx(1.0)
-    parts = [stage_budget(Budget(minutes=40.0, device="cpu", seed=7), stage) for stage in STAGES]
+    parts = list(stage_budgets(Budget(minutes=40.0, device="cpu", seed=7)).values())
     assert [part.minutes for part in parts] == pytest.approx([2.0, 10.0, 28.0])
     assert all(part.max_gradient_norm == 0 and part.seed == 7 and part.device == "cpu" for part in parts)
 

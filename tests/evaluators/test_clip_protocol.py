@@ -37,6 +37,12 @@ def scored(harness_of):
     return run
 
 
+def test_every_metric_that_the_protocol_declares_has_a_figure(harness_of):
+    row = Row("still", "Still")
+    harness = harness_of([row], ENTRIES[0].metrics, (20.0, 120.0), extractors=("anyrate", "guo"), tier="full")
+    assert {unit.metric for unit in harness.protocols[0].units(row)} == {*ENTRIES[0].metrics, ""}
+
+
 def test_items_are_the_test_windows_and_the_matched_set_those_of_120_fps(tiny):
     items = tiny.subject.items
     assert items == counted_items(tiny.dataset)

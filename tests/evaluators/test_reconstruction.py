@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from evaluators.protocols.reconstruction import ENTRIES
 from evaluators.protocols.reconstruction.protocol import fastest
 from evaluators.tables import Row
 from nerm.data.dataset import Item
@@ -43,12 +44,16 @@ def computed(harness_of, tmp_path):
     path.write_bytes(b"codes")
 
     def run(codes=True, **more):
-        harness = harness_of([ROW], ("mre", "root_path", "band_error"), (20.0, 60.0, 120.0), systems={"memory": Memory(path)}, **more)
+        harness = harness_of([ROW], ENTRIES[0].metrics, (20.0, 60.0, 120.0), systems={"memory": Memory(path)}, **more)
         harness.table = type(harness.table)(**{**vars(harness.table), "protocols": ("reconstruction",)})
         harness.codes = {"memory": path} if codes else {}
         return harness
 
     return run
+
+
+def test_every_metric_that_the_protocol_declares_has_a_figure(computed):
+    assert {unit.metric for unit in computed().protocols[0].units(ROW)} == set(ENTRIES[0].metrics)
 
 
 def test_what_codes_say_is_compared_with_the_recordings_at_every_rate(computed):
