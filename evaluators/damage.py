@@ -71,24 +71,18 @@ def foreign_upper_body(motion: Motion, seconds: float, fps: float, another: Anot
 def _grafted(own: NDArray, donor: NDArray, attach: str, names: Sequence[str]) -> NDArray[np.float32]:
     """own [T, 22, 3] with those joints of the donor [U, 22, 3]."""
     base, chain = SMPL22.index(attach), [SMPL22.index(name) for name in names]
-    own, donor = own.astype(np.float64), _as_long(donor.astype(np.float64), len(own))
+    own, donor = own.astype(np.float64), donor[played_on(len(donor), len(own))].astype(np.float64)
     turn = yaw_matrix(heading(own) - heading(donor))
     mixed = own.copy()
     mixed[:, chain] = own[:, base, None] + np.einsum("tij,tkj->tki", turn, donor[:, chain] - donor[:, base, None])
     return mixed.astype(np.float32)
 
 
-def _as_long(joints: NDArray, frames: int) -> NDArray:
-    """Frames [frames, J, 3] of a motion; a shorter one is played forwards and backwards, so that nothing jumps."""
-    last = len(joints) - 1
-    time = np.arange(frames) % max(2 * last, 1)
-    return joints[np.minimum(time, 2 * last - time) if last else np.zeros(frames, dtype=int)]
-
-
 def foreign_root_path(motion: Motion, seconds: float, fps: float, another: Another, rng: np.random.Generator) -> Motion:
     """The poses of the recording, led over the floor by the path and the heading of another one; heights are the recording's own."""
     own = at_rate(motion, seconds, fps).joints.astype(np.float64)
-    donor = _as_long(another().joints.astype(np.float64), len(own))
+    donor = another().joints.astype(np.float64)
+    donor = donor[played_on(len(donor), len(own))]
     turn = yaw_matrix(heading(donor) - heading(own))
     moved = np.einsum("tij,tkj->tki", turn, own - own[:, :1] * _FLOOR) + donor[:, :1] * _FLOOR
     return Motion(moved.astype(np.float32), fps)
@@ -174,6 +168,13 @@ def _moved(move: Callable[[NDArray, np.random.Generator], NDArray]) -> Damage:
     return lambda motion, seconds, fps, another, rng: Motion(
         move(at_rate(motion, seconds, fps).joints.astype(np.float64), rng).astype(np.float32), fps
     )
+
+
+def played_on(count: int, frames: int) -> NDArray[np.int64]:
+    """[frames] places in a motion of `count` frames that is played forwards and backwards, so that nothing jumps."""
+    last = count - 1
+    time = np.arange(frames) % max(2 * last, 1)
+    return np.minimum(time, 2 * last - time) if last else np.zeros(frames, dtype=np.int64)
 
 
 def reduced(low_fps: float, method: Method) -> Damage:

@@ -1,4 +1,4 @@
-"""Where the motion of a table's row comes from: a system, a system brought up from a lower rate, or recordings, damaged or not.
+"""Where the motion of a table's row comes from: a system, a system brought up from a lower rate or treated, or recordings, damaged or not.
 
 What a system makes is kept in the cache, in blocks of requests: the codes of one that reads codes (once for all rates), the motions of a
 fixed-rate system at its own rate (once for all rates), the motions of any other at each rate. Embeddings are cached apart, so a new
@@ -8,21 +8,25 @@ extractor generates no motion. It knows no extractor, no metric and no protocol.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import cast, get_args
+from functools import cached_property
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators import counterparts
 from evaluators.cache import Cache
 from evaluators.damage import VARIANTS, damaged
 from evaluators.store import canonical
 from evaluators.tables import Row
+from evaluators.treatments import SAMPLES, TREATMENTS
+from evaluators.treatments import VERSION as TREATMENT
 from nerm.cli import choose
 from nerm.data.dataset import Dataset, Item
 from nerm.errors import InputError
-from nerm.generator import Code, Condition, Generator, ReadsCodes
+from nerm.generator import AddsTexture, Code, Condition, Generator, ReadsCodes, Reconstructs
 from nerm.motion import Motion, frame_count
 from nerm.motion.motion import Features
 from nerm.motion.resample import VERSION as RESAMPLER
@@ -58,7 +62,7 @@ class Generation:
     """The motion of every row, made once.
 
     items: what requests are about, with the time of each that counts.  base_fps: of the dataset.  system: gives the generator of a row.
-    dataset: opens the dataset, or raises an InputError if it is not here.  seed: of the damage done to recordings.
+    dataset: opens the dataset, or raises an InputError if it is not here.  seed: of the damage done to recordings and of those drawn.
     """
 
     cache: Cache
@@ -76,11 +80,20 @@ class Generation:
             choose(f"upsampling of row {row.id}", row.upsampling, get_args(Method))
         if row.system == REAL:
             if row.variant:
-                choose(f"variant of row {row.id}", row.variant, list(VARIANTS))
+                choose(f"variant of row {row.id}, which is made of recordings,", row.variant, [*VARIANTS, counterparts.NAME])
+            if row.variant and row.upsampling:
+                raise InputError(f"row {row.id}: variant={row.variant} and upsampling={row.upsampling}; recordings have one of them")
             if row.variant or row.upsampling:
                 self.dataset()
-        else:
-            self.system(row)
+            return
+        system = self.system(row)
+        if row.variant:
+            choose(f"variant of row {row.id}, which is made by a system,", row.variant, list(TREATMENTS))
+            if not TREATMENTS[row.variant].adds and not isinstance(system, Reconstructs):
+                raise InputError(
+                    f"row {row.id}: variant={row.variant}; system '{row.system}' has no codes, so nothing can be left out of them"
+                )
+            self._texture_for(row)
 
     def identity(self, row: Row, fps: float) -> str:
         """What the motions of a row at a rate depend on, besides requests: equal identities mean equal motions."""
@@ -90,9 +103,19 @@ class Generation:
             system = self.system(row)
             made = f"{system.name} {system.digest}"
         low = self._low(row)
-        if low is None or fps == low:
+        if low is not None and fps != low:
+            made = f"{made}, {low:g} fps, {self.upsampling(row)}, resampler {RESAMPLER}"
+        if row.system == REAL or not row.variant:
             return made
-        return f"{made}, {low:g} fps, {self.upsampling(row)}, resampler {RESAMPLER}"
+        source = self._texture_for(row)
+        return f"{made}, {row.variant} {TREATMENT}" + (f" of {source.name} {source.digest}" if source else "")
+
+    def about(self, row: Row) -> dict[str, Any]:
+        """What a stored row says of where its motion comes from, beyond the system."""
+        if row.system == REAL and row.variant == counterparts.NAME:
+            return {"counterparts": counterparts.counted(self._counterparts)}
+        source = None if row.system == REAL else self._texture_for(row)
+        return {"texture": f"{source.name} {source.digest}"} if source else {}
 
     def upsampling(self, row: Row) -> str:
         """The method that brings its motion to a rate; '' if it is made at every rate."""
@@ -111,14 +134,52 @@ class Generation:
         if row.system == REAL:
             return self._recordings(row, requests, fps, wanted)
         made = self._made(row, requests, fps if low is None else low, wanted)
-        if low is None or fps == low:
+        if low is not None and fps != low:
+            made = {k: at_rate(motion, requests[k].seconds, fps, cast(Method, self.upsampling(row))) for k, motion in made.items()}
+        source = self._texture_for(row)
+        if source is None:
             return made
-        return {k: at_rate(motion, requests[k].seconds, fps, cast(Method, self.upsampling(row))) for k, motion in made.items()}
+        strengths = self._strengths(source, row, requests)
+        return {k: cast(AddsTexture, source).textured(motion, strengths, requests[k].seed) for k, motion in made.items()}
+
+    # --- treatments -------------------------------------------------------------------------------------------------------------------
+
+    def _texture_for(self, row: Row) -> Generator | None:
+        """The system whose texture a row is given."""
+        treatment = TREATMENTS.get(row.variant)
+        if treatment is None or not treatment.source:
+            return None
+        source = self.system(Row(treatment.source, treatment.source))
+        if not (isinstance(source, AddsTexture) and isinstance(source, ReadsCodes) and source.adds_texture):
+            raise InputError(f"row {row.id}: variant={row.variant} needs the texture of system '{treatment.source}', which has none here")
+        return source
+
+    def _sampled(self, row: Row, requests: Sequence[Request]) -> list[tuple[Block, list[int]]]:
+        """The blocks of the source's own samples that give the strength of a row's texture, with the places of those that count."""
+        places = range(0, len(requests), max(len(requests) // SAMPLES, 1))
+        source = TREATMENTS[row.variant].source
+        cut = self._cut(Row(source, source), requests, self.base_fps, places)
+        return [(block, [k for k, place in enumerate(of_block) if place in places]) for block, of_block in cut]
+
+    def _strengths(self, source: Generator, row: Row, requests: Sequence[Request]) -> NDArray:
+        """How strong the texture is on average in the source's own samples for some of the requests, evenly spread."""
+        sampled = self._sampled(row, requests)
+        counted = [_asked(block.requests[k] for k in chosen) for block, chosen in sampled]
+
+        def measure() -> dict[str, NDArray]:
+            codes = [(self._load(block)[k], block.requests[k].seconds) for block, chosen in sampled for k in chosen]
+            return {"strengths": cast(AddsTexture, source).strengths([code for code, _ in codes], [length for _, length in codes])}
+
+        key = {"strengths": f"{source.name} {source.digest}", "version": TREATMENT, "requests": counted}
+        return self.cache.get_or(key, measure)["strengths"]
 
     def _recordings(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
         """The recordings of the requests' items, damaged or brought up."""
         dataset = self.dataset()
         items, seconds = [self.items[request.item] for request in requests], [request.seconds for request in requests]
+        if row.variant == counterparts.NAME:
+            chosen = {k: self._counterparts[requests[k].item] for k in wanted}
+            return {k: counterparts.recorded(dataset, other, seconds[k], fps) for k, other in chosen.items()}
         if row.variant:
             return damaged(dataset, items, seconds, wanted, fps, self.seed, VARIANTS[row.variant])
         recordings = {k: dataset.motion(items[k]) for k in wanted}
@@ -127,6 +188,10 @@ class Generation:
         low = {k: at_rate(motion, seconds[k], self.base_fps) for k, motion in recordings.items()}
         return {k: at_rate(motion, seconds[k], fps, cast(Method, row.upsampling)) for k, motion in low.items()}
 
+    @cached_property
+    def _counterparts(self) -> list[counterparts.Counterpart]:
+        return counterparts.counterparts(self.dataset(), self.items, self.seed)
+
     # --- blocks -----------------------------------------------------------------------------------------------------------------------
 
     def blocks(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> list[Block]:
@@ -134,7 +199,8 @@ class Generation:
         if row.system == REAL:
             return []
         low = self._low(row)
-        return [block for block, _ in self._cut(row, requests, fps if low is None else low, wanted)]
+        cut = self._cut(row, requests, fps if low is None else low, wanted)
+        return [block for block, _ in cut + (self._sampled(row, requests) if self._texture_for(row) else [])]
 
     def make(self, block: Block) -> None:
         """Make a block unless it is in the cache."""
@@ -160,16 +226,18 @@ class Generation:
 
     def _made(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
         system, needed, motions = self.system(row), set(wanted), {}
+        read = system.read if isinstance(system, ReadsCodes) else None
+        if row.variant and isinstance(system, Reconstructs):
+            read = system.decode  # without random draws
         for block, places in self._cut(row, requests, fps, wanted):
             for place, request, kept in zip(places, block.requests, self._load(block), strict=True):
                 if place in needed:
-                    motions[place] = system.read(kept, request.seconds, fps) if isinstance(system, ReadsCodes) else kept
+                    motions[place] = read(kept, request.seconds, fps) if read else kept
         return {k: motions[k] for k in wanted}
 
     def _key(self, block: Block) -> dict:
         system = self.system(block.row)
-        asked = [[asdict(request.condition), request.seconds, request.seed] for request in block.requests]
-        return {"made by": f"{system.name} {system.digest}", "fps": block.fps, "requests": asked}
+        return {"made by": f"{system.name} {system.digest}", "fps": block.fps, "requests": _asked(block.requests)}
 
     def _load(self, block: Block) -> list:
         """Codes or motions of a block, from memory, from the cache, or made now."""
@@ -194,6 +262,11 @@ class Generation:
                     f"expected {expected} frames"
                 )
         return [_motion_arrays(motion) for motion in motions]
+
+
+def _asked(requests: Iterable[Request]) -> list[list]:
+    """What a system is told of requests, as plain data."""
+    return [[asdict(request.condition), request.seconds, request.seed] for request in requests]
 
 
 def _motion_arrays(motion: Motion) -> Code:

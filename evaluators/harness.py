@@ -285,7 +285,7 @@ class Harness:
 
     def provenance(self, row: Row) -> dict[str, Any]:
         """What is stored with a row."""
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = self.generation.about(row)
         for protocol in self.protocols:
             more |= protocol.about()
         if row.system != REAL:

@@ -123,6 +123,25 @@ class Reconstructs(ABC):
         """The motion of the code alone at a rate: the reading that training compares with recordings."""
 
 
+class AddsTexture(ABC):
+    """What a generator of codes may also offer: the random part of its motions (NeRM's texture), for any motion.
+
+    adds_texture: whether its weights have such a part.
+    """
+
+    @property
+    @abstractmethod
+    def adds_texture(self) -> bool: ...
+
+    @abstractmethod
+    def strengths(self, codes: Sequence[Code], seconds: Sequence[float]) -> NDArray:
+        """How strong that part is on average in the motions of codes."""
+
+    @abstractmethod
+    def textured(self, motion: Motion, strengths: NDArray, seed: int) -> Motion:
+        """A motion plus that part, drawn from a seed, equally strong at all times: a pure function of the three."""
+
+
 def one_each(conditions: Sequence[Condition], seconds: Sequence[float], seeds: Sequence[int]) -> None:
     """An error unless there is a duration and a seed for every condition."""
     if not len(conditions) == len(seconds) == len(seeds):

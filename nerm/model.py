@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from nerm.denoiser import Denoiser
 from nerm.diffusion import guided, sample
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.generator import Code, Condition, Facts, ReadsCodes, Reconstructs, one_each
+from nerm.generator import AddsTexture, Code, Condition, Facts, ReadsCodes, Reconstructs, one_each
 from nerm.motion import Motion
 from nerm.motion.motion import check_fps
 from nerm.reading import decode
@@ -46,7 +47,7 @@ class Given(NamedTuple):
 
 
 @dataclass
-class NeRM(ReadsCodes, Reconstructs):
+class NeRM(ReadsCodes, Reconstructs, AddsTexture):
     """The whole system. native_fps is None: it has no rate of its own.
 
     shift [d], back [d, d]: from pose space to the field's codes.  texture: None for the paper's system, which has none.
@@ -137,6 +138,22 @@ class NeRM(ReadsCodes, Reconstructs):
         """What the field alone reads out of a code at a rate."""
         motion = decode(self.field, self._latent(code), seconds, fps)
         return motion.mirrored() if code["mirrored"] else motion
+
+    @property
+    def adds_texture(self) -> bool:
+        return self.texture is not None
+
+    def strengths(self, codes: Sequence[Code], seconds: Sequence[float]) -> NDArray[np.float64]:
+        texture = self._needs_texture()
+        return texture.strengths(self.field, [self._latent(code) for code in codes], seconds)
+
+    def textured(self, motion: Motion, strengths: NDArray[np.float64], seed: int) -> Motion:
+        return self._needs_texture().add(motion, strengths, seed)
+
+    def _needs_texture(self) -> Texture:
+        if self.texture is None:
+            raise InputError(f"system '{self.name}' has no texture to add; it was trained without that stage")
+        return self.texture
 
     def fit(self, motions: Sequence[Motion]) -> list[Code]:
         """One code per motion (canonical, at most `longest_s`), by optimising it while the field is frozen."""
@@ -243,7 +260,7 @@ class NeRM(ReadsCodes, Reconstructs):
 
 
 def load_nerm(where: str | Path = KIND) -> NeRM:
-    """A shipped system by its name (nerm, nerm-fixed), or any file that `NeRM.save` wrote."""
+    """A shipped system by its name (nerm, nerm-paper), or any file that `NeRM.save` wrote."""
     stored = checkpoint.read(checkpoint.model_path(where), KIND)
     about = stored.about
     try:

@@ -6,12 +6,16 @@ seed of the sample. In every band the waves are spread over the joints as in rec
 last hidden layer of the field. Spread and strength are learned from recordings at their native rates, so a system that has never seen more
 than 20 fps has nothing to draw above 8 Hz. The paper has no such part; add_texture=false trains without it, as scale=paper does.
 
+`Texture.add` adds the same waves to any motion at strengths that do not change in time: a stationary process, which shows what is due to
+the texture alone.
+
 It knows a field's reading and motion; no recording (nerm.texture_training) and no condition.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +27,7 @@ from torch import Tensor, nn
 from nerm.errors import InputError
 from nerm.field import Field
 from nerm.motion import SMPL22, Motion, frame_times
-from nerm.motion.skeleton import heading, joints_from_directions, yaw_matrix
+from nerm.motion.skeleton import bone_directions, heading, joints_from_directions, yaw_matrix
 
 LIMBS = (
     ("pelvis",),
@@ -36,6 +40,8 @@ LIMBS = (
 """Groups of joints whose waves are equally strong at a moment. Waves move the pelvis itself; for other joints, the bones that end there."""
 VALUES = 3 * len(SMPL22)
 """Root position (m) and the directions of 21 bones, in axes that turn with the person's heading."""
+STRENGTHS_FPS = 10.0
+"""How often strengths are read for their average; they change below the lowest edge."""
 _QUIETEST, _LOUDEST = -10.0, 4.0  # bounds of the predicted logarithms of variances, relative to a coordinate's own
 
 
@@ -91,11 +97,42 @@ class Texture(nn.Module):
         times = frame_times(seconds, fps)
         values = self._smooth(field_, z, seconds, fps)(times)
         pose = values[:, :VALUES].reshape(len(times), -1, 3)
-        strength = np.exp(values[:, VALUES:] / 2).reshape(len(times), len(self.config.bands), len(LIMBS))[:, :, LIMB]
-        drawn = (self.waves(times, seed) @ self.mix.double().cpu().numpy()).reshape(len(self.config.bands), len(times), -1, 3)
-        drawn = sum(strength[:, band, :, None] * wave for band, wave in enumerate(drawn))
+        drawn = self._drawn(times, seed, np.exp(values[:, VALUES:] / 2).reshape(len(times), *self.shape))
         turn = yaw_matrix(heading(_joints(pose)))
         return Motion(_joints(pose + drawn @ turn.swapaxes(1, 2)).astype(np.float32), fps, SMPL22)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of bands and limbs."""
+        return len(self.config.bands), len(LIMBS)
+
+    @torch.no_grad()
+    def strengths(self, field_: Field, codes: Sequence[Tensor], seconds: Sequence[float]) -> NDArray[np.float64]:
+        """[bands, limbs] the root mean square, over codes z [d] and their time, of the strengths that `read` gives the waves."""
+        logarithms = [
+            self._smooth(field_, z, length, STRENGTHS_FPS)(frame_times(length, STRENGTHS_FPS))[:, VALUES:]
+            for z, length in zip(codes, seconds, strict=True)
+        ]
+        return np.sqrt(np.exp(np.concatenate(logarithms)).mean(0)).reshape(self.shape)
+
+    def add(self, motion: Motion, strengths: NDArray[np.float64], seed: int) -> Motion:
+        """A motion on the 22 joints plus the waves of a seed, at strengths [bands, limbs] that stay the same; bones keep their lengths.
+
+        Nothing is taken from the motion: below and within the bands it keeps what it has.
+        """
+        if motion.skeleton.names != SMPL22.names:
+            raise InputError(f"a motion of {len(motion.skeleton)} joints; texture is added to the 22 joints of {SMPL22.name}")
+        joints = motion.joints.astype(np.float64)
+        drawn = self._drawn(motion.times, seed, strengths[None]) @ yaw_matrix(heading(joints)).swapaxes(1, 2)
+        bones = joints[:, 1:] - joints[:, SMPL22.parents[1:]]
+        lengths = np.concatenate([np.zeros((len(joints), 1)), np.linalg.norm(bones, axis=-1)], axis=1)
+        pose = np.concatenate([joints[:, :1], bone_directions(joints, SMPL22)], axis=1)
+        return Motion(_joints(pose + drawn, lengths).astype(np.float32), motion.fps, motion.skeleton)
+
+    def _drawn(self, times: NDArray[np.float64], seed: int, strengths: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[T, 22, 3] the waves of a seed, in axes that turn with the person, at strengths [T or 1, bands, limbs]."""
+        waves = (self.waves(times, seed) @ self.mix.double().cpu().numpy()).reshape(self.shape[0], len(times), -1, 3)
+        return sum(strengths[:, band, LIMB, None] * wave for band, wave in enumerate(waves))
 
     def waves(self, times: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         """[bands, T, rank] independent processes of variance 1 at times [T] (s), each within its band."""
@@ -125,7 +162,7 @@ LIMB = np.array([next(k for k, names in enumerate(LIMBS) if name in names) for n
 """[22] the limb of each joint."""
 
 
-def _joints(pose: NDArray) -> NDArray[np.float64]:
-    """[T, 22, 3] root position and bone directions of any length -> joints."""
+def _joints(pose: NDArray, lengths: NDArray | None = None) -> NDArray[np.float64]:
+    """[T, 22, 3] root position and bone directions of any length -> joints. lengths: of the bones [T, 22], default the skeleton's."""
     directions = pose[:, 1:] / np.linalg.norm(pose[:, 1:], axis=-1, keepdims=True)
-    return joints_from_directions(pose[:, 0], directions, SMPL22)
+    return joints_from_directions(pose[:, 0], directions, SMPL22, lengths)

@@ -167,3 +167,60 @@ def test_a_system_gets_its_texture_keeps_it_in_its_file_and_loses_it_with_its_fi
 
 def test_the_papers_scale_has_no_texture():
     assert "texture" in shares_of(Train()) and "texture" not in shares_of(parse(Train, SCALES["paper"]))
+
+
+def one_wave(size: float) -> Texture:
+    """A texture that moves only the root, along x of the person, with one wave of deviation `size` metres in the first band."""
+    texture = a_texture(size=0.0)
+    texture.mix[0, 0, 0] = size
+    return texture
+
+
+def still(seconds: float = 10.0, fps: float = 120.0) -> Motion:
+    """A person who stands and faces +z."""
+    return Motion(np.repeat(SMPL22_STANDING[None], round(seconds * fps) + 1, axis=0), fps)
+
+
+SMPL22_STANDING = joints_from_directions(np.array([0.0, 0.9, 0.0]), SMPL22.axes[1:], SMPL22).astype(np.float64)
+STRENGTHS = np.array([[2.0], [5.0]]).repeat(6, axis=1)
+
+
+def test_texture_that_is_added_has_the_variance_that_its_strength_says_and_stays_in_its_band():
+    texture, base = one_wave(0.01), still(fps=40.0)
+    moved = np.stack([(texture.add(base, STRENGTHS, seed).joints - base.joints) for seed in range(60)])
+    assert np.ptp(moved, axis=2).max() < 1e-6 and np.abs(moved[..., 1:]).max() < 1e-6  # the whole body, and nowhere but along x
+    along = moved[:, :400, 0, 0]  # ten seconds: whole periods of every wave
+    assert along.var() == pytest.approx((2.0 * 0.01) ** 2, rel=0.1)
+    power = np.abs(np.fft.rfft(along, axis=1)) ** 2
+    hz = np.fft.rfftfreq(400, 1 / 40)
+    assert power[:, (hz >= 4.0) & (hz < 8.0)].sum() > (1 - 1e-6) * power.sum()
+
+
+def test_texture_is_added_to_a_motion_of_any_kind_and_depends_on_seed_and_time_alone():
+    texture, base = a_texture(size=0.01), a_motion(120, 4, 1)
+    one, again, other = (texture.add(base, STRENGTHS, seed) for seed in (3, 3, 4))
+    assert np.array_equal(one.joints, again.joints) and np.abs(one.joints - other.joints).max() > 1e-3
+    np.testing.assert_allclose(texture.add(base, 0 * STRENGTHS, 3).joints, base.joints, atol=1e-6)
+    slow = texture.add(Motion(base.joints[::6], 20.0), STRENGTHS, 3)
+    np.testing.assert_allclose(one.joints[::6], slow.joints, atol=1e-6)
+    longer = Motion(base.joints * 1.1, 120.0)
+    bones = [
+        np.linalg.norm(x[:, 1:] - x[:, list(SMPL22.parents[1:])], axis=-1)
+        for x in (texture.add(longer, STRENGTHS, 3).joints, longer.joints)
+    ]
+    np.testing.assert_allclose(*bones, atol=1e-5)
+
+
+def test_strengths_are_the_root_mean_square_of_those_that_a_code_is_read_with(field_):
+    texture = a_texture()
+    with torch.no_grad():
+        texture.strength[-1].weight.zero_()
+        texture.strength[-1].bias.copy_(torch.linspace(-2, 2, 12))
+    expected = np.exp(np.linspace(-2, 2, 12) / 2).reshape(2, 6)
+    np.testing.assert_allclose(texture.strengths(field_, [Z, Z], [1.0, 2.0]), expected, rtol=1e-4)
+
+
+def test_a_motion_of_another_skeleton_has_no_texture():
+    with pytest.raises(InputError, match="22 joints"):
+        skeleton = replace(SMPL22, names=tuple(f"other {name}" for name in SMPL22.names))
+        a_texture().add(Motion(still().joints, 120.0, skeleton), STRENGTHS, 0)

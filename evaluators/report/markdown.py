@@ -36,7 +36,7 @@ def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
     parts += _answer(report, shown)
     parts += [f"![{name}]({name})\n" for name in pictures]
     parts.append(f"## Rows and columns\n\n{report.table.about} n is the number of samples per replication.\n")
-    parts += [line + "\n" for line in (_equal_sets(report),) if line]
+    parts += [line + "\n" for line in (_shared_steps(report), _equal_sets(report)) if line]
     parts += [text for section in across for text in _against_rate(section)]
     parts += _by_metric(report, rest)
     if report.table.layout == "rates":
@@ -194,6 +194,12 @@ def _equal_sets(report: Report) -> str:
         for (set_, other, metrics), rates in equal.items()
     ]
     return f"Not printed twice: {'; '.join(texts)}." if texts else ""
+
+
+def _shared_steps(report: Report) -> str:
+    """Which rows share a step of their training, or were given one that another system was trained in."""
+    texts = [f"- {step}: {'; '.join(report.rows[name].title for name in names)}" for step, names in report.shared_steps.items()]
+    return "\n".join(["Steps that rows of different systems share:\n", *texts]) if texts else ""
 
 
 def _published(report: Report) -> list[str]:

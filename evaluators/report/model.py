@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from evaluators.metrics import METRICS, Metric, metric
 from evaluators.store import Document, Figure, Store, figures
 from evaluators.tables import Main, Published, Row, Table, position
+from evaluators.treatments import steps_after
 from nerm.errors import InputError
 
 FALLBACK = {"quick": "full"}
@@ -69,6 +71,22 @@ class Report:
         """Id -> how it was trained, where that is known."""
         facts = {document.system: document.provenance.get("training") for document in self.documents}
         return {name: fact for name, fact in facts.items() if fact and (fact.get("parameters") or fact.get("steps"))}
+
+    @cached_property
+    def shared_steps(self) -> dict[str, list[str]]:
+        """Step of training or treatment -> ids of the rows that have it, for steps that rows of different systems or weights share.
+
+        Motion that is given a step of another system has that step, and motion read without one does not.
+        """
+        having: dict[str, list[str]] = {}
+        for name, row in self.rows.items():
+            steps = self.training.get(name, {}).get("steps")
+            for step in steps_after(row.variant, list(steps) if isinstance(steps, Mapping) else []):
+                having.setdefault(step, []).append(name)
+        return {step: names for step, names in sorted(having.items()) if step and len({self._made_by(name) for name in names}) > 1}
+
+    def _made_by(self, name: str) -> tuple[str, str]:
+        return self.rows[name].system, self.rows[name].checkpoint
 
     @cached_property
     def sections(self) -> list[Section]:

@@ -29,7 +29,8 @@ class Row:
     """One row. Only generators compete for the best value.
 
     published: its name in published.csv, if it has one.  system: where its motion comes from, by default its id; `real` is recordings.
-    variant: damage done to recordings.  upsampling: the motion is made at the dataset's base rate and brought to others by that method.
+    variant: damage done to recordings, or `train` for those of the training split (`evaluators.counterparts`); of a system, what is done to
+    its motion (`evaluators.treatments`).  upsampling: the motion is made at the dataset's base rate and brought to others by that method.
     checkpoint: name of a file with weights of the user.
     """
 
