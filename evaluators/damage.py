@@ -208,8 +208,11 @@ VARIANTS: dict[str, Damage] = {
     "noise-5mm": noise(0.005),
     "lowpass-4hz": low_passed(4.0),
     "shuffled": shuffled,
+    "still": frozen,
 }
 """Variant of a row of real motion -> what is done to it."""
+BORROW = frozenset({"shuffled"})
+"""Variants that take a part of another recording: they are no motion of one recording."""
 
 
 def damaged(
@@ -229,7 +232,7 @@ def damaged(
     motions = {}
     for place in map(int, places):
         item = items[place]
-        rng = np.random.default_rng([seed, item_number(item), 0])
+        rng = _random(seed, item)
         others = [int(other) for other in places if items[other].group != item.group and items[other].fps == item.fps]
 
         def another(rng: np.random.Generator = rng, others: Sequence[int] = others) -> Motion:
@@ -240,3 +243,16 @@ def damaged(
 
         motions[place] = damage(dataset.motion(item), seconds[place], fps, another, rng)
     return motions
+
+
+def damaged_alone(motion: Motion, item: Item, fps: float, seed: int, damage: Damage) -> Motion:
+    """The recording of an item, damaged without any other recording; with the random numbers that `damaged` draws."""
+
+    def another() -> Motion:
+        raise InputError(f"item {item.id}: a damage that takes a part of another recording, where there is none")
+
+    return damage(motion, motion.seconds, fps, another, _random(seed, item))
+
+
+def _random(seed: int, item: Item) -> np.random.Generator:
+    return np.random.default_rng([seed, item_number(item), 0])

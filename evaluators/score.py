@@ -204,7 +204,7 @@ def score_motions(loaded: Loaded, harness: Harness, config: ScoreConfig) -> tupl
 
     from evaluators.harness import FLOOR
     from evaluators.protocols.clip import ENTRIES, MOTION_METRICS
-    from evaluators.protocols.clip.measuring import embed_clips, physical_values
+    from evaluators.protocols.clip.measuring import band_counts, embed_clips, physical_values
     from evaluators.protocols.clip.protocol import TIERS, ClipProtocol
     from evaluators.protocols.clip.scoring import Comparison, Draw, Side, compare
     from evaluators.protocols.clip.sets import SETS
@@ -224,6 +224,8 @@ def score_motions(loaded: Loaded, harness: Harness, config: ScoreConfig) -> tupl
             return [embed_clips(loaded.motions, plans, fps, harness.extractors[of])]
         if kind == "motions":
             return [{"motions": harness.extractors[of].embed_motions(listed)}]
+        if kind == "bands":
+            return [band_counts(listed)]
         return [{"values": physical_values(listed, of)}] if kind == "values" else []
 
     metrics = [name for name in ENTRIES[0].metrics if fps == harness.base_fps or name not in MOTION_METRICS]

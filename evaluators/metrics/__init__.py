@@ -180,6 +180,23 @@ ENTRIES = (
         range=(0, 1),
     ),
     _motions(
+        "skate_kimodo",
+        "toe skate (kimodo)",
+        "lower",
+        "m/s",
+        "physical:skate_kimodo",
+        "mean speed of toes below 5 cm, unfiltered, in the form of kimodo's benchmark; measuring noise counts more at a higher rate",
+    ),
+    _motions(
+        "skate_kimodo_ratio",
+        "toe skate ratio (kimodo)",
+        "lower",
+        "",
+        "physical:skate_kimodo_ratio",
+        "share of the steps from frame to frame with a toe below 5 cm at both that are faster than 0.2 m/s, as in kimodo's benchmark",
+        range=(0, 1),
+    ),
+    _motions(
         "contact_ratio",
         "contact ratio",
         "real",

@@ -17,6 +17,8 @@ from nerm.motion.kinematics import band_energy, derivative
 from nerm.motion.motion import Motion, check_fps
 
 FEET = ("l_ankle", "r_ankle", "l_foot", "r_foot")
+TOES = ("l_foot", "r_foot")
+KIMODO_SPEED_MPS = 0.2
 CONTACT_HEIGHT_M = 0.05
 CONTACT_SPEED_MPS = 0.15
 CONTACT_SECONDS = 0.1
@@ -56,6 +58,23 @@ def foot_skate_ratio(motion: Motion) -> float:
     """Share of the time of `foot_skate` in which that joint is faster than 0.15 m/s."""
     speed, low = _support(motion)
     return time_mean(speed > CONTACT_SPEED_MPS, low)
+
+
+def skate_kimodo(motion: Motion) -> float:
+    """Mean speed in m/s of toes from frames where they are below 5 cm; NaN if they never are.
+
+    The form of kimodo's benchmark (NVIDIA, `kimodo/metrics/foot_skate.py`, FootSkateFromHeight): both toes, vertical movement included,
+    differences of neighbouring frames without any filter. Measuring noise therefore counts more at a higher rate.
+    """
+    low, speed = _toes(motion)
+    return float(speed[low[:-1]].mean()) if low[:-1].any() else float("nan")
+
+
+def skate_kimodo_ratio(motion: Motion) -> float:
+    """Share, of the steps from frame to frame that a toe begins and ends below 5 cm, that are faster than 0.2 m/s (FootSkateRatio)."""
+    low, speed = _toes(motion)
+    down = low[:-1] & low[1:]
+    return float((speed[down] > KIMODO_SPEED_MPS).mean()) if down.any() else float("nan")
 
 
 def penetration_mm(motion: Motion) -> float:
@@ -101,6 +120,8 @@ def band_energy_error(generated: Sequence[Motion], real: Sequence[Motion]) -> fl
 PER_MOTION = {
     "foot_skate": foot_skate,
     "foot_skate_ratio": foot_skate_ratio,
+    "skate_kimodo": skate_kimodo,
+    "skate_kimodo_ratio": skate_kimodo_ratio,
     "contact_ratio": contact_ratio,
     "penetration": penetration_mm,
     "float": float_mm,
@@ -165,6 +186,12 @@ def _feet(motion: Motion) -> tuple[Array, Array]:
     """Height [T, 4] and velocity below 8 Hz [T, 4, 3] of the ankles and toes."""
     feet = motion.joints[:, [motion.skeleton.index(name) for name in FEET]].astype(np.float64)
     return feet[..., 1], derivative(feet, motion.fps, 1)
+
+
+def _toes(motion: Motion) -> tuple[NDArray[np.bool_], Array]:
+    """Whether each toe is below 5 cm [T, 2], and its speed to the next frame [T - 1, 2]."""
+    toes = motion.joints[:, [motion.skeleton.index(name) for name in TOES]].astype(np.float64)
+    return toes[..., 1] < CONTACT_HEIGHT_M, np.linalg.norm(np.diff(toes, axis=0), axis=-1) * motion.fps
 
 
 def _support(motion: Motion) -> tuple[Array, NDArray[np.bool_]]:

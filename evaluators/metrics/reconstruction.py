@@ -14,13 +14,13 @@ def mre_mm(reconstructed: ArrayLike, original: ArrayLike) -> float:
 
     joints [T, J, 3] in metres. The mean is over all J joints, of which the root is exact by definition.
     """
-    x, y = _joints(reconstructed, original)
+    x, y = checked(reconstructed, original)
     return float(1e3 * np.linalg.norm((x - x[:, :1]) - (y - y[:, :1]), axis=-1).mean())
 
 
 def root_path_mm(reconstructed: ArrayLike, original: ArrayLike) -> float:
     """Mean distance of the roots over time in mm. joints [T, J, 3] in metres, in one world frame."""
-    x, y = _joints(reconstructed, original)
+    x, y = checked(reconstructed, original)
     return float(1e3 * np.linalg.norm(x[:, 0] - y[:, 0], axis=-1).mean())
 
 
@@ -29,11 +29,12 @@ def band_error(reconstructed: ArrayLike, original: ArrayLike, fps: float) -> flo
 
     joints [T, J, 3] in metres at fps, at least 50.
     """
-    x, y = _joints(reconstructed, original)
+    x, y = checked(reconstructed, original)
     return band_energy(x - y, fps)
 
 
-def _joints(reconstructed: ArrayLike, original: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def checked(reconstructed: ArrayLike, original: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Joints [T, J, 3] of both in double precision; an InputError if their shapes differ or a value is not finite."""
     x, y = (np.asarray(a, dtype=np.float64) for a in (reconstructed, original))
     if x.shape != y.shape or x.ndim != 3 or x.shape[2] != 3 or len(x) == 0:
         raise InputError(f"joints of shapes {list(x.shape)} and {list(y.shape)}; expected the same [T, J, 3] for both")

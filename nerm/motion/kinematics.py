@@ -86,12 +86,21 @@ def speed(joints: NDArray, fps: float, cutoff_hz: float = PHYSICAL_CUTOFF_HZ) ->
     return np.linalg.norm(derivative(joints, fps, 1, cutoff_hz), axis=-1)
 
 
-def band_energy(joints: NDArray, fps: float, low_hz: float = 8.0, high_hz: float = 20.0) -> float:
-    """Mean power of joint acceleration between two frequencies, (m/s^2)^2 per joint.
+def band_pass(x: NDArray, fps: float, low_hz: float, high_hz: float, order: int = 2) -> NDArray:
+    """The order-th time derivative of x [T, ...] between two frequencies: the difference of two low-passed ones.
 
-    joints: [T, J, 3]. Computed as the difference of two low-passed accelerations, so it means the same at every rate >= 2.5 high_hz.
+    It means the same at every rate >= 2.5 high_hz.
     """
+    check_band(fps, high_hz)
+    return derivative(x, fps, order, high_hz) - derivative(x, fps, order, low_hz)
+
+
+def check_band(fps: float, high_hz: float) -> None:
+    """An InputError if a rate cannot hold a band up to high_hz."""
     if fps < 2.5 * high_hz:
         raise InputError(f"energy up to {high_hz} Hz at {fps} fps; at least {2.5 * high_hz:g} fps are needed")
-    band = derivative(joints, fps, 2, high_hz) - derivative(joints, fps, 2, low_hz)
-    return float(np.mean(np.sum(band.astype(np.float64) ** 2, axis=-1)))
+
+
+def band_energy(joints: NDArray, fps: float, low_hz: float = 8.0, high_hz: float = 20.0) -> float:
+    """Mean power of joint acceleration between two frequencies, (m/s^2)^2 per joint. joints: [T, J, 3]."""
+    return float(np.mean(np.sum(band_pass(joints, fps, low_hz, high_hz).astype(np.float64) ** 2, axis=-1)))

@@ -1,12 +1,16 @@
 """clip_fid v2: what is drawn, what is compared with what, and that a perfect row scores the floor."""
 
+import re
+
 import numpy as np
 import pytest
 
 from evaluators.damage import VARIANTS, noise, shuffled
 from evaluators.items import counted_items
+from evaluators.metrics.detail.peaks import peak_speed
 from evaluators.metrics.distribution import frechet
-from evaluators.protocols.clip import ENTRIES, scoring
+from evaluators.protocols.clip import BANDS, ENTRIES, PEAKS, detail, scoring
+from evaluators.protocols.clip.detail import is_fast
 from evaluators.protocols.clip.protocol import TIERS
 from evaluators.protocols.clip.scoring import Draw
 from evaluators.protocols.clip.sets import FRAMES, halves, members, plan_clips
@@ -130,6 +134,32 @@ def test_replications_redraw_among_the_motions_of_an_item_or_take_one_after_the_
     picks = Draw(4).pick(0, 50, 3)
     assert set(picks.tolist()) == {0, 1, 2}
     assert Draw(4, anew=True).pick(2, 5, 20).tolist() == [2] * 5
+
+
+def test_bands_are_compared_as_distributions_with_recordings_of_the_same_items(scored, monkeypatch):
+    monkeypatch.setitem(VARIANTS, "undamaged", lambda motion, seconds, rate, another, rng: at_rate(motion, seconds, rate))
+    row = Row("control-undamaged", "", "control", system="real", variant="undamaged")
+    mine, floor = (scored(r, 120.0, BANDS) for r in (row, FLOOR))
+    assert set(floor) == set(BANDS) - {"band_distribution"} and mine["band_distribution"] == [0] * 5
+    for name in floor:
+        np.testing.assert_allclose(mine[name], floor[name], rtol=1e-6)
+    noisy = scored(Row("control-noise-5mm", "", "control", system="real", variant="noise-5mm"), 120.0, BANDS)
+    assert min(noisy["band_median"]) > 2 * max(floor["band_median"]) and min(noisy["band_distribution"]) > 0.2
+
+
+def test_peaks_are_quantiles_over_the_motions_of_fast_actions_alone(scored, tiny, monkeypatch):
+    """A label or a caption says which actions are fast."""
+    assert is_fast(Item("1", "1", 120.0, 2.0, label="hdm05/kickLFront1Reps")) and is_fast(Item("2", "2", 120.0, 2.0, ("a person Hops",)))
+    assert not is_fast(Item("3", "3", 120.0, 2.0, ("a person walks",), "cmu/walk"))
+    assert scored(FLOOR, 120.0, tuple(PEAKS)) == {}
+    label = tiny.subject.items[0].label
+    monkeypatch.setattr(detail, "FAST", re.compile(label))
+    found = scored(FLOOR, 120.0, tuple(PEAKS))
+    fast = [item for item in tiny.subject.items if item.label == label and item.fps >= 120]
+    expected = [peak_speed(at_rate(tiny.dataset.motion(item), item.seconds, 120.0)) for item in fast]
+    assert set(found) == set(PEAKS) and 1 < len(fast) < 9
+    assert all(min(expected) * 0.999 <= value <= max(expected) * 1.001 for value in found["peak_speed"])
+    assert np.all(np.array(found["peak_speed_90"]) >= found["peak_speed"])
 
 
 def test_text_metrics_are_there_at_20_fps_where_labels_suffice(scored, monkeypatch):

@@ -9,6 +9,7 @@ from evaluators.damage import (
     VARIANTS,
     backwards,
     damaged,
+    damaged_alone,
     flattened,
     foreign_root_path,
     foreign_upper_body,
@@ -45,7 +46,7 @@ def test_a_damaged_motion_is_as_long_as_the_recording_and_repeats_with_its_seed(
     first, again, other = made(dataset, VARIANTS[name]), made(dataset, VARIANTS[name]), made(dataset, VARIANTS[name], seed=1)
     assert list(first) == [0, 1, 2, 3] and all(len(motion) == 241 and motion.fps == 60.0 for motion in first.values())
     assert all(np.array_equal(first[k].joints, again[k].joints) for k in first)
-    assert (name == "lowpass-4hz") == all(np.array_equal(first[k].joints, other[k].joints) for k in first)
+    assert (name in ("lowpass-4hz", "still")) == all(np.array_equal(first[k].joints, other[k].joints) for k in first)
     assert all(np.abs(first[k].joints - motion.joints).max() > 1e-5 for k, motion in made(dataset, undamaged).items())
 
 
@@ -145,3 +146,17 @@ def test_turned_placed_and_mirrored_change_no_length(dataset):
         changed = made(dataset, damage)[0].joints
         np.testing.assert_allclose(changed[..., 1].sum(-1), real[..., 1].sum(-1), atol=1e-4)
         assert np.abs(changed - real).max() > 0.01
+
+
+def test_a_motion_that_stands_still_keeps_the_pose_half_way(dataset):
+    for k, motion in made(dataset, VARIANTS["still"]).items():
+        real = made(dataset, undamaged)[k].joints
+        assert all(np.array_equal(pose, real[len(real) // 2]) for pose in motion.joints)
+
+
+def test_a_recording_damaged_alone_is_damaged_as_among_others_and_cannot_borrow(dataset):
+    item = dataset.items("test")[1]
+    alone = damaged_alone(dataset.motion(item), item, 60.0, 0, VARIANTS["noise-1mm"])
+    np.testing.assert_array_equal(alone.joints, made(dataset, VARIANTS["noise-1mm"])[1].joints)
+    with pytest.raises(InputError, match="where there is none"):
+        damaged_alone(dataset.motion(item), item, 60.0, 0, VARIANTS["shuffled"])

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from acting import acting
 
 from evaluators.metrics import APPLICABLE, METRICS, Metric, metric, physical, reconstruction
 from evaluators.metrics import distribution as d
 from evaluators.metrics import retrieval as r
+from evaluators.metrics.detail import bands, contact_times, events, fidelity, peaks
 from evaluators.protocols import PROTOCOLS
+from evaluators.protocols.reconstruction import BANDS_HZ
 from nerm.errors import InputError
 from nerm.motion.motion import Motion
 from nerm.motion.resample import frame_times
@@ -55,6 +58,10 @@ def of_all(compute: Callable[..., float]) -> Callable[[list], float]:
     return lambda batches: compute(*zip(*(sample for batch in batches for sample in batch), strict=True))
 
 
+def in_band(measure: Callable[..., float], band: str) -> Callable[[list], float]:
+    return of_all(lambda a, b: measure(a, b, BANDS_HZ[band]))
+
+
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
@@ -63,6 +70,8 @@ def pair_of_joints(measure: Callable[..., float]) -> Callable[..., float]:
     return lambda a, b: measure(a.joints, b.joints)
 
 
+DETAIL = "evaluators.metrics.detail."
+PEAKS = {"speed": peaks.peak_speed, "acceleration": peaks.peak_acceleration}
 FRECHET = joined(lambda x, y: d.frechet(x, y))
 CASES: dict[str, Callable[[list], float]] = {
     "fid": FRECHET,
@@ -79,6 +88,16 @@ CASES: dict[str, Callable[[list], float]] = {
     "band_error": averaged(lambda a, b: reconstruction.band_error(a.joints, b.joints, a.fps)),
     **{name: averaged(measure) for name, measure in physical.PER_MOTION.items()},
     "band_energy_error": of_all(physical.band_energy_error),
+    "event_rate": averaged(events.event_rate),
+    "landing_penetration": averaged(contact_times.landing_penetration_mm),
+    **{f"peak_{of}": of_all(lambda ms, m=m: float(np.median([m(x) for x in ms]))) for of, m in PEAKS.items()},
+    **{f"peak_{of}_90": of_all(lambda ms, m=m: float(np.quantile([m(x) for x in ms], 0.9))) for of, m in PEAKS.items()},
+    **{f"band_{name}": of_all(getattr(bands, f"band_{name}")) for name in ("median", "top1", "still", "distribution")},
+    **{f"band_fidelity_{band}": in_band(fidelity.band_fidelity, band) for band in BANDS_HZ},
+    **{f"band_correlation_{band}": in_band(fidelity.band_correlation, band) for band in BANDS_HZ},
+    **{name: averaged(getattr(contact_times, name)) for name in ("contact_timing", "contacts_found")},
+    **{name: averaged(getattr(events, name)) for name in ("events_found", "events_invented", "event_strength")},
+    **{f"peak_{of}_error": averaged(getattr(peaks, f"peak_{of}_error")) for of in PEAKS},
 }
 
 
@@ -87,6 +106,10 @@ def samples(entry: Metric, fps: float = 120.0) -> list[tuple]:
     if "features" in entry.takes:
         x = np.random.default_rng(1).normal(size=(64, 6))
         return list(zip(x, 0.8 * x + np.random.default_rng(2).normal(size=x.shape), strict=True))
+    if entry.function.startswith(DETAIL):
+        detail = entry.lowest_fps > min(RATES)
+        pairs = [(acting(i, fps, 0.003 * (i + 1), 0.6 + 0.05 * i, detail=detail), acting(i, fps, detail=detail)) for i in range(6)]
+        return pairs if entry.takes == "motion pairs" else [pair[:1] for pair in pairs]
     shake = 12.0 if entry.lowest_fps else 0.0
     motions = [movement(i, fps, shake) for i in range(6)]
     others = [movement(i + 10, fps, shake) for i in range(6)]
@@ -112,7 +135,7 @@ def holds(entry: Metric, case: Callable[[list], float], name: str) -> bool:
     elif name == "translation":
         others = [case([[tuple(m.transformed(translation=(3.0 + i, 0.0, -2.0)) for m in item) for i, item in enumerate(items)]])]
     else:
-        close = {"rel": 0.03, "abs": 0.02 if entry.range == (0, 1) else 0.0}
+        close = {"rel": 0.03, "abs": 0.02 if entry.range[1] == 1 else 0.0}
         others = [case([samples(entry, fps)]) for fps in RATES if fps >= entry.lowest_fps]
     return all(other == pytest.approx(value, **close) for other in others)
 

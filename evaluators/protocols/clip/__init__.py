@@ -18,6 +18,10 @@ MOTION_METRICS = (
 PHYSICAL = (
     "foot_skate",
     "foot_skate_ratio",
+    "skate_kimodo",
+    "skate_kimodo_ratio",
+    "landing_penetration",
+    "event_rate",
     "contact_ratio",
     "penetration",
     "float",
@@ -26,7 +30,18 @@ PHYSICAL = (
     "jerk",
     "band_energy",
 )
-"""Metrics of one motion, in SI units. band_energy_error is not among them: it compares the means of two sides."""
+"""Metrics of one motion, in SI units; a figure is their mean."""
+PEAKS = {
+    "peak_speed": ("peak_speed", 0.5),
+    "peak_speed_90": ("peak_speed", 0.9),
+    "peak_acceleration": ("peak_acceleration", 0.5),
+    "peak_acceleration_90": ("peak_acceleration", 0.9),
+}
+"""Metrics of motions of fast actions -> the value of one motion, and the quantile over motions that is the figure."""
+BANDS = ("band_median", "band_top1", "band_still", "band_distribution")
+"""Metrics of the 8-20 Hz band as a distribution over all frames and joints of all motions."""
+COMPARED = ("band_energy_error", "band_distribution")
+"""Those that compare a row with recordings of the same items; real motion itself has none."""
 
 ENTRIES = (
     ProtocolEntry(
@@ -34,6 +49,6 @@ ENTRIES = (
         title="clips of 32 frames at any rate, whole motions at the base rate, physical quantities",
         version=2,
         opens="evaluators.protocols.clip.protocol:ClipProtocol",
-        metrics=(*DISTANCES, *MOTION_METRICS, *PHYSICAL, "band_energy_error"),
+        metrics=(*DISTANCES, *MOTION_METRICS, *PHYSICAL, *PEAKS, *BANDS, "band_energy_error"),
     ),
 )

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from evaluators.extractors import Extractor
 from evaluators.metrics import metric
-from evaluators.metrics.physical import PER_MOTION, acceleration_spectrum
+from evaluators.metrics.detail.bands import powers_of
+from evaluators.metrics.physical import acceleration_spectrum
 from evaluators.protocols import Arrays
 from evaluators.protocols.clip.sets import FRAMES, Plan, unique_plans
 from nerm.motion import Motion
@@ -26,9 +27,16 @@ def embed_clips(motions: Mapping[int, Motion], plans: Mapping[str, Plan], fps: f
 
 
 def physical_values(motions: Sequence[Motion], name: str) -> NDArray[np.float32]:
-    """[n] a physical metric of each motion; NaN at rates that cannot hold it."""
-    function, lowest = PER_MOTION[name], metric(name).lowest_fps
+    """[n] a metric of one motion, of each motion; NaN at rates that cannot hold it."""
+    function, lowest = metric(name).load(), metric(name).lowest_fps
     return np.array([function(motion) if motion.fps >= lowest else np.nan for motion in motions], dtype=np.float32)
+
+
+def band_counts(motions: Sequence[Motion]) -> Arrays:
+    """counts [n, 4 * bins] and energy [n, bins] of each motion's 8-20 Hz band (`evaluators.metrics.detail.bands.Powers`)."""
+    powers = [powers_of(motion) for motion in motions]
+    counts = np.array([p.counts.ravel() for p in powers], dtype=np.uint32)
+    return {"counts": counts, "energy": np.array([p.energy for p in powers], dtype=np.float32)}
 
 
 def mean_spectrum(motions: Sequence[Motion]) -> NDArray[np.float32]:

@@ -15,8 +15,8 @@ from evaluators.generation import REAL, Request
 from evaluators.items import sample_seed
 from evaluators.metrics import metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit
-from evaluators.protocols.clip import DISTANCES, ENTRIES, MOTION_METRICS, PHYSICAL
-from evaluators.protocols.clip.measuring import embed_clips, mean_spectrum, physical_values
+from evaluators.protocols.clip import BANDS, COMPARED, DISTANCES, ENTRIES, MOTION_METRICS, PEAKS, PHYSICAL
+from evaluators.protocols.clip.measuring import band_counts, embed_clips, mean_spectrum, physical_values
 from evaluators.protocols.clip.scoring import Comparison, Draw, Side, compare
 from evaluators.protocols.clip.sets import SETS, Plan, members, set_plans, unique_plans
 from evaluators.store import Record
@@ -136,12 +136,12 @@ class ClipProtocol(EvaluationProtocol):
                     parts.append(Part(f"repeats/{extractor}", fps, "repeats", extractor))
                     parts += self._of_items(row, f"motions/{extractor}", fps, extractor=extractor)
                     reference += [Part(f"motions/{extractor}", fps, "0", extractor)]
-        elif name in (*PHYSICAL, "band_energy_error") and fps >= metric(name).lowest_fps:
-            of = "band_energy" if name == "band_energy_error" else name
-            if name != of:
-                reference.append(Part(f"values/{of}", fps, "0", metric=of))
-            if name == of or not self._floor(row):
-                parts += self._of_items(row, f"values/{of}", fps, metric=of)
+        elif name in (*PHYSICAL, *PEAKS, *BANDS, *COMPARED) and fps >= metric(name).lowest_fps:
+            place, of = _measured(name)
+            if name in COMPARED:
+                reference.append(Part(place, fps, "0", metric=of))
+            if name not in COMPARED or not self._floor(row):
+                parts += self._of_items(row, place, fps, metric=of)
         return [Unit(name, fps, tuple(parts), tuple(reference))] if parts else []
 
     def _of_items(self, row: Row, name: str, fps: float, extractor: str = "", metric: str = "") -> tuple[Part, ...]:
@@ -174,6 +174,8 @@ class ClipProtocol(EvaluationProtocol):
         if kind == "repeats":
             embedded = self.run.extractors[part.extractor].embed_motions(listed)
             return {"repeats": embedded.reshape(-1, self.settings.repeats.motions, embedded.shape[1])}
+        if kind == "bands":
+            return band_counts(listed)
         return {"spectrum": mean_spectrum(listed)} if kind == "spectrum" else {"values": physical_values(listed, part.metric)}
 
     def plans(self, fps: float) -> dict[str, Plan]:
@@ -215,7 +217,8 @@ class ClipProtocol(EvaluationProtocol):
 
     def reference_parts(self, extractors: Iterable[str], rates: Sequence[float]) -> list[Part]:
         kept = [Part("plans", fps, settings=list(SETS)) for fps in rates]
-        kept += [Part(f"values/{name}", fps, "0", metric=name) for fps in rates for name in PHYSICAL if fps >= metric(name).lowest_fps]
+        measured = dict.fromkeys((*map(_measured, (*PHYSICAL, *PEAKS, *BANDS)),))
+        kept += [Part(place, fps, "0", metric=of) for fps in rates for place, of in measured if fps >= metric(of).lowest_fps]
         kept += [Part("spectrum", fps, "0") for fps in rates]
         for name in extractors:
             embeds = EXTRACTORS.get(name).embeds
@@ -257,3 +260,11 @@ class ClipProtocol(EvaluationProtocol):
                     recordings = len(set(plan.places.tolist())) + plan.left_out
                     counts[f"{name}@{fps:g}"] = {"recordings": recordings, "clips": len(plan.places), "left_out": plan.left_out}
         return {"settings": asdict(self.settings), "counts": counts}
+
+
+def _measured(name: str) -> tuple[str, str]:
+    """The part that a metric without an extractor is made of, and the metric whose version that part has."""
+    if name in BANDS:
+        return "bands", "band_distribution"
+    of = "band_energy" if name == "band_energy_error" else PEAKS[name][0] if name in PEAKS else name
+    return f"values/{of}", of

@@ -20,6 +20,7 @@ from evaluators.metrics.retrieval import POOL as TEXTS
 from evaluators.metrics.retrieval import matching_distance, pools, r_precision
 from evaluators.protocols import Arrays
 from evaluators.protocols.clip import DISTANCES, MOTION_METRICS, PHYSICAL
+from evaluators.protocols.clip.detail import detail_records
 from evaluators.protocols.clip.sets import FRAMES, Plan, first_set, halves, members
 from evaluators.store import Record
 from nerm.data.dataset import Item
@@ -123,6 +124,7 @@ def compare(comparison: Comparison, metrics: Sequence[str], sets: Sequence[str],
                 records += motion_records(comparison, of_motions, set_, name)
         if set_ == able[0]:
             records += physical_records(comparison, metrics, set_)
+            records += detail_records(comparison, metrics, set_)
     return records
 
 

@@ -1,24 +1,26 @@
-"""MRE, root path and 8-20 Hz error of motions read out of their codes, at every rate: training items with the codes that they were trained
-with (set `train`), and test items with codes fitted to a system that stays as it is (set `unseen`).
+"""How well motions reproduce the recordings that they stand for, at every rate: errors, frequency bands, contacts and events.
 
-The truth at a rate is the recording's point values there; recordings slower than the rate are left out. It knows no extractor.
+Of a system: training items with the codes that they were trained with (set `train`), and test items with codes fitted to a system that
+stays as it is (set `unseen`). Of recordings brought up from the base rate, or damaged without a part of another one: the same items. The
+truth at a rate is the recording's point values there; recordings slower than the rate are left out. It knows no extractor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.damage import BORROW, VARIANTS, damaged_alone
 from evaluators.generation import REAL
 from evaluators.metrics import metric
-from evaluators.metrics.reconstruction import band_error, mre_mm, root_path_mm
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Run, Unit
-from evaluators.protocols.reconstruction import ENTRIES
+from evaluators.protocols.reconstruction import ENTRIES, KINDS
+from evaluators.protocols.reconstruction.measuring import MEASURES, figure, kind_of, same_frames, samples
 from evaluators.store import Record
 from evaluators.tables import Row
 from nerm.checkpoint import sha256
@@ -27,12 +29,10 @@ from nerm.data.dataset import Dataset, Item
 from nerm.errors import InputError
 from nerm.generator import Code, Reconstructs
 from nerm.motion import Motion
-from nerm.motion.resample import at_rate
+from nerm.motion.resample import Method, at_rate
 
 ENTRY = ENTRIES[0]
 SETS = ("train", "unseen")
-BAND_FRAMES = 64
-"""The fewest frames of a motion that has an 8-20 Hz error."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ TIERS = {"quick": Tier(24, 24, 5), "full": Tier(700, 200, 20), "paper": Tier(700
 
 
 class ReconstructionProtocol(EvaluationProtocol):
-    """For systems that reconstruct (`nerm.generator.Reconstructs`), where the dataset is prepared."""
+    """For systems that reconstruct (`nerm.generator.Reconstructs`) and for recordings, where the dataset is prepared."""
 
     name, version = ENTRY.name, ENTRY.version
     tiers = TIERS
@@ -71,16 +71,11 @@ class ReconstructionProtocol(EvaluationProtocol):
             return None
 
     def units(self, row: Row) -> list[Unit]:
-        if row.system == REAL or row.upsampling or row.variant or not isinstance(self.run.system(row), Reconstructs):
+        sets = self._sets(row)
+        if not sets or self._dataset is None:
             return []
-        if self._dataset is None:
-            return []
-        file = self.run.codes_file(row)
-        if file is None:
-            progress(f"{row.id}: reconstruction of training items needs their codes; give {row.system}.codes=RUN/field.safetensors")
-        sets = [name for name in SETS if name != "train" or file is not None]
         return [
-            Unit(name, fps, (self._part(row, f"errors/{set_}", fps),), set=set_)
+            Unit(name, fps, (self._part(row, f"{kind_of(name)}/{set_}", fps),), set=set_)
             for name in ENTRY.metrics
             if name in self.run.table.metrics
             for fps in self.run.table.rates
@@ -88,22 +83,61 @@ class ReconstructionProtocol(EvaluationProtocol):
             for set_ in sets
         ]
 
+    def _sets(self, row: Row) -> list[str]:
+        """The sets that a row is measured on: both for recordings, those with codes for a system, none for a row that does neither."""
+        if row.system == REAL:
+            return list(SETS) if (row.upsampling or row.variant) and row.variant not in BORROW else []
+        if row.upsampling or row.variant or not isinstance(self.run.system(row), Reconstructs):
+            return []
+        if self.run.codes_file(row) is None:
+            progress(f"{row.id}: reconstruction of training items needs their codes; give {row.system}.codes=RUN/field.safetensors")
+            return [name for name in SETS if name != "train"]
+        return list(SETS)
+
     def _part(self, row: Row, name: str, fps: float | None = None) -> Part:
-        file = self.run.codes_file(row)
-        train = name.endswith("/train")
-        return Part(name, fps, settings=[getattr(self.settings, name.partition("/")[2]), sha256(file) if train and file else ""])
+        file = self.run.codes_file(row) if row.system != REAL else None
+        kind, _, set_ = name.partition("/")
+        settings = [getattr(self.settings, set_), sha256(file) if set_ == "train" and file else ""]
+        if kind in KINDS and kind != "errors":
+            settings.append({name: metric(name).version for name in KINDS[kind]})
+        return Part(name, fps, settings=settings)
 
     def measure(self, row: Row, part: Part) -> Arrays:
         kind, _, set_ = part.name.partition("/")
         if kind == "codes":
             return self._codes(row, set_)
         assert part.fps is not None
-        stored = self.run.part(row, self, self._part(row, f"codes/{set_}"))
+        return MEASURES[kind](self._pairs(row, set_, part.fps), part.fps)
+
+    def _pairs(self, row: Row, set_: str, fps: float) -> Iterator[tuple[Motion, Motion]]:
+        """Motion and recording of every item of a set that was recorded at fps or more, at fps and of the same frames."""
+        made = self._brought_up(row, set_, fps) if row.system == REAL else self._decoded(row, set_, fps)
+        for motion, read in made:
+            yield same_frames(read, at_rate(motion, motion.seconds, fps))
+
+    def _brought_up(self, row: Row, set_: str, fps: float) -> Iterator[tuple[Motion, Motion]]:
+        """Recordings, and what a row makes of them."""
+        items = self.run.dataset().items("train" if set_ == "train" else "test")
+        for item in fastest(items, getattr(self.settings, set_)):
+            motion = self._motion(item)
+            if motion.fps >= fps - 1e-6:
+                if row.variant:
+                    yield motion, damaged_alone(motion, item, fps, self.run.seed, VARIANTS[row.variant])
+                else:
+                    low = at_rate(motion, motion.seconds, self.run.base_fps)
+                    yield motion, at_rate(low, motion.seconds, fps, cast(Method, row.upsampling))
+
+    def _decoded(self, row: Row, set_: str, fps: float) -> Iterator[tuple[Motion, Motion]]:
+        """Recordings, and what a system reads out of their codes."""
         codes: dict[str, dict[str, NDArray]] = {}
-        for key, array in stored.items():
+        for key, array in self.run.part(row, self, self._part(row, f"codes/{set_}")).items():
             item, _, name = key.rpartition("/")
             codes.setdefault(item, {})[name] = array
-        return self._errors(self._system(row), codes, set_, part.fps)
+        items = {item.id: item for item in self.run.dataset().items("train" if set_ == "train" else "test")}
+        for name, code in codes.items():
+            motion = self._motion(items[name])
+            if motion.fps >= fps - 1e-6:
+                yield motion, self._system(row).decode(code, motion.seconds, fps)
 
     def _system(self, row: Row) -> Reconstructs:
         system = self.run.system(row)
@@ -124,19 +158,6 @@ class ReconstructionProtocol(EvaluationProtocol):
             codes = dict(zip([i.id for i in items], system.fit([self._motion(i) for i in items]), strict=True))
         return {f"{item}/{name}": array for item, code in codes.items() for name, array in code.items()}
 
-    def _errors(self, system: Reconstructs, codes: dict[str, dict[str, NDArray]], set_: str, fps: float) -> Arrays:
-        """[n] values of every metric, for the items recorded at fps or more; NaN where a metric is not defined."""
-        items = {item.id: item for item in self.run.dataset().items("train" if set_ == "train" else "test")}
-        errors = []
-        for name, code in codes.items():
-            motion = self._motion(items[name])
-            if motion.fps >= fps - 1e-6:
-                truth = at_rate(motion, motion.seconds, fps).joints
-                read = system.decode(code, motion.seconds, fps).joints[: len(truth)]
-                high = fps >= metric("band_error").lowest_fps and len(truth) >= BAND_FRAMES
-                errors.append((mre_mm(read, truth), root_path_mm(read, truth), band_error(read, truth, fps) if high else np.nan))
-        return dict(zip(ENTRY.metrics, np.array(errors, dtype=np.float64).reshape(-1, 3).T, strict=True))
-
     def _motion(self, item: Item) -> Motion:
         if item.id not in self._motions:
             self._motions[item.id] = self.run.dataset().motion(item)
@@ -145,14 +166,13 @@ class ReconstructionProtocol(EvaluationProtocol):
     def score(self, row: Row, units: Sequence[Unit], part: Callable[[Part], Arrays], real: Callable[[Part], Arrays]) -> Iterable[Record]:
         """Replications draw items with replacement."""
         for unit in units:
-            values = part(unit.parts[0])[unit.metric]
-            finite = values[np.isfinite(values)]
-            for replication in range(self.settings.replications if len(finite) else 0):
-                drawn = np.random.default_rng([self.run.seed, replication, 6]).integers(len(finite), size=len(finite))
+            of_items = samples(unit.metric, part(unit.parts[0]))
+            for replication in range(self.settings.replications if len(of_items) else 0):
+                drawn = np.random.default_rng([self.run.seed, replication, 6]).integers(len(of_items), size=len(of_items))
                 yield Record(
                     metric=unit.metric,
-                    value=float(finite[drawn].mean()),
-                    n=len(finite),
+                    value=figure(unit.metric, of_items[drawn]),
+                    n=len(of_items),
                     replication=replication,
                     seed=self.run.seed,
                     fps=unit.fps,
