@@ -42,7 +42,7 @@ def build_reference(dataset: Dataset, places: Sequence[Path], folder: Path, rate
             measured = [(part, short(part, protocol.measure(FLOOR, part))) for part in tqdm(kept, desc=entry.name, disable=None)]
             if measured:
                 digests = {name: extractor.digest for name, extractor in extractors.items()}
-                paths += save_parts(folder, subject, (entry.name, entry.version), measured, digests)
+                paths += save_parts(folder, subject, (entry.name, entry.kept_version), measured, digests)
     return paths
 
 

@@ -3,9 +3,13 @@
     python -m evaluators.drift OLD NEW [size=0.05] [p=0.01]       what differs; see below
     python -m evaluators.drift update OUT reason="..."            take the quick rows of OUT as the new baseline, and say why
 
-A figure has drifted if the change is statistically significant *and* larger than a relative size. Replications of the same indices and
-seeds saw the same draws: they are compared in pairs, which leaves only the change. Others are compared as two samples, and must differ by
-more than chance explains among so many figures. Figures of different versions are listed and never compared.
+A figure has drifted if the change is statistically significant *and* at least as large as a relative size.
+
+Replications of the same indices and seeds saw the same draws: they are compared in pairs, which leaves only the change. A shift or a factor
+that all draws share is then seen however wide the figure's own interval is, and 5 % planted in any figure is caught. Another seed is
+another run: its replications are compared as two samples, and must differ by more than chance explains among so many figures. Where they
+resample trials, chance is what the two intervals say, so that a change smaller than both together cannot be seen there and is not flagged.
+Figures of different versions are listed and never compared.
 
 Exit code 0: nothing drifted; 1: drift, missing rows or replications, other numbers of samples, values that are not finite; 2: wrong use.
 """
@@ -20,7 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.intervals import disjoint
+from evaluators.intervals import Resamples, interval
+from evaluators.metrics import METRICS
 from evaluators.store import Document, Figure, Store, figures, read_document, write_atomic
 from nerm.checkpoint import RESULTS
 from nerm.cli import parse, run
@@ -167,29 +172,48 @@ def significant(old: Sequence[float], new: Sequence[float], p: float = 0.01) -> 
 
         level = 1.0 if np.ptp([*old, *new]) == 0 else float(mannwhitneyu(old, new, alternative="two-sided").pvalue)
         return level < p, f"Mann-Whitney p={level:.2g}"
-    apart = disjoint(old, new)
-    return apart, "intervals apart" if apart else "intervals touch"
+    (mean1, half1), (mean2, half2) = interval(old), interval(new)
+    apart = abs(mean1 - mean2) > np.nan_to_num(half1) + np.nan_to_num(half2)  # a single replication counts as a point
+    return bool(apart), "intervals apart" if apart else "intervals touch"
 
 
-def significant_in_pairs(old: Sequence[float], new: Sequence[float], p: float = 0.01) -> tuple[bool, str]:
-    """Whether replications of the same draws differ: t tests of their differences and, where all values are positive, of their ratios.
+def significant_in_pairs(old: Sequence[float], new: Sequence[float], p: float = 0.01, resamples: Resamples = "draws") -> tuple[bool, str]:
+    """Whether replications of the same draws differ: tests that their differences are 0, and that the new ones are the old ones times 1.
 
-    A single pair differs if it is not equal. p is shared by the two tests.
+    A single pair differs if it is not equal. p is shared by the two tests. Draws over trials are no independent evidence, so it is their
+    spread, and not that of their mean, that a change must exceed.
     """
     x, y = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
-    changes = [y - x, *([np.log(y / x)] if (x > 0).all() and (y > 0).all() else [])]
-    level = min(1.0, len(changes) * min(_paired_level(change) for change in changes))
-    return level < p, f"paired t p={level:.2g}"
+    square = float(x @ x)
+    factor = float(x @ y) / square if square > 0 else 1.0
+    # Of y = f x + rest, f - 1 is the mean of a sample whose spread is that of the rest, in units of x.
+    scaled = (factor - 1) + (y - factor * x) / np.sqrt(square / len(x)) if square > 0 else y - x
+    level = min(1.0, 2 * min(_paired_level(change, resamples) for change in (y - x, scaled)))
+    return level < p, f"paired {'t' if resamples == 'draws' else 'interval'} p={level:.2g}"
 
 
-def _paired_level(change: NDArray[np.float64]) -> float:
+def significant_over_trials(old: Sequence[float], new: Sequence[float], p: float = 0.01) -> tuple[bool, str]:
+    """Whether two figures whose replications resample trials differ, from other draws: by more than both intervals explain."""
+    level = _level_over_trials(old, new)
+    return level < p, f"intervals over trials p={level:.2g}"
+
+
+def _level_over_trials(old: Sequence[float], new: Sequence[float]) -> float:
+    from scipy.stats import norm
+
+    change, spread = abs(np.mean(new) - np.mean(old)), np.hypot(np.std(old), np.std(new))
+    return float(2 * norm.sf(change / spread)) if spread > 1e-9 * change else float(change == 0)
+
+
+def _paired_level(change: NDArray[np.float64], resamples: Resamples) -> float:
     """p of a t test that the mean is 0. If all changes are equal, p is 0, or 1 where they are all 0."""
     spread = change.std(ddof=1) if len(change) > 1 else 0.0
     if spread <= 1e-9 * abs(change.mean()):
         return 0.0 if change.any() else 1.0
-    from scipy.stats import ttest_1samp
+    from scipy.stats import t
 
-    return float(ttest_1samp(change, 0.0).pvalue)
+    error = spread if resamples == "trials" else spread / np.sqrt(len(change))
+    return float(2 * t.sf(abs(change.mean()) / error, len(change) - 1))
 
 
 def _welch_level(old: Sequence[float], new: Sequence[float]) -> float:
@@ -232,9 +256,26 @@ def _compare(identity: tuple, old: Figure, new: Figure, size: float, p: float) -
     (x, before), (y, after) = (zip(*side.values(), strict=True) for side in (first, second))
     if _other_counts(before, after, paired):  # the number of samples is part of what many metrics measure
         return Finding(identity, "other n", *means, f"n {min(before)} -> {min(after)}")
-    differs, test = (significant_in_pairs if paired else significant)(x, y, p)
-    large = abs(means[1] - means[0]) > size * abs(means[0])
-    return Finding(identity, "drift" if differs and large else "same", *means, test, None if paired else _welch_level(x, y))
+    resamples = METRICS.get(old.metric).resamples if old.metric in METRICS else "draws"
+    if paired:
+        differs, test = significant_in_pairs(x, y, p, resamples)
+        level = None
+    elif resamples == "trials":
+        (differs, test), level = significant_over_trials(x, y, p), _level_over_trials(x, y)
+    else:
+        (differs, test), level = significant(x, y, p), _welch_level(x, y)
+    return Finding(identity, "drift" if differs and _large(x, y, size, paired) else "same", *means, test, level)
+
+
+def _large(old: Sequence[float], new: Sequence[float], size: float, paired: bool) -> bool:
+    """Whether a change is at least `size` of the figure; draw by draw also of their typical value, for figures around zero."""
+    x, y, least = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64), size * (1 - 1e-6)
+    large = abs(y.mean() - x.mean()) >= least * abs(x.mean()) and y.mean() != x.mean()
+    if not paired:
+        return bool(large)
+    typical = np.sqrt(np.mean(x**2))
+    near_zero = abs(x.mean()) < 1.96 * x.std()  # a share of such a mean says nothing
+    return bool(np.sqrt(np.mean((y - x) ** 2)) >= least * typical > 0 or (large and not near_zero))
 
 
 def _beyond_chance(levels: Sequence[float], p: float) -> float:

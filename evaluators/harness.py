@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class Harness:
         return self.systems(row)
 
     def codes_file(self, row: Row) -> Path | None:
-        return self.codes.get(row.system)
+        return None if row.training else self.codes.get(row.system)  # the codes are of the first training
 
     def upsampling(self, row: Row) -> str:
         return "" if row.system == REAL else self.generation.upsampling(row)
@@ -121,7 +121,7 @@ class Harness:
     def part_key(self, row: Row, protocol: EvaluationProtocol, part: Part) -> dict[str, Any]:
         """All that a part depends on."""
         return {
-            "protocol": [protocol.name, protocol.version],
+            "protocol": [protocol.name, protocol.parts_version or protocol.version],
             "resampler": RESAMPLER,
             "part": part.place,
             "settings": part.settings,
@@ -138,6 +138,7 @@ class Harness:
         def key() -> str:
             depends_on = {
                 "metric": [unit.metric, metric(unit.metric).version] if unit.metric else [],
+                "protocol": [protocol.name, protocol.version],
                 "parts": [self.part_key(row, protocol, part) for part in unit.parts],
                 "reference": [self._reference_digest(protocol, part) for part in unit.reference],
                 "sets": self.table.sets,
@@ -245,7 +246,8 @@ class Harness:
                 if of_rate:
                     part = lambda part, protocol=protocol: self.part(row, protocol, part)  # noqa: E731
                     real = lambda part, protocol=protocol: self.real(protocol, part)  # noqa: E731
-                    records += protocol.score(row, [unit for unit in of_rate if unit.metric], part, real)
+                    scored = protocol.score(row, [unit for unit in of_rate if unit.metric], part, real)
+                    records += [replace(record, training=row.training) for record in scored]
                     curves |= protocol.curves(of_rate, part)
             self._motions.clear()
             step()

@@ -1,40 +1,71 @@
-"""Mean and 95 % interval over replications. It knows only numbers."""
+"""Mean, 95 % interval, and difference of replications. It knows only numbers.
+
+Replications are of one of two kinds, which the metric declares (`evaluators.metrics.Metric.resamples`). `draws`: each one draws clips,
+pairs or halves anew from the same trials; their mean is known to 1.96 sd / sqrt(n), and nothing is said about other trials. `trials`: each
+one is the figure for another bootstrap sample of the trials; their spread itself says how far the figure would move: 1.96 sd.
+Replications of the same (index, seed) saw the same draw; figures whose draws are all the same are compared in pairs.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nerm.errors import InputError
 
+Resamples = Literal["draws", "trials"]
+Draws = Mapping[tuple[int, int], float]
+"""(index, seed) of a replication -> its value."""
 
-def interval(values: ArrayLike) -> tuple[float, float]:
-    """Mean and half width 1.96 s / sqrt(n) with the population standard deviation s, as the text-to-motion field prints it.
+
+class Difference(NamedTuple):
+    """second - first. half: half width of its 95 % interval, NaN if nothing is known of it.  paired: whether both saw the same draws."""
+
+    mean: float
+    half: float
+    paired: bool
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval of the difference excludes zero. Without an interval any difference does."""
+        return abs(self.mean) > np.nan_to_num(self.half)
+
+
+def interval(values: ArrayLike, resamples: Resamples = "draws") -> tuple[float, float]:
+    """Mean and half width of the 95 % interval, with the population standard deviation, as the text-to-motion field prints it.
 
     The half width of a single value is NaN: one replication says nothing about its spread.
     """
     x = _values(values)
-    return float(x.mean()), float(1.96 * x.std() / np.sqrt(len(x))) if len(x) > 1 else float("nan")
+    return float(x.mean()), float(1.96 * standard_error(x, resamples)) if len(x) > 1 else float("nan")
 
 
-def bootstrap_interval(values: ArrayLike, seed: int = 0, draws: int = 2000) -> tuple[float, float, float]:
-    """Mean and ends of its 95 % percentile bootstrap interval; for few or skewed replications, where 1.96 s / sqrt(n) is too narrow."""
+def standard_error(values: ArrayLike, resamples: Resamples = "draws") -> float:
+    """Standard deviation of the figure: the spread of draws over trials, or that of a mean of independent draws."""
     x = _values(values)
-    means = x[np.random.default_rng(seed).integers(len(x), size=(draws, len(x)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(x.mean()), float(low), float(high)
+    return float(x.std() if resamples == "trials" else x.std() / np.sqrt(len(x)))
+
+
+def difference(first: Draws, second: Draws, resamples: Resamples = "draws") -> Difference:
+    """second - first. In pairs if the draws are the same; else the two intervals are taken as independent."""
+    if set(first) == set(second):
+        return Difference(*interval([second[key] - first[key] for key in first], resamples), True)
+    (mean1, half1), (mean2, half2) = (interval(list(side.values()), resamples) for side in (first, second))
+    return Difference(mean2 - mean1, float(np.hypot(half1, half2)), False)
+
+
+def apart(first: Draws, second: Draws, resamples: Resamples = "draws") -> bool:
+    """Whether the interval of the difference excludes zero."""
+    return difference(first, second, resamples).excludes_zero
 
 
 def variance_interval(values: ArrayLike) -> tuple[float, float]:
-    """Mean and 1.96 x population *variance*: what the first action-to-motion tables print as an interval. For comparison with them only."""
+    """Mean and 1.96 x population *variance*: what the first action-to-motion code prints. For comparison with its recorded outputs only."""
     x = _values(values)
     return float(x.mean()), float(1.96 * x.var())
-
-
-def disjoint(first: ArrayLike, second: ArrayLike) -> bool:
-    """Whether the 95 % intervals of two sets of replications do not touch; a single replication counts as a point."""
-    (mean1, half1), (mean2, half2) = interval(first), interval(second)
-    return abs(mean1 - mean2) > np.nan_to_num(half1) + np.nan_to_num(half2)
 
 
 def _values(values: ArrayLike) -> NDArray[np.float64]:

@@ -6,6 +6,8 @@
     python -m evaluators.run reference dataset=multirate                       the kept parts of real motion, built from the dataset
 
 Figures are stored one by one: the same command resumes. SYSTEM.checkpoint=PATH computes other weights of a system as a row of their own.
+Further trainings of a system lie beside its weights as SYSTEM.seed1.safetensors, SYSTEM.seed2.safetensors: the rows of that system are
+computed for each, and the report prints their mean and their spread.
 SYSTEM.codes=PATH gives the codes of its training (field.safetensors of a run), to reconstruct the training items. With several processes
 (accelerate launch -m evaluators.run ...) each makes its part. Without the dataset, rows made of recordings are the shipped ones.
 """
@@ -181,11 +183,14 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     for row in asked or [row for row in by_tier if row.system == REAL or row.system in SYSTEMS]:
         weights = files["checkpoint"].get(row.system, "") or own_weights(row.system, places)
         row = with_weights(row, weights, places)
+        others = {} if row.checkpoint else further_trainings(row.system, places)
         if row.checkpoint:
             given[row.id] = weights
         try:
-            harness.generation.check(row)
-            rows.append(row)
+            for one in (row, *(row.with_training(number) for number in others)):
+                given |= {one.id: str(others[one.training])} if one.training else {}
+                harness.generation.check(one)
+                rows.append(one)
         except InputError as error:
             if asked:
                 raise
@@ -205,6 +210,20 @@ def with_weights(row: Row, checkpoint: str, places: Sequence[Path]) -> Row:
     return row if shipped.exists() and sha256(shipped) == digest else row.with_checkpoint(digest, checkpoint)
 
 
+def further_trainings(system: str, places: Sequence[Path]) -> dict[int, Path]:
+    """Number -> weights of the further trainings of a system, SYSTEM.seedN, from the first folder of results that has each."""
+    from evaluators.tables import training_of
+    from nerm.checkpoint import MODELS, SUFFIX
+
+    found: dict[int, Path] = {}
+    for place in places:
+        for path in (place / MODELS).glob(f"{system}.seed*{SUFFIX}"):
+            name, number = training_of(path.name.removesuffix(SUFFIX))
+            if name == system and number:
+                found.setdefault(number, path)
+    return dict(sorted(found.items()))
+
+
 def own_weights(system: str, places: Sequence[Path]) -> str:
     """The weights of a system in the user's folder of results, where that is not the one that ships."""
     from nerm.checkpoint import MODELS, SUFFIX
@@ -221,7 +240,7 @@ def open_reference(dataset: str, protocols: Sequence[str], places: Sequence[Path
 
     shipped = load_subject(dataset, [folder / "reference" for folder in places])
     subject, folder = shipped if shipped else (subject_of(load_dataset(dataset)), None)
-    return subject, {name: Reference(name, PROTOCOLS.get(name).version, folder, subject.digest) for name in protocols}
+    return subject, {name: Reference(name, PROTOCOLS.get(name).kept_version, folder, subject.digest) for name in protocols}
 
 
 def same_dataset(dataset: Dataset, subject: Subject) -> Dataset:

@@ -204,9 +204,10 @@ def score_motions(loaded: Loaded, harness: Harness, config: ScoreConfig) -> tupl
 
     from evaluators.harness import FLOOR
     from evaluators.protocols.clip import ENTRIES, MOTION_METRICS
+    from evaluators.protocols.clip.comparison import Comparison, Draw, Side
     from evaluators.protocols.clip.measuring import band_counts, embed_clips, physical_values
     from evaluators.protocols.clip.protocol import TIERS, ClipProtocol
-    from evaluators.protocols.clip.scoring import Comparison, Draw, Side, compare
+    from evaluators.protocols.clip.scoring import compare
     from evaluators.protocols.clip.sets import SETS
 
     protocol = harness.protocols[0]
@@ -233,7 +234,7 @@ def score_motions(loaded: Loaded, harness: Harness, config: ScoreConfig) -> tupl
         harness.items,
         Side(fps, protocol.places(fps), protocol.plans(fps), lambda name: [harness.real(protocol, kept[name])] if name in kept else []),
         Side(fps, np.array(sorted(loaded.motions)), plans, parts, loaded.paired),
-        Draw(TIERS[config.tier].replications, config.seed),
+        Draw(TIERS[config.tier].replications, config.seed, trials=TIERS[config.tier].trials),
         (protocol.name, protocol.version),
         "slerp" if loaded.left_out["resampled"] else "",
     )
@@ -271,7 +272,7 @@ def table(scored: list[Record], floor: list[Record], loaded: Loaded, harness: Ha
     for (name, extractor, set_), values in sorted(grouped.items(), key=lambda item: (order.index(item[0][0]), item[0][1:])):
         if values[0]:
             entry = metric(name)
-            cells = ["{:.{d}f} ± {:.{d}f}".format(*interval(side), d=entry.digits) if side else "" for side in values]
+            cells = ["{:.{d}f} ± {:.{d}f}".format(*interval(side, entry.resamples), d=entry.digits) if side else "" for side in values]
             lines_of.append([entry.title, entry.unit, extractor, set_, *cells])
     headings = ["metric", "unit", "extractor", "set", "motions", "real (floor)"]
     kind = "each against its recording's caption" if loaded.paired else "as a set, without captions"

@@ -28,7 +28,9 @@ LOCAL = ("quick",)
 """Tiers whose results do not ship."""
 FORMAT = 2
 _REPLICATION = ("replication", "seed", "n", "value")
-_SHARED = ("replication", "seed", "n", "version", "extractor", "upsampling", "protocol", "protocol_version")
+_OFTEN_EQUAL = ("seed", "n")
+"""Fields of a replication that stand once if they are the same in all of a series."""
+_SHARED = ("replication", "seed", "n", "version", "extractor", "upsampling", "protocol", "protocol_version", "training")
 """Fields that most series of a file have in common. They stand once, in `shared`; a series holds only those in which it differs."""
 
 
@@ -36,8 +38,8 @@ _SHARED = ("replication", "seed", "n", "version", "extractor", "upsampling", "pr
 class Record:
     """One replication of one figure.
 
-    n: samples behind it.  fps: None for a figure without a rate.  set: of recordings.  extractor, upsampling, protocol: '' for none.
-    version: of the metric.
+    n: samples behind it.  seed: of its draw; replications of equal index and seed saw the same draw.  fps: None for a figure without one.
+    set: of recordings.  extractor, upsampling, protocol: '' for none.  version: of the metric.  training: which of several of its system.
     """
 
     metric: str
@@ -52,6 +54,7 @@ class Record:
     version: int = 1
     protocol: str = ""
     protocol_version: int = 1
+    training: int = 0
 
 
 _SERIES = {f.name: None if f.default is MISSING else f.default for f in fields(Record) if f.name not in _REPLICATION}
@@ -183,6 +186,12 @@ class Figure:
     counts: tuple[int, ...]
     replications: tuple[int, ...] = ()
     seeds: tuple[int, ...] = ()
+    training: int = 0
+
+    @property
+    def draws(self) -> dict[tuple[int, int], float]:
+        """(index, seed) of a replication -> its value: what two figures have in common are replications of the same draws."""
+        return dict(zip(zip(self.replications, self.seeds, strict=True), self.values, strict=True))
 
 
 def figures(documents: Iterable[Document]) -> list[Figure]:
@@ -260,8 +269,9 @@ def _to_series(records: Iterable[Record]) -> list[dict[str, Any]]:
         for key in _REPLICATION:
             lists[key].append(float(record.value) if key == "value" else plain[key])
     for lists in folded.values():
-        if len(set(lists["n"])) == 1:
-            lists["n"] = lists["n"][0]
+        for key in _OFTEN_EQUAL:
+            if len(set(lists[key])) == 1:
+                lists[key] = lists[key][0]
     return [folded[key] for key in sorted(folded)]
 
 
@@ -269,8 +279,8 @@ def _from_series(series: Mapping[str, Any]) -> list[Record]:
     kept = {key: series.get(key, default) for key, default in _SERIES.items()}
     if kept["metric"] is None:
         raise KeyError("metric")
-    counts = series["n"] if isinstance(series["n"], list) else [series["n"]] * len(series["value"])
-    columns = zip(series["replication"], series["seed"], counts, series["value"], strict=True)
+    seeds, counts = (series[key] if isinstance(series[key], list) else [series[key]] * len(series["value"]) for key in _OFTEN_EQUAL)
+    columns = zip(series["replication"], seeds, counts, series["value"], strict=True)
     return [Record(**kept, replication=int(r), seed=int(s), n=int(n), value=float(v)) for r, s, n, v in columns]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from evaluators.intervals import Resamples
 from nerm.errors import InputError
 from nerm.registry import Registry, load_object
 
@@ -35,6 +36,8 @@ class Metric:
     direction: which values are better: `higher`, `lower`, or the nearest to the value of `real` motion.  range: lowest and highest possible
     value.  invariant_to: exactly the properties of APPLICABLE[takes] that hold.  version: two versions are never compared.
     lowest_fps: rates below it cannot hold the quantity.  published_scale: published figures times this are in `unit`.
+    resamples: what its replications are, and so what its interval is (`evaluators.intervals`): bootstrap samples of `trials`, or new
+    `draws` of clips, pairs or halves from the same trials.
     function: "module:function", imported when it is needed.
     """
 
@@ -51,6 +54,7 @@ class Metric:
     digits: int = 3
     lowest_fps: float = 0.0
     published_scale: float = 1.0
+    resamples: Resamples = "draws"
 
     def __post_init__(self) -> None:
         foreign = self.invariant_to - APPLICABLE[self.takes]
@@ -60,6 +64,11 @@ class Metric:
     def load(self) -> Callable:
         """The function, imported on demand."""
         return load_object(self.function)
+
+    @property
+    def is_distance(self) -> bool:
+        """Whether it says how far features of a row are from real ones, and so can answer how near a row is."""
+        return self.takes == "features" and self.direction == "lower"
 
 
 METRICS: Registry[Metric] = Registry("metric", Metric, __name__)
@@ -72,6 +81,7 @@ def metric(name: str) -> Metric:
 
 _INF = float("inf")
 _FEATURES = APPLICABLE["features"]
+_TRIALS: dict = {"resamples": "trials"}
 _DRAWN = frozenset({"batch"})  # draws of pairs, subsets or pools go by position: another order is another draw
 _FRECHET = "distribution:frechet"
 _PAIRS: dict = {"takes": "motion pairs", "digits": 1}
@@ -84,19 +94,60 @@ def _features(name: str, title: str, direction: Direction, function: str, defini
 
 
 def _motions(name: str, title: str, direction: Direction, unit: str, function: str, definition: str, **more) -> Metric:
-    settings: dict = {"range": (0.0, _INF), "takes": "motions", "invariant_to": ALL_OF_MOTIONS} | more
+    settings: dict = {"range": (0.0, _INF), "takes": "motions", "invariant_to": ALL_OF_MOTIONS, "resamples": "trials"} | more
     return Metric(name, title, direction, unit, function=f"{__name__}.{function}", definition=definition, **settings)
 
 
 ENTRIES = (
-    _features("fid", "FID", "lower", _FRECHET, "Frechet distance of two feature sets; biased by the number of samples"),
+    _features(
+        "trial_distance",
+        "trial distance",
+        "lower",
+        "trials:trial_distance",
+        "energy distance of clips of 32 frames between trials, pairs of one trial left out: unbiased, 0 for motion of the same "
+        "distribution; every trial counts once, and n is their number",
+        range=(-_INF, _INF),
+        **_TRIALS,
+    ),
+    _features(
+        "trial_kid",
+        "trial KID",
+        "lower",
+        "trials:trial_kid",
+        "the same with the polynomial kernel of KID, (a.b / D + 1)^3",
+        range=(-_INF, _INF),
+        digits=4,
+        **_TRIALS,
+    ),
+    _features(
+        "fid",
+        "FID",
+        "lower",
+        _FRECHET,
+        "Frechet distance of the full sets of the same conditions, biased by the number of samples; real motion: halves by trial, within "
+        "labels",
+        **_TRIALS,
+    ),
     _features(
         "clip_fid",
         "clip-FID",
         "lower",
         _FRECHET,
-        "FID of clips of 32 frames at the rate asked for; references resampled by point values, halves by trial within labels",
-        version=2,
+        "FID of clips of 32 frames at the rate asked for, full sets of the same conditions; real motion: 1,000 clips of either half by "
+        "trial, within labels",
+        version=3,
+        **_TRIALS,
+    ),
+    *(
+        _features(
+            f"{kind}_dimensions",
+            f"effective dimensions of {kind}s",
+            "real",
+            "distribution:effective_dimensions",
+            f"in how many directions the features of {kind}s vary: (sum of eigenvalues)^2 / sum of their squares, of the covariance",
+            digits=1,
+        )
+        for kind in ("clip", "motion")
     ),
     _features(
         "precision",
@@ -129,6 +180,7 @@ ENTRIES = (
         "real",
         "distribution:nearest_distance",
         "mean over generated features; near 0, training motions are memorised",
+        **_TRIALS,
     ),
     *(
         _features(
@@ -140,6 +192,7 @@ ENTRIES = (
             range=(0, 1),
             takes="paired features",
             invariant_to=_DRAWN,
+            **_TRIALS,
         )
         for k in (1, 2, 3)
     ),
@@ -150,6 +203,7 @@ ENTRIES = (
         "retrieval:matching_distance",
         "mean distance of text and motion",
         takes="paired features",
+        **_TRIALS,
     ),
     _motions(
         "mre",

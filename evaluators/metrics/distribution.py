@@ -163,9 +163,24 @@ def precision_recall(real: ArrayLike, generated: ArrayLike, k: int = 3) -> tuple
 
 def nearest_distance(generated: ArrayLike, reference: ArrayLike) -> float:
     """Mean over generated features [M, D] of the distance to the nearest reference feature [N, D]; near zero means memorised."""
+    return float(nearest_distances(generated, reference).mean())
+
+
+def nearest_distances(generated: ArrayLike, reference: ArrayLike) -> Array:
+    """[M] the distance of each generated feature [M, D] to the nearest reference feature [N, D]."""
     y, x = _pair(generated, reference)
-    nearest = [pairwise_distances(y[start : start + 1024], x).min(axis=1) for start in range(0, len(y), 1024)]
-    return float(np.concatenate(nearest).mean())
+    return np.concatenate([pairwise_distances(y[start : start + 1024], x).min(axis=1) for start in range(0, len(y), 1024)])
+
+
+def effective_dimensions(features: ArrayLike) -> float:
+    """In how many directions features [N, D] vary: (sum of eigenvalues)^2 / sum of squared eigenvalues of their covariance.
+
+    It is D where all directions vary alike, and 1 where a single one does; at most N - 1. Its reciprocal is the share of variance that a
+    typical direction has. (Participation ratio; Gao et al. 2017)
+    """
+    covariance = moments(features).covariance
+    squares = float(np.sum(covariance**2))
+    return float(np.trace(covariance) ** 2 / squares) if squares > 0 else 0.0
 
 
 # --- spread ---------------------------------------------------------------------------------------------------------------------------

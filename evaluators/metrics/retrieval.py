@@ -77,8 +77,13 @@ def r_precision(texts: ArrayLike, motions: ArrayLike, chosen: Iterable[ArrayLike
 
 def matching_distance(texts: ArrayLike, motions: ArrayLike) -> float:
     """MM-distance: the mean over pairs of |text - motion|. texts, motions: [N, D]."""
+    return float(matching_distances(texts, motions).mean())
+
+
+def matching_distances(texts: ArrayLike, motions: ArrayLike) -> NDArray[np.float64]:
+    """[N] |text - motion| of each pair. texts, motions: [N, D]."""
     x, y = _paired(texts, motions)
-    return float(np.linalg.norm(x - y, axis=1).mean())
+    return np.linalg.norm(x - y, axis=1)
 
 
 def _paired(texts: ArrayLike, motions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -127,6 +127,8 @@ class EvaluationProtocol(ABC):
 
     name: str
     version: int
+    parts_version: int = 0
+    """Version of how parts are measured, which rises less often than that of the figures; 0: they rise together."""
     tiers: Mapping[str, Any]
     """Tier -> the protocol's settings there; part of every key."""
 
@@ -168,7 +170,11 @@ class EvaluationProtocol(ABC):
 
 @dataclass(frozen=True)
 class ProtocolEntry:
-    """A protocol as data. opens: "module:Class" of an EvaluationProtocol.  metrics: those it can compute.  tiers: their names."""
+    """A protocol as data.
+
+    opens: "module:Class" of an EvaluationProtocol.  metrics: those it can compute.  tiers: their names.  parts_version: of how parts are
+    measured, 0 if it is that of the protocol; parts that are kept stay good while only their scoring changes.
+    """
 
     name: str
     title: str
@@ -176,6 +182,12 @@ class ProtocolEntry:
     opens: str
     metrics: tuple[str, ...]
     tiers: tuple[str, ...] = field(default=("quick", "full", "paper"))
+    parts_version: int = 0
+
+    @property
+    def kept_version(self) -> int:
+        """The version that kept parts carry."""
+        return self.parts_version or self.version
 
 
 PROTOCOLS: Registry[ProtocolEntry] = Registry("protocol", ProtocolEntry, "evaluators.protocols")

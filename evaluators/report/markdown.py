@@ -13,13 +13,13 @@ from tabulate import tabulate
 
 from evaluators.intervals import interval
 from evaluators.metrics import Metric, metric
-from evaluators.report.model import FALLBACK, Comparison, Key, PublishedFigure, Report, Section, compare, number
+from evaluators.report.differences import change, comparison_in_words, dimensions, is_dimensions
+from evaluators.report.model import FALLBACK, Key, PublishedFigure, Report, Section, Spread, compare, number
+from evaluators.report.origins import UNDERTRAINED, provenance, training
 from evaluators.store import Figure
 
-_POOL = "every replication redraws conditions, clips and pairs from one generated pool (pool-bootstrap)"
-INTERVAL = {"quick": _POOL, "full": _POOL, "paper": "every replication generates anew, as published"}
+INTERVALS = "[what the intervals cover](../../docs/intervals.md)"
 STORED = "†"
-UNDERTRAINED = "‡"
 ARROWS = {"higher": "↑", "lower": "↓", "real": "→"}
 LINES = 30
 """The most lines of a summary."""
@@ -30,20 +30,20 @@ def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
     main = report.main
     across = [s for s in report.sections if s.metric_id in report.table.pictured and s is not main and len(s.own_rates) > 1]
     shown = [main] if main and report.table.layout == "rates" else _columns_of_main(report)
-    rest = [(s, _left(s, shown, report)) for s in report.sections if s not in across]
+    rest = [(s, _left(s, shown, report)) for s in report.sections if s not in across and not is_dimensions(s)]
     parts = [f"# {report.table.title}\n"]
     parts += [f"{report.table.question}\n"] if report.table.question else []
     parts += _answer(report, shown)
     parts += [f"![{name}]({name})\n" for name in pictures]
     parts.append(f"## Rows and columns\n\n{report.table.about} n is the number of samples per replication.\n")
-    parts += [line + "\n" for line in (_shared_steps(report), _equal_sets(report)) if line]
+    parts += [line + "\n" for line in (_shared_steps(report), _equal_sets(report), dimensions(report, _heading)) if line]
     parts += [text for section in across for text in _against_rate(section)]
     parts += _by_metric(report, rest)
     if report.table.layout == "rates":
         parts += _published(report)
     parts += ["## Metrics\n", "\n".join(_definitions(report)) + "\n"]
-    parts += _training(report)
-    parts += ["## Provenance\n", _provenance(report) + "\n"]
+    parts += training(report)
+    parts += ["## Provenance\n", provenance(report) + "\n"]
     return "\n".join(parts)
 
 
@@ -101,14 +101,43 @@ def _answer(report: Report, shown: Sequence[Section]) -> list[str]:
         where = ", ".join([_heading(fps), *([f"extractor `{main.extractor}`"] if main.extractor else []), f"set `{main.set}`"])
         parts = [f"**{where}** ({about}):\n", _metrics_table(report, shown, fps) + "\n"]
         reading = "↑ higher is better, ↓ lower is better, → nearest to real is best"
-    replications = _span(sorted({len(figure.values) for section in shown for figure in section.figures}))
-    how = f"; {INTERVAL[report.tier]}" if report.tier in INTERVAL else ""
     parts.append(
-        f"{reading}; the best generator of a column is bold, and real motion, oracles and controls do not compete.\n"
-        f"Values are means ± 95 % intervals (1.96 standard errors) over {replications} replications{how}.\n"
+        f"{reading}; the best generator of a column is bold, and every other whose difference from it does not exclude zero. Real motion, "
+        f"oracles and controls do not compete.\n{_intervals(shown)}\n"
     )
-    parts += [_sentence(report, main, main.comparison) + "\n"] if main.comparison else []
-    return parts + [note + "\n" for note in _notes(report)]
+    parts += [comparison_in_words(main, _heading) + "\n"] if main.comparison else []
+    parts += [note + "\n" for note in _notes(report)]
+    return parts + _differences(main)
+
+
+def _intervals(shown: Sequence[Section]) -> str:
+    """What ± means in the sections that are shown."""
+    counts = {
+        kind: _span(sorted({len(f.values) for s in shown if s.metric.resamples == kind for f in s.figures})) for kind in ("trials", "draws")
+    }
+    texts = {
+        "trials": f"1.96 standard deviations of {counts['trials']} bootstrap samples of trials",
+        "draws": f"1.96 standard errors of {counts['draws']} draws of clips, pairs or halves from the same trials",
+    }
+    of = {kind: ", ".join(dict.fromkeys(s.metric.title for s in shown if s.metric.resamples == kind)) for kind in texts}
+    both = all(of.values())
+    said = "; ".join(f"{texts[kind]}{f' ({of[kind]})' if both else ''}" for kind in texts if of[kind])
+    return f"Values are means ± 95 % intervals: {said}. They are of one training, unless a cell says otherwise: {INTERVALS}."
+
+
+def _differences(section: Section) -> list[str]:
+    """The difference of every row from the first, rate by rate."""
+    first = section.first
+    rows = [key for key in section.rows if key != first and section.report.rows[key[0]].role != "real"]
+    if first is None or not rows:
+        return []
+    name = label(section.report, first, section.rows)
+    lines = [[label(section.report, key, section.rows), *(change(section, key, fps) for fps in section.rates)] for key in rows]
+    return [
+        f"**{section.metric.title}: difference from {name}**, ± its own 95 % interval; ▲ higher and ▼ lower where that excludes zero. Rows "
+        "that saw the same draws are compared draw by draw, so a difference can be certain where the intervals of two rows overlap.\n",
+        _grid(lines, list(map(_heading, section.rates))) + "\n",
+    ]
 
 
 def _columns_of_main(report: Report) -> list[Section]:
@@ -119,19 +148,13 @@ def _columns_of_main(report: Report) -> list[Section]:
     return [s for s in report.sections if (s.extractor, s.set) == (main.extractor, main.set) and main.rates[0] in s.rates]
 
 
-def _sentence(report: Report, section: Section, comparison: Comparison) -> str:
-    rows = report.rows
-    others = [rows[name].published or rows[name].title for name in comparison.others]
-    listed = f", the best of {_and(others)}" if len(others) > 1 else ""
-    return (
-        f"At {_heading(comparison.fps)}, {section.metric.title} of {rows[comparison.mine].title} is {comparison.share:.2f} times that of "
-        f"{rows[comparison.rival].title}{listed}."
-    )
-
-
 def _notes(report: Report) -> list[str]:
-    """What the marks of rows mean."""
+    """What the marks of rows mean, and which metric leads in place of another."""
     notes = []
+    wanted = report.table.main
+    if report.stand_in and report.main is not None and wanted is not None:
+        asked = ", ".join([metric(wanted.metric).title, *(name for name in (wanted.extractor, wanted.set) if name)])
+        notes.append(f"Nothing is stored of {asked}, which decides this table; {title(report.main)} stands first in its place.")
     if any(facts.get("undertrained") for facts in report.training.values()):
         notes.append(f"{UNDERTRAINED} undertrained: its validation loss still fell by more than 2 % over the last fifth of the training.")
     if any(tier != report.tier for tier in report.tiers.values()):
@@ -149,7 +172,7 @@ def _against_rate(section: Section) -> list[str]:
     """A metric with frame rates across, without the rates that repeat another set."""
     parts = [f"## {title(section)}\n", f"{_capital(_better(section.metric))}.\n"]
     parts.append(_rates_table(section, section.own_rates) + "\n")
-    return parts + ([_sentence(section.report, section, section.comparison) + "\n"] if section.comparison else [])
+    return parts + ([comparison_in_words(section, _heading) + "\n"] if section.comparison else [])
 
 
 def _left(section: Section, shown: Sequence[Section], report: Report) -> list[float | None]:
@@ -215,65 +238,16 @@ def _published(report: Report) -> list[str]:
         parts += [f"{_name(metric(name))}:\n", _grid(rows, [_heading(fps) for fps in rates]) + "\n"]
         values = {p.system: p.value for p in of_metric if p.fps == rates[-1]}
         ratio = compare(values, tuple(report.table.row(name).published for name in report.table.ratio), rates[-1], metric(name))
-        if ratio:
+        if ratio and values[ratio.rival]:
             best = f"{ratio.rival}, the best of {_and(ratio.others)}" if len(ratio.others) > 1 else ratio.rival
-            parts.append(
-                f"At {_heading(ratio.fps)}, published {metric(name).title} of {ratio.mine} is {ratio.share:.2f} times that of {best}.\n"
-            )
+            share = values[ratio.mine] / values[ratio.rival]
+            parts.append(f"At {_heading(ratio.fps)}, published {metric(name).title} of {ratio.mine} is {share:.2f} times that of {best}.\n")
     return parts
 
 
 def _definitions(report: Report) -> list[str]:
     """One line per metric that is printed."""
     return [f"- {_name(m)}: {_better(m)}; {m.definition}." for m in dict.fromkeys(section.metric for section in report.sections)]
-
-
-def _training(report: Report) -> list[str]:
-    """How the systems were trained: parameters, steps, samples, time, device. Rows that share a generator share a line."""
-    lines: dict[str, list[str]] = {}
-    for document in report.documents:
-        facts = report.training.get(document.system)
-        model = document.provenance.get("sha256", {}).get("model", document.system)
-        if facts and model not in lines:
-            minutes = f"{facts['seconds'] / 60:.0f}" if facts.get("seconds") else ""
-            parameters = f"{facts['parameters'] / 1e6:.2f} M" if facts.get("parameters") else ""
-            name = report.rows[document.system].title + (UNDERTRAINED if facts.get("undertrained") else "")
-            counts = (_stages(facts.get("steps")), _stages(facts.get("samples")))
-            lines[model] = [name, parameters, *counts, minutes, str(facts.get("device") or "")]
-    heads = ["system", "parameters", "steps", "samples seen", "minutes", "device"]
-    return ["## Training\n", tabulate(list(lines.values()), heads, tablefmt="github", disable_numparse=True) + "\n"] if lines else []
-
-
-def _stages(count: int | Mapping[str, int] | None) -> str:
-    """A number, or numbers by stage ('' for the only one)."""
-    if isinstance(count, Mapping):
-        return ", ".join(f"{name} {value:,}".strip() for name, value in count.items())
-    return "" if count is None else f"{count:,}"
-
-
-def _provenance(report: Report) -> str:
-    rows = []
-    for document in report.documents:
-        source = document.provenance
-        hashes = ", ".join(f"{name} {str(digest)[:8]}" for name, digest in sorted(source.get("sha256", {}).items()))
-        commit = source.get("commit") or ""
-        commit = commit[:10] + "+" * commit.endswith("+")  # "+" means that the code was changed since the commit
-        about = [str(source.get(key) or "") for key in ("device", "dtype")]
-        rows.append([f"`{document.system}`", document.tier, *about, commit, hashes])
-    parts = [tabulate(rows, ["row", "tier", "device", "dtype", "commit", "sha256"], tablefmt="github", disable_numparse=True)]
-    versions = sorted({", ".join(f"{k} {v}" for k, v in sorted(d.provenance.get("packages", {}).items())) for d in report.documents})
-    parts += [f"\nPackages: {line}." for line in versions if line]
-    lines = {_left_out(d.provenance.get("counts") or {}) for d in report.documents}
-    parts += [f"\n{line}" for line in sorted(lines) if line]
-    parts.append(f"\nRaw replications: `raw/{report.dataset}/{report.table.name}/<tier>/<row>.json`.")
-    return "\n".join(parts)
-
-
-def _left_out(counts: Mapping[str, Mapping[str, int]]) -> str:
-    """counts: what was measured -> recordings, clips, left_out."""
-    measured = {name: c for name, c in counts.items() if isinstance(c, Mapping) and {"left_out", "recordings", "clips"} <= set(c)}
-    listed = ", ".join(f"{name} fps: {c['left_out']} of {c['recordings']} ({c['clips']} clips)" for name, c in measured.items())
-    return f"Recordings shorter than a clip, left out of clip metrics: {listed}." if listed else ""
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------------------------
@@ -297,7 +271,10 @@ def _metrics_table(report: Report, sections: Sequence[Section], fps: float | Non
     lines = []
     for key in keys:
         cells = [section.cells.get((*key, fps)) for section in sections]
-        texts = ["" if c is None else _cell(c, s.metric, key in b) for c, s, b in zip(cells, sections, best, strict=True)]
+        texts = [
+            "" if c is None else _cell(c, s.metric, key in b, s.spreads.get((*key, fps)))
+            for c, s, b in zip(cells, sections, best, strict=True)
+        ]
         lines.append([label(report, key, keys), *texts])
     where = report.table.published
     if report.table.layout == "metrics" and where is not None:
@@ -330,7 +307,10 @@ def _cells(
 ) -> list[str]:
     """The figures of a row at the rates; best: the rows that are bold."""
     cells = [section.cells.get((*key, fps)) for fps in rates]
-    return ["" if cell is None else _cell(cell, section.metric, key in (best or {}).get(cell.fps, ())) for cell in cells]
+    return [
+        "" if cell is None else _cell(cell, section.metric, key in (best or {}).get(cell.fps, ()), section.spreads.get((*key, cell.fps)))
+        for cell in cells
+    ]
 
 
 def _marks(report: Report) -> str:
@@ -347,9 +327,12 @@ def _most_wanted(keys: Sequence[Key], computed: Sequence[str], room: int) -> lis
     return [key for key in keys if key in chosen]
 
 
-def _cell(figure: Figure, entry: Metric, best: bool) -> str:
-    text = _with_interval(*interval(figure.values), entry)
-    return f"**{text}**" if best else text
+def _cell(figure: Figure, entry: Metric, best: bool, spread: Spread | None = None) -> str:
+    text = _with_interval(*interval(figure.values, entry.resamples), entry)
+    text = f"**{text}**" if best else text
+    if spread is None:
+        return text
+    return f"{text} ({spread.trainings} trainings: {number(spread.lowest, entry)} to {number(spread.highest, entry)})"
 
 
 def _with_interval(value: float, half: float | None, entry: Metric) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from evaluators.intervals import Difference, difference
 from evaluators.metrics import METRICS, Metric, metric
 from evaluators.store import Document, Figure, Store, figures
-from evaluators.tables import Main, Published, Row, Table, position
+from evaluators.tables import Main, Published, Row, Table, position, training_of
 from evaluators.treatments import steps_after
 from nerm.errors import InputError
 
@@ -35,13 +36,21 @@ class PublishedFigure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The first row of a table's `ratio` compared with the best of the others, at the highest rate. share: value of mine / of rival."""
+    """The first row of a table's `ratio` compared with the best of the others, at the highest rate."""
 
     fps: float | None
     mine: str
     rival: str
     others: tuple[str, ...]
-    share: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The figures of several trainings of one system: how many, the lowest and the highest."""
+
+    trainings: int
+    lowest: float
+    highest: float
 
 
 @dataclass(frozen=True)
@@ -57,14 +66,15 @@ class Report:
 
     @cached_property
     def rows(self) -> dict[str, Row]:
-        """Id -> row, of everything that is printed, in the order of the table."""
-        rows = {d.system: self.table.stored_row(d.system, str(d.provenance.get("checkpoint") or "")) for d in self.documents}
+        """Id -> row, of everything that is printed, in the order of the table. Several trainings of a system are one row."""
+        ids = {training_of(d.system)[0]: str(d.provenance.get("checkpoint") or "") for d in self.documents}
+        rows = {name: self.table.stored_row(name, checkpoint) for name, checkpoint in ids.items()}
         return dict(sorted(rows.items(), key=lambda item: self.table.place(item[0])))
 
     @cached_property
     def tiers(self) -> dict[str, str]:
         """Id -> the tier that computed the row."""
-        return {document.system: document.tier for document in self.documents}
+        return {training_of(document.system)[0]: document.tier for document in self.documents}
 
     @cached_property
     def training(self) -> dict[str, dict]:
@@ -106,8 +116,18 @@ class Report:
     def main(self) -> Section | None:
         """The section that answers the question of the table: that of its main metric, in its newest version, else the first of all."""
         wanted = self.table.main
-        fits = [s for s in self.sections if wanted is None or s.answers(wanted)] or self.sections
+        fits = [s for s in self.sections if wanted is None or s.answers(wanted)] or self._stands_in(wanted) or self.sections
         return max((s for s in fits if s.key == fits[0].key), key=lambda s: s.versions, default=None)
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether another metric than the table's leads, because nothing is stored of that one."""
+        return self.main is not None and self.table.main is not None and not self.main.answers(self.table.main)
+
+    def _stands_in(self, wanted: Main | None) -> list[Section]:
+        """Other distances, those of the extractor and set of the main metric first."""
+        distances = [section for section in self.sections if section.metric.is_distance]
+        return sorted(distances, key=lambda s: wanted is not None and not s.answers(replace(wanted, metric=s.metric_id)))
 
 
 @dataclass(frozen=True)
@@ -142,7 +162,21 @@ class Section:
 
     @cached_property
     def cells(self) -> dict[tuple[str, str, float | None], Figure]:
-        return {(figure.system, figure.upsampling, figure.fps): figure for figure in self.figures}
+        """Row and rate -> what is printed there: of several trainings their mean."""
+        return {place: mean_of_trainings(of_place) for place, of_place in self._by_place.items()}
+
+    @cached_property
+    def spreads(self) -> dict[tuple[str, str, float | None], Spread]:
+        """Row and rate -> how far several trainings are from each other; only where there are several."""
+        several = {place: [mean(figure) for figure in found] for place, found in self._by_place.items() if len(found) > 1}
+        return {place: Spread(len(means), min(means), max(means)) for place, means in several.items()}
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, str, float | None], list[Figure]]:
+        places: dict[tuple[str, str, float | None], list[Figure]] = {}
+        for figure in self.figures:
+            places.setdefault((figure.system, figure.upsampling, figure.fps), []).append(figure)
+        return places
 
     @cached_property
     def repeated(self) -> dict[float | None, str]:
@@ -168,16 +202,32 @@ class Section:
         return len({s.versions for s in self.report.sections if s.key == self.key}) > 1
 
     def best(self, fps: float | None) -> frozenset[Key]:
-        """The rows of the best generator at a rate, among all printed rows; rows with equal printed values share it."""
-        of_rate = [figure for figure in self.figures if figure.fps == fps]
+        """The best generator at a rate, among all printed rows, and those whose difference from it does not exclude zero."""
+        of_rate = [figure for figure in self.cells.values() if figure.fps == fps]
         role = {figure.system: self.report.rows[figure.system].role for figure in of_rate}
         values = {(f.system, f.upsampling): mean(f) for f in of_rate if role[f.system] == "generator"}
         real = [mean(f) for f in of_rate if role[f.system] == "real"]
         if len(values) < 2 or (self.metric.direction == "real" and len(real) != 1):
             return frozenset()
         score = {"higher": lambda v: -v, "lower": lambda v: v, "real": lambda v: abs(v - real[0])}[self.metric.direction]
-        winner = number(min(values.values(), key=score), self.metric)
-        return frozenset(row for row, value in values.items() if number(value, self.metric) == winner)
+        winner = min(values, key=lambda row: score(values[row]))
+        printed = number(values[winner], self.metric)
+        return frozenset(
+            row
+            for row, value in values.items()
+            if number(value, self.metric) == printed or not self.difference(winner, row, fps).excludes_zero
+        )
+
+    def difference(self, first: Key, second: Key, fps: float | None) -> Difference:
+        """The second row minus the first at a rate, in pairs if they saw the same draws."""
+        return difference(self.cells[*first, fps].draws, self.cells[*second, fps].draws, self.metric.resamples)
+
+    @cached_property
+    def first(self) -> Key | None:
+        """The row that every other is compared with: the first of the table's `ratio`, else the first generator."""
+        wanted = self.report.table.ratio[:1]
+        fits = [row for row in self.rows if row[0] in wanted] or [r for r in self.rows if self.report.rows[r[0]].role == "generator"]
+        return fits[0] if fits else None
 
     def answers(self, wanted: Main) -> bool:
         """Whether this is the metric of a table's question."""
@@ -191,8 +241,12 @@ class Section:
     def comparison(self) -> Comparison | None:
         """The comparison of the table's `ratio` for this metric; None where there is none."""
         fps = self.rates[-1]
-        values = {f.system: mean(f) for f in self.figures if f.fps == fps}
+        values = {f.system: mean(f) for f in self.cells.values() if f.fps == fps}
         return compare(values, self.report.table.ratio, fps, self.metric)
+
+    def key_of(self, system: str, fps: float | None) -> Key:
+        """The row of a system at a rate; of several the last, as in `comparison`."""
+        return next(key for key in reversed(self.rows) if key[0] == system and (*key, fps) in self.cells)
 
     @property
     def versions(self) -> tuple[int, str, int]:
@@ -200,7 +254,7 @@ class Section:
         return (self.version, self.protocol, self.protocol_version)
 
     def _at(self, fps: float | None) -> dict[Key, tuple]:
-        return {(f.system, f.upsampling): (f.values, f.counts) for f in self.figures if f.fps == fps}
+        return {(f.system, f.upsampling): (f.values, f.counts) for f in self.cells.values() if f.fps == fps}
 
 
 def build(store: Store, dataset: str, table: Table, tier: str) -> Report:
@@ -212,10 +266,13 @@ def build(store: Store, dataset: str, table: Table, tier: str) -> Report:
             f"table={table.name} dataset={dataset} tier={tier} first"
         )
     if tier in FALLBACK:
-        documents = {document.system: document for document in store.documents(dataset, table.name, FALLBACK[tier])} | documents
+        computed = {training_of(name)[0] for name in documents}
+        stored = {document.system: document for document in store.documents(dataset, table.name, FALLBACK[tier])}
+        documents |= {name: document for name, document in stored.items() if training_of(name)[0] not in computed}
     ordered = tuple(documents[name] for name in sorted(documents, key=table.place))
     published = read_published(store.file("published.csv"), table.published)
-    return Report(table, dataset, tier, ordered, tuple(figures(ordered)), tuple(published))
+    listed = (replace(figure, system=training_of(figure.system)[0]) for figure in figures(ordered))
+    return Report(table, dataset, tier, ordered, tuple(listed), tuple(published))
 
 
 def read_published(path: Path, where: Published | None) -> list[PublishedFigure]:
@@ -239,7 +296,18 @@ def compare(values: dict[str, float], names: tuple[str, ...], fps: float | None,
     if not others or names[0] not in values or entry.direction == "real":
         return None
     rival = {"lower": min, "higher": max}[entry.direction](others, key=values.__getitem__)
-    return Comparison(fps, names[0], rival, others, values[names[0]] / values[rival]) if values[rival] else None
+    return Comparison(fps, names[0], rival, others)
+
+
+def mean_of_trainings(of_trainings: Sequence[Figure]) -> Figure:
+    """A figure whose replications are the means over trainings, draw by draw; draws that not all of them have are left out."""
+    first = of_trainings[0]
+    common = [key for key in first.draws if all(key in figure.draws for figure in of_trainings)]
+    if len(of_trainings) == 1 or not common:
+        return first
+    values = tuple(float(np.mean([figure.draws[key] for figure in of_trainings])) for key in common)
+    counts = tuple(dict(zip(first.draws, first.counts, strict=True))[key] for key in common)
+    return replace(first, values=values, counts=counts, replications=tuple(k for k, _ in common), seeds=tuple(s for _, s in common))
 
 
 def mean(figure: Figure) -> float:

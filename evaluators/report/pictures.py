@@ -16,6 +16,7 @@ import numpy as np
 
 from evaluators.intervals import interval
 from evaluators.report.model import Report, Section
+from evaluators.store import Figure
 from evaluators.tables import CURVES
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _curves(report: Report, panels: Sequence[Section]) -> bytes:
         for place, section in enumerate(panels):
             axes = drawn.add_subplot(down, 2, place + 1)
             for name in names:
-                points = {f.fps: interval(f.values) for f in section.figures if f.system == name and f.fps is not None}
+                points = {f.fps: _interval(section, f) for f in section.cells.values() if f.system == name and f.fps is not None}
                 if points:
                     x = np.array(sorted(points), dtype=float)
                     y, half = np.nan_to_num(np.array([points[fps] for fps in sorted(points)])).T
@@ -165,7 +166,7 @@ def _line(axes: Axes, x: np.ndarray, y: np.ndarray, half: np.ndarray, style: Sty
 
 
 def _finish(axes: Axes, section: Section, names: Sequence[str]) -> None:
-    means = np.array([np.mean(f.values) for f in section.figures if f.system in names])
+    means = np.array([np.mean(f.values) for f in section.cells.values() if f.system in names])
     if means.min() > 0 and means.max() > 30 * means.min():
         axes.set_yscale("log")
     axes.set_xticks(_rates(section))
@@ -175,7 +176,7 @@ def _finish(axes: Axes, section: Section, names: Sequence[str]) -> None:
 
 def _from_top(section: Section, names: Sequence[str]) -> list[str]:
     """Rows by their value at the highest rate, the highest first; those without one last."""
-    values = {f.system: float(np.mean(f.values)) for f in section.figures if f.fps == section.rates[-1]}
+    values = {f.system: float(np.mean(f.values)) for f in section.cells.values() if f.fps == section.rates[-1]}
     return sorted(names, key=lambda name: -values.get(name, -np.inf))
 
 
@@ -188,9 +189,9 @@ def _dots(report: Report, panels: Sequence[Section]) -> bytes:
         first = None
         for place, section in enumerate(panels):
             axes = drawn.add_subplot(1, len(panels), place + 1, sharey=first)
-            for figure in section.figures:
+            for figure in section.cells.values():
                 if figure.fps == section.own_rates[0]:
-                    style, (mean, half) = given[figure.system], interval(figure.values)
+                    style, (mean, half) = given[figure.system], _interval(section, figure)
                     axes.errorbar(
                         [mean],
                         [names.index(figure.system)],
@@ -212,6 +213,10 @@ def _dots(report: Report, panels: Sequence[Section]) -> bytes:
             else:
                 axes.tick_params(labelleft=False)
         return png(drawn)
+
+
+def _interval(section: Section, figure: Figure) -> tuple[float, float]:
+    return interval(figure.values, section.metric.resamples)
 
 
 def _same_place(section: Section, main: Section | None) -> bool:

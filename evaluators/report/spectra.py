@@ -21,7 +21,7 @@ def picture_of_spectra(report: Report, store: Store) -> bytes:
     spectra = {}
     for document in report.documents:
         curves = store.curves(document.dataset, document.table, document.tier, document.system, CURVES)
-        if fps in curves:
+        if fps in curves and document.system in report.rows:  # of several trainings the first
             spectra[document.system] = curves[fps]
     return _draw(report, spectra, fps) if spectra else b""
 

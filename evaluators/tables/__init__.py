@@ -31,7 +31,7 @@ class Row:
     published: its name in published.csv, if it has one.  system: where its motion comes from, by default its id; `real` is recordings.
     variant: damage done to recordings, or `train` for those of the training split (`evaluators.counterparts`); of a system, what is done to
     its motion (`evaluators.treatments`).  upsampling: the motion is made at the dataset's base rate and brought to others by that method.
-    checkpoint: name of a file with weights of the user.
+    checkpoint: name of a file with weights of the user.  training: which of several trainings of the system, 0 for the first.
     """
 
     id: str
@@ -42,10 +42,15 @@ class Row:
     variant: str = ""
     upsampling: str = ""
     checkpoint: str = ""
+    training: int = 0
 
     def __post_init__(self) -> None:
         if not self.system:
             object.__setattr__(self, "system", self.id)
+
+    def with_training(self, training: int) -> Row:
+        """The same row from another training of its system: its figures are printed with those of the first."""
+        return replace(self, id=f"{self.id}.seed{training}", training=training)
 
     def with_checkpoint(self, digest: str, file_name: str) -> Row:
         """The same row with weights of a user, a row of its own: published figures are not of these weights."""
@@ -81,7 +86,7 @@ class Table:
     there are too many; by default those of `ratio`, then the others in their order.
     datasets: those it is computed on, the first one unless another is asked for.
     quick: the rows that tier=quick computes unless others are asked for; the rest of its report comes from the stored full run.
-    ratio: a row, and the rows whose best it is compared with.
+    ratio: a row, and the rows whose best it is compared with; every row's difference from it is printed.
     layout: `rates` has frame rates across, `metrics` has the metrics of the main extractor and set.
     """
 
@@ -116,7 +121,10 @@ class Table:
         return listed or Row(name, SYSTEMS.get(name).title if name in SYSTEMS else name, system=name)
 
     def stored_row(self, name: str, checkpoint: str = "") -> Row:
-        """The row of a stored id; ID+DIGEST is row ID with the weights of the file `checkpoint`."""
+        """The row of a stored id; ID+DIGEST is row ID with the weights of the file `checkpoint`, ID.seedN that of another training."""
+        first, training = training_of(name)
+        if training:
+            return self.stored_row(first, checkpoint).with_training(training)
         base, plus, digest = name.rpartition("+")
         if plus and name not in self.row_ids and re.fullmatch("[0-9a-f]{8}", digest):
             return self.row(base).with_checkpoint(digest, checkpoint or digest)
@@ -124,8 +132,15 @@ class Table:
 
     def place(self, name: str) -> tuple[int, str]:
         """Sorting key of a stored id: the listed rows in their order, each before those with other weights, then the others by name."""
-        base = name if name in self.row_ids else name.rpartition("+")[0] or name
+        first = training_of(name)[0]
+        base = first if first in self.row_ids else first.rpartition("+")[0] or first
         return position(base, self.row_ids)[0], "" if name == base and base in self.row_ids else name
+
+
+def training_of(name: str) -> tuple[str, int]:
+    """The id of the row that a stored id belongs to, and which training it is of: ID.seedN is the N-th further one of row ID."""
+    match = re.fullmatch(r"(.+)\.seed([1-9]\d*)", name)
+    return (match[1], int(match[2])) if match else (name, 0)
 
 
 def list_tables() -> list[str]:

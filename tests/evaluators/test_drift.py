@@ -4,22 +4,26 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evaluators.drift import compare, load, main, significant, significant_in_pairs, with_line
+from evaluators.metrics.trials import Pairs, discrepancy, drawn, pairs_of_trials, split
+from evaluators.resampling import around, draws_of
 from evaluators.store import Document, Record, Store, figures
 from nerm.errors import InputError
 
 
 def write(root, factor: float = 1.0, seed: int = 0, systems=("nerm", "real"), rates=(20, 120), replications: int = 20, **more) -> Store:
     """Replications with a spread of 14 % as clip-FID has, drawn from `seed`: equal seeds, equal draws."""
-    store, spread = Store(root), more.pop("spread", 0.14)
+    store, spread, centre = Store(root), more.pop("spread", 0.14), more.pop("centre", 1.0)
     shared = {"metric": "clip_fid", "set": "all", "extractor": "guo", "n": 1000, "seed": seed} | more
     for system in systems:
         rng = np.random.default_rng(seed)
-        values = [(fps, i, factor * (1 + spread * rng.normal())) for fps in rates for i in range(replications)]
+        values = [(fps, i, factor * (centre + spread * rng.normal())) for fps in rates for i in range(replications)]
         records = tuple(Record(fps=fps, replication=i, value=value, **shared) for fps, i, value in values)
         store.write(Document("multirate", "framerates", "quick", system, records))
     return store
@@ -70,6 +74,73 @@ def test_the_command_exits_with_one_on_a_hundredfold_change_and_two_on_wrong_use
     for words, answer in (([old.root], "two result folders"), (["update", old.root], "needs a reason")):
         wrong = subprocess.run([*command, *words], capture_output=True, text=True)
         assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and answer in wrong.stderr
+
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+@pytest.mark.parametrize("folder", ["baseline", "raw"])
+def test_five_per_cent_planted_in_any_figure_that_is_stored_is_caught(folder):
+    """In the same run every draw is the same, however wide the figure's own interval is."""
+    stored = [figure for figure in figures(load(RESULTS / folder)) if any(figure.values)]
+    for factor in (1.05, 0.95):
+        planted = [replace(figure, values=tuple(factor * value for value in figure.values)) for figure in stored]
+        assert {finding.verdict for finding in compare(stored, planted)} == {"drift"}
+    assert {finding.verdict for finding in compare(stored, stored)} == {"same"}
+
+
+def test_a_shift_of_a_figure_around_zero_is_caught_by_its_size_beside_the_draws(tmp_path):
+    """The floor of a trial distance is zero within its interval: 5 % of its mean says nothing, 5 % of its draws does."""
+    about = {"metric": "trial_distance", "replications": 100, "rates": (20,), "systems": ("real",)}
+    old = write(tmp_path / "a", **about, centre=0.0)
+    for name, factor, shift, verdict in (("b", 1.05, 0.0, "drift"), ("c", 1.0, 0.02, "drift"), ("d", 1.0, 1e-5, "same")):
+        assert verdicts(old, write(tmp_path / name, factor=factor, **about, centre=shift)) == [verdict], name
+
+
+def trials_of(seed: int, of_draws: int):
+    """Figures of a made-up row of 60 trials of three clips, and of its floor: motion from `seed`, bootstrap draws from `of_draws`."""
+    rng, of = np.random.default_rng(1), np.repeat(np.arange(60), 3)
+    x = (rng.normal(size=(60, 4))[of] + rng.normal(size=(180, 4))).round(3)
+    y = 0.8 * x + 0.4 + 0.5 * np.random.default_rng([2, seed]).normal(size=x.shape)
+    names = np.array([f"trial {k:02}" for k in of])
+    pairs, _ = pairs_of_trials(x, names, y, names)
+    draws = draws_of(names, 20, of_draws)
+    floor = discrepancy(Pairs(pairs.xx, pairs.xx, pairs.xx), *split(60, 20, draws.seed))
+    found = {
+        "trial_distance": around(drawn(pairs, draws.weights), float(discrepancy(pairs, np.ones(60)))),
+        "velocity": around(draws.means(np.linalg.norm(y, axis=1), names), float(np.linalg.norm(y, axis=1).mean())),
+    }
+    records = [Record(name, value, 60, k, draws.seed, 20.0) for name, values in found.items() for k, value in enumerate(values)]
+    rows = {"nerm": records, "real": [Record("trial_distance", value, 60, k, draws.seed, 20.0) for k, value in enumerate(floor)]}
+    return figures(Document("multirate", "framerates", "quick", row, tuple(of_row)) for row, of_row in rows.items())
+
+
+def test_twenty_runs_from_other_seeds_are_not_flagged():
+    """Other bootstrap draws of the same motions, and other motions of the same system: only both intervals together say what has moved."""
+    old = trials_of(0, 0)
+    for seed in range(1, 21):
+        for new in (trials_of(0, seed), trials_of(seed, seed)):
+            assert {finding.verdict for finding in compare(old, new)} == {"same"}
+    assert old[0].seeds != trials_of(0, 1)[0].seeds
+    moved = [replace(figure, values=tuple(v + 8 * np.std(figure.values) for v in figure.values)) for figure in trials_of(0, 1)]
+    assert {finding.verdict for finding in compare(old, moved)} == {"drift"}
+
+
+def test_twenty_runs_of_the_clip_protocol_from_other_seeds_are_not_flagged(harness_of):
+    from evaluators.tables import Row
+
+    row = Row("real", "Real", "real")
+    runs = []
+    for seed in range(21):
+        harness = harness_of([row], ("trial_distance", "trial_kid", "clip_fid", "velocity", "jerk"), (120.0,), seed=seed)
+        protocol = harness.protocols[0]
+        units = [unit for unit in protocol.units(row) if unit.metric]
+        part = partial(harness.part, row, protocol)
+        found = tuple(protocol.score(row, units, part, part))
+        runs.append(figures([Document("multirate", "framerates", "quick", "real", found)]))
+    assert len(runs[0]) == 8
+    for new in runs[1:]:
+        assert [f for f in compare(runs[0], new) if f.verdict != "same"] == []
 
 
 def test_a_significant_change_smaller_than_the_size_is_not_drift(tmp_path):

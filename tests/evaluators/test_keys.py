@@ -8,9 +8,10 @@ import pytest
 from evaluators import metrics
 from evaluators.metrics import metric
 from evaluators.protocols.clip import protocol as clip
-from evaluators.run import compute
+from evaluators.report import build
+from evaluators.run import compute, further_trainings
 from evaluators.store import Store
-from evaluators.tables import Row
+from evaluators.tables import Row, training_of
 from nerm.errors import InputError
 from nerm.generator import Facts
 from nerm.motion import Motion, frame_count
@@ -135,6 +136,35 @@ def test_two_processes_make_each_motion_and_measure_each_part_once(harness_of, m
     count = len(measured)
     assert compute(harnesses[0]) == ["slow", "slow-20-cubic"]
     assert len(measured) == count and first.asked + second.asked == asked
+
+
+def test_two_trainings_of_a_system_are_two_files_of_figures_and_one_row_of_the_report(harness_of, tmp_path):
+    """Their records say which training they are of, and their draws are the same, so that they can be averaged."""
+    trainings = Counted(), Counted("another training")
+    rows = [ROW, ROW.with_training(1)]
+    harness = harness_of(rows, ("velocity", "trial_distance"), (20.0,))
+    harness.systems = lambda row: trainings[row.training]
+    assert compute(harness) == ["slow", "slow.seed1"]
+    assert len(trainings[1].asked) == len(harness.items), "motions of its own"
+    stored = [harness.stored(row) for row in rows]
+    assert [{record.training for record in document.records} for document in stored] == [{0}, {1}]
+    report = build(harness.store, "multirate", harness.table, "quick")
+    assert list(report.rows) == ["slow"]
+    section = next(s for s in report.sections if s.metric_id == "trial_distance" and s.set == "matched")
+    spread, cell = section.spreads["slow", "slerp", 20.0], section.cells["slow", "slerp", 20.0]
+    means = [np.mean([r.value for r in d.records if (r.metric, r.set) == ("trial_distance", "matched")]) for d in stored]
+    assert spread.trainings == 2 and (spread.lowest, spread.highest) == pytest.approx((min(means), max(means)))
+    assert len(cell.values) == 20 and np.mean(cell.values) == pytest.approx(np.mean(means))
+
+
+def test_further_trainings_lie_beside_the_weights(tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in ("slow", "slow.seed2", "slow.seed1", "slow.seedling", "slower.seed1"):
+        (models / f"{name}.safetensors").write_bytes(b"")
+    assert list(further_trainings("slow", [tmp_path])) == [1, 2] and further_trainings("fast", [tmp_path]) == {}
+    row = replace(ROW, id="slow-20-cubic", upsampling="cubic").with_training(2)
+    assert training_of(row.id) == ("slow-20-cubic", 2) and row.system == "slow" and row.upsampling == "cubic"
 
 
 def test_other_weights_make_every_motion_again_under_the_same_row(harness_of):

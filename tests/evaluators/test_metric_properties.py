@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from acting import acting
 
-from evaluators.metrics import APPLICABLE, METRICS, Metric, metric, physical, reconstruction
+from evaluators.metrics import APPLICABLE, METRICS, Metric, metric, physical, reconstruction, trials
 from evaluators.metrics import distribution as d
 from evaluators.metrics import retrieval as r
 from evaluators.metrics.detail import bands, contact_times, events, fidelity, peaks
@@ -74,6 +74,9 @@ DETAIL = "evaluators.metrics.detail."
 PEAKS = {"speed": peaks.peak_speed, "acceleration": peaks.peak_acceleration}
 FRECHET = joined(lambda x, y: d.frechet(x, y))
 CASES: dict[str, Callable[[list], float]] = {
+    "trial_distance": joined(lambda x, y, label: trials.trial_distance(x, label, y, label)),
+    "trial_kid": joined(lambda x, y, label: trials.trial_kid(x, label, y, label)),
+    **dict.fromkeys(("clip_dimensions", "motion_dimensions"), joined(lambda x, *_: d.effective_dimensions(x))),
     "fid": FRECHET,
     "clip_fid": FRECHET,
     "precision": joined(lambda x, y: d.precision_recall(x, y)[0]),

@@ -176,7 +176,25 @@ def test_intervals_are_those_of_the_field_and_one_replication_has_none():
     values = np.random.default_rng(0).normal(5, 2, 400)
     mean, half = intervals.interval(values)
     assert half == pytest.approx(1.96 * values.std() / 20)
-    _, low, high = intervals.bootstrap_interval(values)
-    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.03)
+    assert intervals.interval(values, "trials") == pytest.approx((mean, 1.96 * values.std()))
     assert intervals.interval([3.0])[0] == 3 and np.isnan(intervals.interval([3.0])[1])
-    assert intervals.disjoint([1, 1.1, 0.9], [2, 2.1, 1.9]) and not intervals.disjoint([1, 2, 3], [1.5, 2.5, 2])
+
+
+def test_figures_of_the_same_draws_are_compared_in_pairs_and_others_by_both_intervals():
+    """Two rows that rise and fall together by 1 are 0.1 apart for certain in pairs; the same values of other draws are not."""
+    first = {(k, 0): float(k % 2) for k in range(20)}
+    second = {key: value + 0.1 + 0.01 * (key[0] % 4 > 1) for key, value in first.items()}
+    paired = intervals.difference(first, second, "trials")
+    assert paired.paired and paired.mean == pytest.approx(0.105) and paired.half == pytest.approx(1.96 * 0.005) and paired.excludes_zero
+    other = {(k, 7): value for (k, _), value in second.items()}
+    unpaired = intervals.difference(first, other, "trials")
+    assert not unpaired.paired and unpaired.half == pytest.approx(1.96 * np.hypot(0.5, np.std(list(second.values()))))
+    assert not intervals.apart(first, other, "trials") and intervals.apart(first, second, "trials")
+    assert intervals.apart({(0, 0): 1.0}, {(0, 1): 1.1}) and not intervals.apart({(0, 0): 1.0}, {(0, 0): 1.0})
+
+
+def test_effective_dimensions_count_the_directions_that_vary():
+    x = np.random.default_rng(0).normal(size=(20_000, 6)) * [1, 1, 1, 1, 0, 0]
+    assert d.effective_dimensions(x) == pytest.approx(4, abs=0.01)
+    assert d.effective_dimensions(x * [5000, 1, 1, 1, 1, 1]) == pytest.approx(1, abs=0.01)
+    assert d.effective_dimensions(np.ones((3, 2))) == 0

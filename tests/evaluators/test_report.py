@@ -18,7 +18,7 @@ from nerm.errors import InputError
 
 TABLE, TEXT = load_table("framerates"), load_table("text")
 RATES = (20, 60, 120)
-FLOOR = "Real (floor: halves by trial, within labels)"
+FLOOR = "Real (floor: halves by trial)"
 PUBLISHED = """table,dataset,system,metric,fps,value,ci95,note
 framerates,humanml3d,MDM,clip_fid,20,0.544,,
 framerates,humanml3d,NeRM,clip_fid,20,0.389,.011,
@@ -129,7 +129,7 @@ def test_the_csv_has_one_line_per_figure_in_the_agreed_columns(store):
     row = next(r for r in ours if (r["system"], r["metric"], r["fps"], r["extractor"]) == ("nerm", "clip_fid", "120", "guo"))
     values = [r.value for r in records(0.4) if r.fps == 120]
     assert float(row["value"]) == pytest.approx(np.mean(values), rel=1e-5)
-    assert float(row["ci95"]) == pytest.approx(1.96 * np.std(values) / np.sqrt(20), rel=1e-5)
+    assert float(row["ci95"]) == pytest.approx(1.96 * np.std(values), rel=1e-5)
     assert row["n"] == "1000" and row["set"] == "all"
 
 
@@ -164,8 +164,61 @@ def test_the_markdown_begins_with_the_title_the_question_one_table_and_how_to_re
     assert blocks[3].startswith("| system") and all(f"{fps} fps" in blocks[3].splitlines()[0] for fps in RATES)
     sentences = blocks[4].splitlines()
     assert sentences[0].startswith("Lower is better; the best generator of a column is bold") and len(sentences) == 2
-    assert sentences[1].startswith("Values are means ± 95 % intervals (1.96 standard errors) over 20 replications")
-    assert blocks[5] == "![framerates.full.png](framerates.full.png)"
+    assert sentences[1].startswith("Values are means ± 95 % intervals: 1.96 standard deviations of 20 bootstrap samples of trials.")
+    assert sentences[1].endswith("[what the intervals cover](../../docs/intervals.md).")
+    assert blocks[5].startswith("Nothing is stored of trial distance, anyrate, matched, which decides this table; clip-FID")
+    assert blocks[6].startswith("**clip-FID: difference from NeRM**") and blocks[8] == "![framerates.full.png](framerates.full.png)"
+
+
+def test_the_main_metric_leads_and_every_row_is_compared_with_the_first_draw_by_draw(store):
+    """All rows have one noise; NeRM at .4 and its fixed-rate twin at .6 differ by .2 times the rate, with an interval of the difference."""
+    for system, mean in (("nerm", 0.4), ("nerm-fixed", 0.6), ("my-model", 0.4), ("real", 0.0)):
+        write(store, system, records(mean, "trial_distance", extractor="anyrate", set_="matched", seed=5) + of_system(mean or 0.1))
+    text = markdown(of_tier(store))
+    assert "**trial distance, extractor `anyrate`, set `matched`**" in text and "Nothing is stored" not in text
+    table = printed(text, "**trial distance: difference from NeRM**")
+    half = 1.96 * np.std([r.value for r in records(0.6) if r.fps == 20]) / 3  # the noise is 1 % of the mean
+    assert table["NeRM (fixed rate)"] == [f"▲ {0.2 * fps / 20:+.3f} ± {half:.3f}" for fps in RATES]
+    assert table["my-model"] == ["+0.000 ± 0.000"] * 3 and FLOOR not in table
+    assert bold(text, "tier `full`") == ["NeRM", "my-model"]
+
+
+def test_a_difference_within_its_interval_is_no_better_and_both_are_bold(store):
+    rng = np.random.default_rng(1)
+    for system, shift in (("nerm", 0.0), ("t2m", 0.05), ("mdm", 0.5)):
+        found = records(1.0, "trial_distance", extractor="anyrate", set_="matched", seed=5, rates=(20,))
+        write(store, system, tuple(replace(r, value=r.value + shift + 0.1 * rng.normal()) for r in found))
+    text = markdown(of_tier(store))
+    assert bold(text, "tier `full`") == ["NeRM", "T2M (20 fps, brought up by slerp)"]
+    assert "differs from that of T2M (20 fps, brought up by slerp), the best of T2M and MDM by" in text and "zero is not excluded" in text
+    table = printed(text, "**trial distance: difference from NeRM**")
+    assert table["MDM (20 fps, brought up by slerp)"][0].startswith("▲ +0.4") and "▲" not in table["T2M (20 fps, brought up by slerp)"][0]
+
+
+def test_several_trainings_of_a_system_are_one_row_with_their_mean_and_their_spread(store):
+    of = {"": 2.9, ".seed1": 3.4, ".seed2": 3.0}
+    for training, (suffix, mean) in enumerate(of.items()):
+        write(store, f"nerm{suffix}", records(mean, "trial_distance", extractor="anyrate", set_="matched", rates=(20,), training=training))
+    write(store, "mdm", records(5.0, "trial_distance", extractor="anyrate", set_="matched", rates=(20,)))
+    report = of_tier(store)
+    table = printed(markdown(report), "tier `full`")
+    assert table["NeRM"][0].startswith("**3.100 ±") and table["NeRM"][0].endswith("** (3 trainings: 2.900 to 3.400)")
+    assert list(table)[2:] == ["NeRM", "MDM (20 fps, brought up by slerp)"]
+    (line,) = (row for row in lines(comma_separated(report)) if row["system"] == "nerm" and row["metric"] == "trial_distance")
+    assert (line["value"], line["trainings"], line["lowest"], line["highest"]) == ("3.1", "3", "2.9", "3.4")
+
+
+def test_a_quick_report_mixes_no_trainings_of_the_stored_run_into_its_own(store):
+    write(store, "nerm.seed1", records(9.0, training=1))
+    write(store, "nerm", records(0.9), "quick")
+    report = of_tier(store, "quick")
+    assert [d.system for d in report.documents if d.system.startswith("nerm")] == ["nerm", "nerm-fixed"]
+
+
+def test_effective_dimensions_of_real_motion_are_a_sentence_beside_the_frechet_distances(store):
+    write(store, "real", records(27.0, "clip_dimensions", rates=(20,))[:1] + of_system(0.1))
+    text = markdown(of_tier(store))
+    assert "clip-FID, extractor `guo`, set `all`: 27.1 at 20 fps (n 1,000)." in text and "effective dimensions of clips |" not in text
 
 
 def test_rows_follow_the_table_and_unlisted_systems_come_last(store):
@@ -192,7 +245,7 @@ def test_bold_is_over_all_rows_that_are_printed_whichever_run_they_came_from(tmp
     text = markdown(of_tier(store, "quick", TEXT))
     assert bold(text, "tier `quick`") == ["T2M†"]
     assert printed(text, "tier `quick`")["NeRM"][0].startswith("0.381")
-    assert "At 20 fps, R-precision top 1 of NeRM is 0.79 times that of T2M, the best of T2M and MDM." in text
+    assert "At 20 fps, R-precision top 1 of NeRM is 0.099 ± 0.002 below that of T2M, the best of T2M and MDM, compared in pairs." in text
 
 
 def test_a_quick_report_takes_over_what_it_did_not_compute_and_says_so(store):
@@ -212,7 +265,7 @@ def test_sets_that_hold_the_same_at_a_rate_are_printed_once_and_a_line_says_so(s
         store.path("multirate", "framerates", "full", system).unlink()
     text = markdown(of_tier(store))
     assert "Not printed twice: set `all` holds the same as set `matched` at 60 fps and 120 fps." in text
-    assert text.count("NeRM (fixed rate) ") == 2, "in the main table, and at 20 fps of the other set"
+    assert text.count("NeRM (fixed rate) ") == 3, "in the main table and its differences, and at 20 fps of the other set"
     assert printed(text, "### extractor `anyrate`, set `all`, 20 fps")["NeRM"][0].startswith("**1.400 ±")
 
 
@@ -244,7 +297,7 @@ def test_a_table_with_metrics_across_has_systems_down_and_published_figures_mark
     assert table["T2M"][0].startswith("**0.700 ±") and table["NeRM"][1].startswith("**2.800 ±")
     assert table["*JL2P, published, humanml3d*"] == ["", "*11.020 ± 0.046*"] and table["*n*"] == ["1000", "1000"]
     assert "↑ higher is better, ↓ lower is better, → nearest to real is best; the best generator of a column is bold" in text
-    assert "At 20 fps, FID of NeRM is 0.40 times that of T2M." in text
+    assert "At 20 fps, FID of NeRM is 4.200 ± 0.070 below that of T2M, compared in pairs." in text
 
 
 def test_a_table_with_metrics_across_prints_its_other_rates_below(tmp_path):
@@ -268,9 +321,8 @@ def test_the_comparison_is_said_in_plain_words(store):
     write(store, "mdm", tuple(replace(r, value=2 * r.value) for r in of_system(0.4)))
     write(store, "mld", tuple(replace(r, value=3 * r.value) for r in of_system(0.4)))
     sentences = [line for line in markdown(of_tier(store)).splitlines() if line.startswith("At 120 fps, clip-FID")]
-    assert (
-        sentences == ["At 120 fps, clip-FID of NeRM is 0.50 times that of MDM (20 fps, brought up by slerp), the best of MDM and MLD."] * 2
-    )
+    rival = "MDM (20 fps, brought up by slerp), the best of MDM and MLD, compared in pairs"
+    assert sentences == [f"At 120 fps, clip-FID of NeRM is 2.400 ± 0.007 below that of {rival}."] * 2
 
 
 def test_how_systems_were_trained_is_printed_once_per_model_and_undertrained_rows_are_marked(store):

@@ -14,8 +14,9 @@ def test_the_frame_rate_table_has_its_rates_rows_and_main_metric():
     assert {"framerates", "text"} <= set(list_tables())
     assert TABLE.rates == (20, 40, 60, 100, 120) and TABLE.sets == ("matched", "all") and TABLE.extractors == ("anyrate", "guo")
     assert {"nerm", "nerm-fixed", "real", "control-shuffled", "oracle-linear", "oracle-cubic", "oracle-slerp"} <= set(TABLE.row_ids)
-    assert TABLE.main == Main("clip_fid", "anyrate", "matched") and TABLE.question.endswith("?")
-    assert load_table("text").layout == "metrics"
+    assert TABLE.main == Main("trial_distance", "anyrate", "matched") and TABLE.question.endswith("?")
+    text = load_table("text")
+    assert text.layout == "metrics" and text.main == Main("trial_distance", "guo", "all")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from evaluators.metrics.distribution import polynomial_mmd
-from evaluators.metrics.trials import discrepancy, euclidean, pairs_of_trials, polynomial, resampled, split
+from evaluators.metrics.trials import (
+    Pairs,
+    discrepancy,
+    drawn,
+    drawn_apart,
+    euclidean,
+    means_of_pairs,
+    pairs_of_trials,
+    polynomial,
+    resampled,
+    split,
+)
 from nerm.errors import InputError
 
 
@@ -44,16 +55,60 @@ def test_unbiased_for_few_trials_with_many_clips(trials: int) -> None:
     assert shifted > 5 * np.std(values)
 
 
-def test_the_bootstrap_covers_the_truth() -> None:
+@pytest.mark.parametrize("trials", [30, 80])
+def test_the_bootstrap_covers_the_truth(trials: int) -> None:
     """A shift of known energy distance: 1.96 sd around the estimate holds it in about 95 of 100 experiments."""
-    rng, trials, held = np.random.default_rng(5), 30, 0
+    rng, held = np.random.default_rng(5), 0
     far = rng.normal(size=200_000)
     truth = 2 * np.abs(far * np.sqrt(2) + 1).mean() - 2 * np.abs(far * np.sqrt(2)).mean()
     for _ in range(200):
         x, y = rng.normal(size=(trials, 1)), rng.normal(size=(trials, 1)) + 1
         pairs, _ = pairs_of_trials(x, range(trials), y, range(trials))
-        held += abs(discrepancy(pairs, np.ones(trials)) - truth) < 1.96 * discrepancy(pairs, resampled(trials, 100, 0)).std()
-    assert 175 <= held < 200
+        held += abs(discrepancy(pairs, np.ones(trials)) - truth) < 1.96 * drawn(pairs, resampled(trials, 100, 0)).std()
+    assert 180 <= held < 200
+
+
+def test_draws_of_equal_distributions_are_not_half_too_wide() -> None:
+    """Where both sides are alike all chance lies in pairs. Reweighted pairs count it three times over; draws at most twice."""
+    rng, trials, values, wide, narrow = np.random.default_rng(6), 40, [], [], []
+    for _ in range(300):
+        x, y = rng.normal(size=(2, trials, 6))
+        pairs, _ = pairs_of_trials(x, range(trials), y, range(trials))
+        weights = resampled(trials, 60, 0)
+        values.append(float(discrepancy(pairs, np.ones(trials))))
+        narrow.append(drawn(pairs, weights).std() ** 2)
+        wide.append(discrepancy(pairs, weights).std() ** 2)
+    truth = np.var(values)
+    assert 1.0 < np.mean(narrow) / truth < 2.2 and 2.2 < np.mean(wide) / truth < 3.6
+
+
+def test_a_draw_of_every_trial_once_is_the_figure_and_differences_of_draws_are_draws_of_differences() -> None:
+    rng = np.random.default_rng(7)
+    x, y, z = rng.normal(size=(3, 12, 3)) + np.array([0, 1, 2])[:, None, None]
+    first, second = (pairs_of_trials(x, range(12), other, range(12))[0] for other in (y, z))
+    assert drawn(first, np.ones((1, 12)))[0] == pytest.approx(float(discrepancy(first, np.ones(12))))
+    both = Pairs(np.zeros((12, 12)), second.yy - first.yy, second.xy - first.xy)
+    weights = resampled(12, 9, 0)
+    np.testing.assert_allclose(drawn(second, weights) - drawn(first, weights), drawn(both, weights), atol=1e-12)
+
+
+def test_sides_with_trials_of_their_own_are_compared_over_all_pairs() -> None:
+    """|0-5|, |3-5|, |0-9|, |3-9|, mean 5.5; within 3 and 4; and the spread of draws is that of the figure in new samples."""
+    xx, yy, xy = ([[0.0, 3.0], [3.0, 0.0]], [[0.0, 4.0], [4.0, 0.0]], [[5.0, 9.0], [2.0, 6.0]])
+    pairs = Pairs(np.array(xx), np.array(yy), np.array(xy))
+    assert discrepancy(pairs, np.ones(2), np.ones(2), same_trials=False) == pytest.approx(2 * 5.5 - 3 - 4)
+    rng, values, spread = np.random.default_rng(8), [], []
+    for _ in range(200):
+        x, y = rng.normal(size=(30, 2)), rng.normal(size=(50, 2)) + 1
+        of = (
+            means_of_pairs(x, range(30), x, range(30)),
+            means_of_pairs(y, range(50), y, range(50)),
+            means_of_pairs(x, range(30), y, range(50)),
+        )
+        draws = drawn_apart(Pairs(*of), resampled(30, 100, 0), resampled(50, 100, 1))
+        values.append(float(discrepancy(Pairs(*of), np.ones(30), np.ones(50), same_trials=False)))
+        spread.append(draws.std())
+    assert np.mean(spread) == pytest.approx(np.std(values), rel=0.15)
 
 
 def test_halves_share_no_trial_and_are_zero_apart_on_average() -> None:

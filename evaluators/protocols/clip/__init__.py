@@ -2,10 +2,13 @@
 
 from evaluators.protocols import ProtocolEntry
 
-DISTANCES = ("clip_fid", "precision", "recall")
-"""Metrics of clips, by every extractor that embeds clips; precision and recall by those that embed no texts."""
+TRIAL_DISTANCES = ("trial_distance", "trial_kid")
+"""Metrics of clips whose unit is the trial, by every extractor that embeds clips."""
+DISTANCES = ("clip_fid", "clip_dimensions", "precision", "recall")
+"""Other metrics of clips, by every extractor that embeds clips; precision and recall by those that embed no texts."""
 MOTION_METRICS = (
     "fid",
+    "motion_dimensions",
     "r_precision_top1",
     "r_precision_top2",
     "r_precision_top3",
@@ -47,8 +50,9 @@ ENTRIES = (
     ProtocolEntry(
         name="clip",
         title="clips of 32 frames at any rate, whole motions at the base rate, physical quantities",
-        version=2,
+        version=3,
+        parts_version=2,
         opens="evaluators.protocols.clip.protocol:ClipProtocol",
-        metrics=(*DISTANCES, *MOTION_METRICS, *PHYSICAL, *PEAKS, *BANDS, "band_energy_error"),
+        metrics=(*TRIAL_DISTANCES, *DISTANCES, *MOTION_METRICS, *PHYSICAL, *PEAKS, *BANDS, "band_energy_error"),
     ),
 )

@@ -17,7 +17,7 @@ from evaluators.store import Record
 from nerm.data.dataset import Item
 
 if TYPE_CHECKING:
-    from evaluators.protocols.clip.scoring import Comparison
+    from evaluators.protocols.clip.comparison import Comparison
 
 FAST = re.compile(r"kick|punch|jump|hop|leap", re.IGNORECASE)
 """What a label or a caption of a fast action says."""
@@ -35,7 +35,7 @@ def is_fast(item: Item) -> bool:
 
 
 def detail_records(comparison: Comparison, metrics: Sequence[str], set_: str) -> Iterator[Record]:
-    """Items are drawn with replacement, the same for every row."""
+    """Trials are drawn with replacement, the same for every row."""
     wanted = [name for name in (*PEAKS, *BANDS) if name in metrics and comparison.row.fps >= metric(name).lowest_fps]
     yield from _peak_records(comparison, [name for name in wanted if name in PEAKS], set_)
     yield from _band_records(comparison, [name for name in wanted if name in BANDS], set_)
@@ -43,44 +43,47 @@ def detail_records(comparison: Comparison, metrics: Sequence[str], set_: str) ->
 
 def _peak_records(comparison: Comparison, wanted: Sequence[str], set_: str) -> Iterator[Record]:
     """Quantiles over motions of fast actions; none for motions that belong to no item, whose action is not known."""
-    row, draw = comparison.row, comparison.draw
-    places = np.array([k for k in row.of_set(comparison.items, set_) if row.paired and is_fast(comparison.items[k])], dtype=np.int64)
-    if not wanted or not len(places):
+    row, items = comparison.row, comparison.items
+    places = np.array([k for k in row.of_set(items, set_) if row.paired and is_fast(items[k])], dtype=np.int64)
+    trials = row.trials(items, places)
+    if not wanted or len(set(trials.tolist())) < 2:
         return
-    y = {of: row.stack(f"values/{of}", "values") for of in dict.fromkeys(PEAKS[name][0] for name in wanted)}
-    for replication in range(draw.replications):
-        rng = np.random.default_rng([draw.seed, replication, 7])
-        drawn = places[rng.integers(len(places), size=len(places))]
-        for name in wanted:
-            of, quantile = PEAKS[name]
-            pick = comparison.pick(replication, len(y[of]))
-            values = y[of][pick[drawn], np.searchsorted(row.places, drawn)]
-            yield comparison.record(name, float(np.quantile(values, quantile)), replication, len(places), set_)
+    draws = comparison.draws(trials)
+    for name in wanted:
+        of, quantile = PEAKS[name]
+        values = row.stack(f"values/{of}", "values")[:, np.searchsorted(row.places, places)]
+        drawn = np.array([np.quantile(values[:, sample], quantile) for sample in draws.samples(trials)])
+        yield from comparison.over_trials(name, drawn, float(np.quantile(values, quantile)), len(places), set_, draws)
 
 
 def _band_records(comparison: Comparison, wanted: Sequence[str], set_: str) -> Iterator[Record]:
     """Of the counts of all motions drawn; the distance from recordings of the same items."""
-    real, row, items, draw = comparison.real, comparison.row, comparison.items, comparison.draw
+    real, row, items = comparison.real, comparison.row, comparison.items
     wanted = [name for name in wanted if name in FIGURES or not comparison.real_is_row]
     if not wanted:
         return
     places = row.of_set(items, set_)
     counts, energy = row.stack("bands", "counts"), row.stack("bands", "energy")
-    x = [real.stack("bands", name)[0] for name in ("counts", "energy")] if "band_distribution" in wanted else []
-    for replication in range(draw.replications):
-        rng = np.random.default_rng([draw.seed, replication, 3])
-        drawn = places[rng.integers(len(places), size=len(places))]
-        which = comparison.pick(replication, len(counts))[drawn], np.searchsorted(row.places, drawn)
-        powers = _together(counts[which], energy[which])
+    x = [real.stack("bands", name)[:1] for name in ("counts", "energy")] if "band_distribution" in wanted else []
+
+    def figures(chosen: NDArray) -> dict[str, float]:
+        which = np.searchsorted(row.places, places[chosen])
+        powers = _together(counts[:, which], energy[:, which])
         values = {name: figure(powers) for name, figure in FIGURES.items() if name in wanted}
         if x:
-            compared = np.searchsorted(real.places, drawn if row.paired else members(items, set_, row.fps))
-            values["band_distribution"] = powers.distance(_together(*(array[compared] for array in x)))
-        for name, value in values.items():
-            if np.isfinite(value):
-                yield comparison.record(name, value, replication, len(places), set_)
+            compared = np.searchsorted(real.places, places[chosen] if row.paired else members(items, set_, row.fps))
+            values["band_distribution"] = powers.distance(_together(*(array[:, compared] for array in x)))
+        return values
+
+    trials = row.trials(items, places)
+    draws = comparison.draws(trials)
+    plain, drawn = figures(np.arange(len(places))), [figures(sample) for sample in draws.samples(trials)]
+    for name, value in plain.items():
+        of_draws = np.array([values[name] for values in drawn])
+        if np.isfinite(value) and np.isfinite(of_draws).all():
+            yield from comparison.over_trials(name, of_draws, value, len(places), set_, draws)
 
 
 def _together(counts: NDArray, energy: NDArray) -> Powers:
-    """Of several motions: counts [n, 4 * bins], energy [n, bins]."""
-    return Powers(counts.sum(axis=0).reshape(-1, energy.shape[1]), energy.sum(axis=0))
+    """Of several motions of several items: counts [K, n, 4 * bins], energy [K, n, bins]."""
+    return Powers(counts.sum(axis=(0, 1)).reshape(-1, energy.shape[-1]), energy.sum(axis=(0, 1)))

@@ -15,9 +15,10 @@ from evaluators.generation import REAL, Request
 from evaluators.items import sample_seed
 from evaluators.metrics import metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit
-from evaluators.protocols.clip import BANDS, COMPARED, DISTANCES, ENTRIES, MOTION_METRICS, PEAKS, PHYSICAL
+from evaluators.protocols.clip import BANDS, COMPARED, DISTANCES, ENTRIES, MOTION_METRICS, PEAKS, PHYSICAL, TRIAL_DISTANCES
+from evaluators.protocols.clip.comparison import Comparison, Draw, Side
 from evaluators.protocols.clip.measuring import band_counts, embed_clips, mean_spectrum, physical_values
-from evaluators.protocols.clip.scoring import Comparison, Draw, Side, compare
+from evaluators.protocols.clip.scoring import compare
 from evaluators.protocols.clip.sets import SETS, Plan, members, set_plans, unique_plans
 from evaluators.store import Record
 from evaluators.tables import Row
@@ -43,26 +44,35 @@ NONE = Repeats(0, 0, 0)
 
 @dataclass(frozen=True)
 class Tier:
-    """motions: per item.  anew: each replication has its own motions.  repeats: for multimodality; tier paper has the published ones."""
+    """motions: per item.  replications: of figures that draw clips, pairs or halves.  trials: bootstrap samples of trials.
+
+    anew: each replication has its own motions.  repeats: for multimodality; tier paper has the published ones.
+    """
 
     motions: int
     replications: int
+    trials: int
     anew: bool = False
     repeats: Repeats = NONE
 
 
 TIERS = {
-    "quick": Tier(motions=1, replications=5),
-    "full": Tier(motions=3, replications=20, repeats=Repeats(captions=20, motions=10, pairs=5)),
-    "paper": Tier(motions=20, replications=20, anew=True, repeats=Repeats(captions=100, motions=30, pairs=10)),
+    "quick": Tier(motions=1, replications=5, trials=20),
+    "full": Tier(motions=3, replications=20, trials=100, repeats=Repeats(captions=20, motions=10, pairs=5)),
+    "paper": Tier(motions=20, replications=20, trials=100, anew=True, repeats=Repeats(captions=100, motions=30, pairs=10)),
 }
 
 
 class ClipProtocol(EvaluationProtocol):
     """See `evaluators.protocols.clip.scoring` for what is compared with what."""
 
-    name, version = ENTRY.name, ENTRY.version
+    name, version, parts_version = ENTRY.name, ENTRY.version, ENTRY.parts_version
     tiers = TIERS
+
+    @cached_property
+    def _kept(self) -> dict[tuple, Any]:
+        """What scoring computes of real motion alone, once for all rows."""
+        return {}
 
     @property
     def settings(self) -> Tier:
@@ -121,9 +131,11 @@ class ClipProtocol(EvaluationProtocol):
         plans = Part("plans", fps, settings=list(SETS))
         parts: list[Part] = []
         reference = [plans]
-        if name in DISTANCES:
+        if name.endswith("_dimensions") and not self._floor(row):
+            return []
+        if name in (*TRIAL_DISTANCES, *DISTANCES):
             for extractor in self._extractors("clips"):
-                if name == "clip_fid" or "texts" not in EXTRACTORS.get(extractor).embeds:
+                if name not in ("precision", "recall") or "texts" not in EXTRACTORS.get(extractor).embeds:
                     parts += self._of_items(row, f"clips/{extractor}", fps, extractor=extractor)
                     reference.append(Part(f"clips/{extractor}", fps, "0", extractor))
         elif name in MOTION_METRICS and at_base:
@@ -238,9 +250,9 @@ class ClipProtocol(EvaluationProtocol):
         places = self.places(fps)
         comparison = Comparison(
             self.run.items,
-            Side(fps, places, plans, lambda name: [real(kept[name])] if name in kept else []),
+            Side(fps, places, plans, lambda name: [real(kept[name])] if name in kept else [], kept=self._kept),
             Side(fps, places, plans, lambda name: [part(p) for p in own.get(name, ())]),
-            Draw(self.settings.replications, self.run.seed, self.settings.anew and self.motions_of(row) > 1),
+            Draw(self.settings.replications, self.run.seed, self.settings.anew and self.motions_of(row) > 1, self.settings.trials),
             (self.name, self.version),
             self.run.upsampling(row),
             self._floor(row),

@@ -1,150 +1,91 @@
-"""From measured parts to records: halves by group, clips and pairs drawn by seed, one record per replication.
+"""From measured parts to records: every metric of a row at one rate.
 
-A replication splits the items of a set in two, within labels (protocol version 1: at random). The real side is drawn from one half. A row's
-side is the row's motions for the items of the other half. So every row is compared exactly as the floor is (real clips of one half against
-real clips of the other), and value minus floor is what the row adds. Halves and clips of a replication are the same for every row.
+Distances, retrieval and means are figures of the full sets of the same conditions, and their replications are bootstrap samples of trials
+(`trial_scoring`, `over_trials`). Precision and recall compare halves: a replication splits the items of a set in two, by trial and within
+labels; the real side is drawn from one half, and a row's side is the row's motions for the items of the other half. So is the floor of the
+Frechet distances. Halves and clips of a replication are the same for every row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.extractors import EXTRACTORS
 from evaluators.metrics import metric
-from evaluators.metrics.distribution import diversity, frechet, multimodality, nearest_distance, precision_recall
-from evaluators.metrics.retrieval import POOL as TEXTS
-from evaluators.metrics.retrieval import matching_distance, pools, r_precision
-from evaluators.protocols import Arrays
-from evaluators.protocols.clip import DISTANCES, MOTION_METRICS, PHYSICAL
+from evaluators.metrics.distribution import diversity, effective_dimensions, frechet, multimodality, nearest_distances, precision_recall
+from evaluators.metrics.retrieval import matching_distances
+from evaluators.protocols.clip import DISTANCES, MOTION_METRICS, PHYSICAL, TRIAL_DISTANCES
+from evaluators.protocols.clip.comparison import Comparison, index
 from evaluators.protocols.clip.detail import detail_records
-from evaluators.protocols.clip.sets import FRAMES, Plan, first_set, halves, members
+from evaluators.protocols.clip.over_trials import RETRIEVAL, frechet_records, mean_records, means_over_trials, retrieval_records
+from evaluators.protocols.clip.sets import FRAMES, first_set, halves, members
+from evaluators.protocols.clip.trial_scoring import trial_records
 from evaluators.store import Record
-from nerm.data.dataset import Item
 from nerm.errors import InputError
 
 CLIPS = 1000
 PAIRS = 300
-RETRIEVAL = ("r_precision_top1", "r_precision_top2", "r_precision_top3", "multimodal_dist")
-
-
-@dataclass(frozen=True)
-class Draw:
-    """How replications are drawn. anew: the k-th replication uses the k-th motion of each item; else a random one of them."""
-
-    replications: int
-    seed: int = 0
-    anew: bool = False
-
-    def pick(self, replication: int, items: int, motions: int) -> NDArray[np.int64]:
-        """[items] which motion of each item."""
-        if self.anew:
-            return np.full(items, replication % motions)
-        return np.random.default_rng([self.seed, replication, 4]).integers(motions, size=items)
-
-
-@dataclass(frozen=True)
-class Side:
-    """One side of a comparison at one rate: real motion, or a row of the table.
-
-    places: [R] places of the items that it has motion for, sorted.  plans: set -> its clips.  parts: name of a part -> its arrays, one dict
-    for each motion of an item.  paired: False if its motions belong to no item (places then only numbers them): all of them are compared
-    with either half.
-    """
-
-    fps: float
-    places: NDArray[np.int64]
-    plans: Mapping[str, Plan]
-    parts: Callable[[str], Sequence[Arrays]]
-    paired: bool = True
-
-    def able(self, set_: str, half: NDArray) -> NDArray[np.int64]:
-        """Indices of the clips of a set that may be drawn for a half of the items."""
-        places = self.plans[set_].places
-        return np.flatnonzero(np.isin(places, half)) if self.paired else np.arange(len(places))
-
-    def of_set(self, items: Sequence[Item], set_: str) -> NDArray[np.int64]:
-        """Those of its places that are in a set; all of them if it is not paired."""
-        return np.intersect1d(members(items, set_, self.fps), self.places) if self.paired else self.places
-
-    def stack(self, part: str, name: str) -> NDArray:
-        """[K, ...] an array of a part over the motions of an item."""
-        return np.stack([arrays[name] for arrays in self.parts(part)]).astype(np.float64)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A row against real motion at one rate. pairs: of motions of one caption, for multimodality."""
-
-    items: Sequence[Item]
-    real: Side
-    row: Side
-    draw: Draw
-    protocol: tuple[str, int]
-    upsampling: str = ""
-    real_is_row: bool = False
-    pairs: int = 0
-
-    def record(self, name: str, value: float, replication: int, n: int, set_: str, extractor: str = "") -> Record:
-        """One replication of one figure."""
-        return Record(
-            metric=name,
-            value=float(value),
-            n=n,
-            replication=replication,
-            seed=self.draw.seed,
-            fps=self.row.fps,
-            set=set_,
-            extractor=extractor,
-            upsampling=self.upsampling,
-            version=metric(name).version,
-            protocol=self.protocol[0],
-            protocol_version=self.protocol[1],
-        )
-
-    def pick(self, replication: int, motions: int) -> NDArray[np.int64]:
-        return self.draw.pick(replication, max(len(self.items), len(self.row.places)), motions)
 
 
 def compare(comparison: Comparison, metrics: Sequence[str], sets: Sequence[str], extractors: Sequence[str]) -> list[Record]:
     """Every metric that is asked for and defined at the rate. Physical quantities are measured on the first set with clips alone."""
     able = [name for name in sets if len(comparison.row.plans[name].places)]
     records: list[Record] = []
+    of_features: dict[str, list[Record]] = {}
     for set_ in able:
-        for name in extractors:
-            embeds = EXTRACTORS.get(name).embeds
-            if "clips" in embeds:
-                wanted = [m for m in DISTANCES if m in metrics and (m == "clip_fid" or "texts" not in embeds)]
-                records += clip_records(comparison, wanted, set_, name)
-            of_motions = [m for m in MOTION_METRICS if m in metrics and (m != "multimodality" or comparison.row.parts(f"repeats/{name}"))]
-            if "texts" in embeds and of_motions:
-                records += motion_records(comparison, of_motions, set_, name)
+        same = first_set(comparison.row.plans, set_)
+        if same in of_features:  # equal items and clips, equal figures
+            of_features[set_] = [replace(record, set=set_) for record in of_features[same]]
+        else:
+            of_features[set_] = [r for name in extractors for r in _of_extractor(comparison, metrics, set_, name)]
+        records += of_features[set_]
         if set_ == able[0]:
             records += physical_records(comparison, metrics, set_)
             records += detail_records(comparison, metrics, set_)
     return records
 
 
+def _of_extractor(comparison: Comparison, metrics: Sequence[str], set_: str, extractor: str) -> Iterator[Record]:
+    """Metrics of features of one extractor."""
+    embeds = EXTRACTORS.get(extractor).embeds
+    if "clips" in embeds:
+        yield from trial_records(comparison, [name for name in TRIAL_DISTANCES if name in metrics], set_, extractor)
+        yield from clip_records(
+            comparison,
+            [m for m in DISTANCES if m in metrics and (m not in ("precision", "recall") or "texts" not in embeds)],
+            set_,
+            extractor,
+        )
+    if "texts" in embeds:
+        yield from motion_records(comparison, [name for name in MOTION_METRICS if name in metrics], set_, extractor)
+
+
 def clip_records(comparison: Comparison, wanted: Sequence[str], set_: str, extractor: str) -> Iterator[Record]:
-    """Distances of clips."""
+    """Frechet distance, precision and recall of clips."""
     if not wanted:
         return
-    real, row, items, seed = comparison.real, comparison.row, comparison.items, comparison.draw.seed
-    of_row = row.plans[set_].places
+    real, row = comparison.real, comparison.row
+    of_real, of_row = (side.plans[set_].places for side in (real, row))
     x, y = (side.stack(f"clips/{extractor}", first_set(side.plans, set_)) for side in (real, row))
-    for replication in range(comparison.draw.replications):
-        first, second = halves(items, members(items, set_, row.fps), seed, replication)
-        rng = np.random.default_rng([seed, replication, 2])
+    if "clip_dimensions" in wanted and comparison.real_is_row:
+        yield comparison.record("clip_dimensions", effective_dimensions(x[0]), 0, len(of_real), set_, extractor)
+    if "clip_fid" in wanted and not comparison.real_is_row:
+        yield from frechet_records(comparison, "clip_fid", x[0], of_real, y, of_row, set_, extractor)
+    drawn = [name for name in ("clip_fid", "precision", "recall") if name in wanted and (name != "clip_fid" or comparison.real_is_row)]
+    for replication in range(comparison.draw.replications if drawn else 0):
+        first, second = halves(comparison.items, members(comparison.items, set_, row.fps), comparison.draw.seed, replication)
+        rng = np.random.default_rng([comparison.draw.seed, replication, 2])
         chosen = _choose(rng, real.able(set_, first)), _choose(rng, row.able(set_, second))
         pick = comparison.pick(replication, len(y))
         a, b = x[0, chosen[0]], y[pick[of_row[chosen[1]]], chosen[1]]
-        values = {"clip_fid": frechet(a, b)} if "clip_fid" in wanted else {}
-        if "precision" in wanted or "recall" in wanted:
+        values = {"clip_fid": frechet(a, b)} if "clip_fid" in drawn else {}
+        if "precision" in drawn or "recall" in drawn:
             values |= dict(zip(("precision", "recall"), precision_recall(a, b), strict=True))
-        for name in wanted:
+        for name in drawn:
             yield comparison.record(name, values[name], replication, CLIPS, set_, extractor)
 
 
@@ -156,68 +97,80 @@ def _choose(rng: np.random.Generator, able: NDArray[np.int64]) -> NDArray[np.int
 
 
 def physical_records(comparison: Comparison, metrics: Sequence[str], set_: str) -> Iterator[Record]:
-    """Means over items that are drawn with replacement, the same for every row; the energy error compares with the same items."""
-    real, row, items, draw = comparison.real, comparison.row, comparison.items, comparison.draw
+    """Means over the items of a set; the energy error compares with the same items of real motion."""
+    row, items = comparison.row, comparison.items
     places = row.of_set(items, set_)
-    wanted = [name for name in PHYSICAL if name in metrics and row.fps >= metric(name).lowest_fps]
-    error = "band_energy_error" in metrics and not comparison.real_is_row and row.fps >= metric("band_energy").lowest_fps
-    y = {name: row.stack(f"values/{name}", "values") for name in dict.fromkeys([*wanted, *(["band_energy"] if error else [])])}
-    x = real.stack("values/band_energy", "values")[0] if error else None
-    motions = len(next(iter(y.values()))) if y else 1
-    for replication in range(draw.replications):
-        rng = np.random.default_rng([draw.seed, replication, 3])
-        drawn = places[rng.integers(len(places), size=len(places))]
-        pick = comparison.pick(replication, motions)
-        values = {name: array[pick[drawn], _index(row.places, drawn)] for name, array in y.items()}
-        for name in wanted:
-            finite = values[name][np.isfinite(values[name])]
-            if len(finite):
-                yield comparison.record(name, finite.mean(), replication, len(places), set_)
-        if x is not None:
-            compared = drawn if row.paired else members(items, set_, row.fps)
-            energy, expected = values["band_energy"].mean(), x[_index(real.places, compared)].mean()
-            if energy > 0 and expected > 0:
-                yield comparison.record("band_energy_error", abs(np.log2(energy / expected)), replication, len(places), set_)
+    for name in PHYSICAL:
+        if name in metrics and row.fps >= metric(name).lowest_fps:
+            values = row.stack(f"values/{name}", "values")[:, index(row.places, places)]
+            yield from mean_records(comparison, name, values, places, set_)
+    if "band_energy_error" in metrics and not comparison.real_is_row and row.fps >= metric("band_energy").lowest_fps:
+        yield from _energy_error(comparison, places, set_)
+
+
+def _energy_error(comparison: Comparison, places: NDArray, set_: str) -> Iterator[Record]:
+    """Octaves between the mean 8-20 Hz energies of both sides, in the same trials."""
+    real, row, items = comparison.real, comparison.row, comparison.items
+    compared = places if row.paired else members(items, set_, row.fps)
+    sides = []
+    for side, of in ((real, compared), (row, places)):
+        values, trials = side.stack("values/band_energy", "values")[:, index(side.places, of)], side.trials(items, of)
+        sides.append(means_over_trials(comparison.draws(trials), values, trials))
+    (expected, all_expected), (energy, all_energy) = sides
+    if all_energy > 0 and all_expected > 0:
+        draws = comparison.draws(row.trials(items, places))
+        errors, plain = np.abs(np.log2(energy / expected)), abs(np.log2(all_energy / all_expected))
+        yield from comparison.over_trials("band_energy_error", errors, plain, len(places), set_, draws)
 
 
 def motion_records(comparison: Comparison, wanted: Sequence[str], set_: str, extractor: str) -> Iterator[Record]:
     """Whole motions in the space of an extractor that embeds texts too."""
+    if not wanted:
+        return
     real, row, items, draw = comparison.real, comparison.row, comparison.items, comparison.draw
     places = row.of_set(items, set_)
-    y = row.stack(f"motions/{extractor}", "motions")
-    captioned = np.array([row.paired and bool(items[place].captions) for place in places])
-    labelled = places[captioned]
-    labels = [items[place].label for place in labelled]
+    y = row.stack(f"motions/{extractor}", "motions")[:, index(row.places, places)]
+    if len(places) > 1:
+        yield from _motion_distances(comparison, wanted, y, places, set_, extractor)
+    captioned = np.array([row.paired and bool(items[place].captions) for place in places], dtype=bool)
+    if captioned.any() and {*RETRIEVAL, "multimodal_dist"} & {*wanted}:
+        labelled, answers = places[captioned], y[:, captioned]
+        asked = real.stack(f"texts/{extractor}", "texts")[0][labelled]
+        if any(name in wanted for name in RETRIEVAL):
+            yield from retrieval_records(comparison, wanted, asked, answers, labelled, set_, extractor)
+        if "multimodal_dist" in wanted:
+            distances = np.stack([matching_distances(asked, motions) for motions in answers])
+            yield from mean_records(comparison, "multimodal_dist", distances, labelled, set_, extractor)
+    repeats = row.parts(f"repeats/{extractor}") if "multimodality" in wanted else ()
+    pairs = min(PAIRS, len(places))
     for replication in range(draw.replications):
-        pick = comparison.pick(replication, len(y))
-        first, second = halves(items, members(items, set_, row.fps), draw.seed, replication)
-        everything = y[pick[places], _index(row.places, places)]
-        half = everything[np.isin(places, second)] if row.paired else everything
-        values: dict[str, tuple[float, int]] = {}
-        if "fid" in wanted and len(half) > 1:
-            x = real.stack(f"motions/{extractor}", "motions")[0]
-            values["fid"] = frechet(x[_index(real.places, first)], half), len(half)
-        if "nearest_train" in wanted and len(half) > 1:
-            train = real.stack(f"train/{extractor}", "train")[0]
-            values["nearest_train"] = nearest_distance(half, train), len(half)
         rng = np.random.default_rng([draw.seed, replication, 5])
-        pairs = min(PAIRS, len(places))
-        values["diversity"] = diversity(everything, pairs, rng), pairs
-        if len(set(labels)) >= TEXTS and any(name in wanted for name in RETRIEVAL):
-            asked, answers = real.stack(f"texts/{extractor}", "texts")[0][labelled], everything[captioned]
-            chosen = pools(len(labelled), 1000 * draw.seed + replication, TEXTS, labels)
-            shares = r_precision(asked, answers, chosen)
-            values |= {f"r_precision_top{k}": (value, chosen.size) for k, value in enumerate(shares, start=1)}
-            kept = np.sort(chosen, axis=None)
-            values["multimodal_dist"] = matching_distance(asked[kept], answers[kept]), len(kept)
-        if "multimodality" in wanted:  # its draws come after those of diversity
-            drawn = row.parts(f"repeats/{extractor}")[0]["repeats"]
-            values["multimodality"] = multimodality(drawn, comparison.pairs, rng), len(drawn)
-        for name, (value, n) in values.items():
-            if name in wanted:
-                yield comparison.record(name, value, replication, n, set_, extractor)
+        spread = diversity(y[comparison.pick(replication, len(y))[places], np.arange(len(places))], pairs, rng)
+        if "diversity" in wanted:
+            yield comparison.record("diversity", spread, replication, pairs, set_, extractor)
+        if repeats:  # its draws come after those of diversity
+            drawn = repeats[0]["repeats"]
+            value = multimodality(drawn, comparison.pairs, rng)
+            yield comparison.record("multimodality", value, replication, len(drawn), set_, extractor)
 
 
-def _index(places: NDArray, wanted: NDArray) -> NDArray[np.int64]:
-    """The index in `places` of each of `wanted`."""
-    return np.searchsorted(places, wanted)
+def _motion_distances(
+    comparison: Comparison, wanted: Sequence[str], y: NDArray, places: NDArray, set_: str, extractor: str
+) -> Iterator[Record]:
+    """Distances of the motions [K, n, D] of a row's items at `places` [n] from real and from training motions."""
+    real, row, items, draw = comparison.real, comparison.row, comparison.items, comparison.draw
+    of_set = members(items, set_, row.fps)
+    x = real.stack(f"motions/{extractor}", "motions")[0][index(real.places, of_set)] if {"fid", "motion_dimensions"} & {*wanted} else y[0]
+    if "motion_dimensions" in wanted and comparison.real_is_row:
+        yield comparison.record("motion_dimensions", effective_dimensions(x), 0, len(x), set_, extractor)
+    if "fid" in wanted and comparison.real_is_row:
+        for replication in range(draw.replications):
+            first, second = halves(items, of_set, draw.seed, replication)
+            a, b = (x[index(of_set, half)] for half in (first, second))
+            yield comparison.record("fid", frechet(a, b), replication, len(b), set_, extractor)
+    elif "fid" in wanted:
+        yield from frechet_records(comparison, "fid", x, of_set, y, places, set_, extractor)
+    if "nearest_train" in wanted:
+        train = real.stack(f"train/{extractor}", "train")[0]
+        distances = np.stack([nearest_distances(motions, train) for motions in y])
+        yield from mean_records(comparison, "nearest_train", distances, places, set_, extractor)
