@@ -48,7 +48,8 @@ def scored(harness_of):
 def test_every_metric_that_the_protocol_declares_has_a_figure(harness_of):
     row = Row("still", "Still")
     harness = harness_of([row], ENTRIES[0].metrics, (20.0, 120.0), extractors=("anyrate", "guo"), tier="full")
-    assert {unit.metric for unit in harness.protocols[0].units(row)} == {*ENTRIES[0].metrics, ""}
+    units = [unit for of in (row, FLOOR) for unit in harness.protocols[0].units(of)]
+    assert {unit.metric for unit in units} == {*ENTRIES[0].metrics, ""}
 
 
 def test_items_are_the_test_windows_and_the_matched_set_those_of_120_fps(tiny):
@@ -214,7 +215,7 @@ def test_bands_are_compared_as_distributions_with_recordings_of_the_same_items(s
     monkeypatch.setitem(VARIANTS, "undamaged", lambda motion, seconds, rate, another, rng: at_rate(motion, seconds, rate))
     row = Row("control-undamaged", "", "control", system="real", variant="undamaged")
     mine, floor = (scored(r, 120.0, BANDS) for r in (row, FLOOR))
-    assert set(floor) == set(BANDS) - {"band_distribution"} and mine["band_distribution"] == [0] * 5
+    assert set(floor) == set(BANDS) - {"band_distribution"} and set(mine["band_distribution"]) == {0}
     for name in floor:
         np.testing.assert_allclose(mine[name], floor[name], rtol=1e-6)
     noisy = scored(Row("control-noise-5mm", "", "control", system="real", variant="noise-5mm"), 120.0, BANDS)
@@ -232,8 +233,8 @@ def test_peaks_are_quantiles_over_the_motions_of_fast_actions_alone(scored, tiny
     fast = [item for item in tiny.subject.items if item.label == label and item.fps >= 120]
     expected = [peak_speed(at_rate(tiny.dataset.motion(item), item.seconds, 120.0)) for item in fast]
     assert set(found) == set(PEAKS) and 1 < len(fast) < 9
-    assert all(min(expected) * 0.999 <= value <= max(expected) * 1.001 for value in found["peak_speed"])
-    assert np.all(np.array(found["peak_speed_90"]) >= found["peak_speed"])
+    assert np.mean(found["peak_speed"]) == pytest.approx(np.median(expected), rel=1e-3)
+    assert np.mean(found["peak_speed_90"]) == pytest.approx(np.quantile(expected, 0.9), rel=1e-3)
 
 
 def test_text_metrics_are_there_at_20_fps_where_labels_suffice(scored, monkeypatch):

@@ -71,20 +71,21 @@ def pair_of_joints(measure: Callable[..., float]) -> Callable[..., float]:
 
 
 DETAIL = "evaluators.metrics.detail."
+LABELS = np.arange(64) % 4
 PEAKS = {"speed": peaks.peak_speed, "acceleration": peaks.peak_acceleration}
-FRECHET = joined(lambda x, y: d.frechet(x, y))
+FRECHET = joined(lambda x, y, *_: d.frechet(x, y))
 CASES: dict[str, Callable[[list], float]] = {
     "trial_distance": joined(lambda x, y, label: trials.trial_distance(x, label, y, label)),
     "trial_kid": joined(lambda x, y, label: trials.trial_kid(x, label, y, label)),
     **dict.fromkeys(("clip_dimensions", "motion_dimensions"), joined(lambda x, *_: d.effective_dimensions(x))),
     "fid": FRECHET,
     "clip_fid": FRECHET,
-    "precision": joined(lambda x, y: d.precision_recall(x, y)[0]),
-    "recall": joined(lambda x, y: d.precision_recall(x, y)[1]),
+    "precision": joined(lambda x, y, *_: d.precision_recall(x, y)[0]),
+    "recall": joined(lambda x, y, *_: d.precision_recall(x, y)[1]),
     "diversity": joined(lambda x, *_: d.diversity(x, 20, rng())),
-    "multimodality": joined(lambda x, y: d.multimodality(np.stack([x, y]), 10, rng())),
-    "nearest_train": joined(lambda x, y: d.nearest_distance(y, x)),
-    "multimodal_dist": joined(lambda x, y: r.matching_distance(x, y)),
+    "multimodality": joined(lambda x, y, *_: d.multimodality(np.stack([x, y]), 10, rng())),
+    "nearest_train": joined(lambda x, y, *_: d.nearest_distance(y, x)),
+    "multimodal_dist": joined(lambda x, y, *_: r.matching_distance(x, y)),
     **{f"r_precision_top{k}": joined(lambda x, y, *_, k=k: r.r_precision(x, y, r.pools(len(x), 3, 16))[k - 1]) for k in (1, 2, 3)},
     "mre": averaged(pair_of_joints(reconstruction.mre_mm)),
     "root_path": averaged(pair_of_joints(reconstruction.root_path_mm)),
@@ -108,7 +109,7 @@ def samples(entry: Metric, fps: float = 120.0) -> list[tuple]:
     """Synthetic samples of what the metric takes."""
     if "features" in entry.takes:
         x = np.random.default_rng(1).normal(size=(64, 6))
-        return list(zip(x, 0.8 * x + np.random.default_rng(2).normal(size=x.shape), strict=True))
+        return list(zip(x, 0.8 * x + np.random.default_rng(2).normal(size=x.shape), LABELS, strict=True))
     if entry.function.startswith(DETAIL):
         detail = entry.lowest_fps > min(RATES)
         pairs = [(acting(i, fps, 0.003 * (i + 1), 0.6 + 0.05 * i, detail=detail), acting(i, fps, detail=detail)) for i in range(6)]

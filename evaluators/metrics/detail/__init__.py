@@ -12,7 +12,8 @@ _LOWEST_FPS = 60.0
 
 
 def _entry(name: str, title: str, direction, unit: str, function: str, definition: str, **more) -> Metric:
-    settings: dict = {"range": (0.0, _INF), "takes": "motions", "invariant_to": ALL_OF_MOTIONS, "lowest_fps": _LOWEST_FPS} | more
+    of_motions: dict = {"takes": "motions", "invariant_to": ALL_OF_MOTIONS, "resamples": "trials"}
+    settings: dict = {"range": (0.0, _INF), "lowest_fps": _LOWEST_FPS} | of_motions | more
     return Metric(name, title, direction, unit, function=f"{__name__}.{function}", definition=definition, **settings)
 
 

@@ -79,9 +79,7 @@ def _band_records(comparison: Comparison, wanted: Sequence[str], set_: str) -> I
     draws = comparison.draws(trials)
     plain, drawn = figures(np.arange(len(places))), [figures(sample) for sample in draws.samples(trials)]
     for name, value in plain.items():
-        of_draws = np.array([values[name] for values in drawn])
-        if np.isfinite(value) and np.isfinite(of_draws).all():
-            yield from comparison.over_trials(name, of_draws, value, len(places), set_, draws)
+        yield from comparison.over_trials(name, np.array([values[name] for values in drawn]), value, len(places), set_, draws)
 
 
 def _together(counts: NDArray, energy: NDArray) -> Powers:
