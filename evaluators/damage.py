@@ -211,8 +211,6 @@ VARIANTS: dict[str, Damage] = {
     "still": frozen,
 }
 """Variant of a row of real motion -> what is done to it."""
-BORROW = frozenset({"shuffled"})
-"""Variants that take a part of another recording: they are no motion of one recording."""
 
 
 def damaged(

@@ -1,7 +1,7 @@
 """The controls that an extractor must pass before any generator is scored with it: real recordings, damaged in known ways and amounts.
 
 Test recordings are compared with themselves, damaged: the *excess* is their distance (`evaluators.metrics.trials`), which is exactly zero
-without damage. Its unit is the bootstrap standard deviation of the distance of real motion from other real motion, at as many trials:
+without damage. Its unit is the standard deviation of the distance of real motion from other real motion, at as many trials (random halves):
 what chance makes of a distance whose true value is zero. This *effect size* says whether a table of that many trials could show the damage.
 It does not depend on the scale of the embedding. (In units of its own standard deviation, even a damage too small to matter is large: with
 the same trials on both sides the excess of a change of size d is about d squared, and so is its standard deviation.)

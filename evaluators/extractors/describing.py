@@ -61,8 +61,8 @@ def highest_hz(fps: float) -> float:
 
 
 def bands(fps: float) -> int:
-    """How many of BANDS_HZ a rate holds at least half of."""
-    return sum(highest_hz(fps) >= (low + high) / 2 for low, high in BANDS_HZ)
+    """How many of BANDS_HZ are looked at: those of which a rate holds at least half, and always two."""
+    return max(sum(highest_hz(fps) >= (low + high) / 2 for low, high in BANDS_HZ), 2)
 
 
 def sized(joints: Tensor) -> Tensor:
@@ -128,6 +128,6 @@ def _filters(frames: int, fps: float) -> tuple[NDArray[np.float32], ...]:
     identity, top = np.eye(frames), highest_hz(fps)
     matrices = [lowpass(identity, fps, top), derivative(identity, fps, 1, min(PHYSICAL_CUTOFF_HZ, top))]
     for low, high in BANDS_HZ[: bands(fps)]:
-        band = derivative(identity, fps, 2, min(high, top))
+        band = derivative(identity, fps, 2, min(high, max(top, low)))
         matrices.append(band - derivative(identity, fps, 2, low) if low else band)
     return tuple(matrix.astype(np.float32) for matrix in matrices)

@@ -63,11 +63,11 @@ def write_corpus(folder: Path) -> None:
 def tiny(tmp_path_factory):
     """Folders: data (NERM_DATA), shipped (models and reference)."""
     import torch
+    from made_up import small_anyrate
 
     from evaluators.building import build_reference
     from evaluators.extractors import EXTRACTORS, load_extractor
     from evaluators.extractors.anyrate import extractor as anyrate
-    from evaluators.extractors.anyrate.network import AnyrateConfig, AnyrateEncoder
     from evaluators.extractors.guo import extractor as guo
     from evaluators.extractors.guo.network import GuoConfig, GuoEvaluator
     from evaluators.protocols.clip import scoring, sets
@@ -80,9 +80,7 @@ def tiny(tmp_path_factory):
     shipped = root / "shipped"
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = AnyrateEncoder(AnyrateConfig(width=16, dilations=(1,), embedding=12))
-        encoder.std.copy_(torch.tensor([0.5, 1.0, 50.0]).repeat_interleave(len(encoder.std) // 3))  # m, m/s, m/s^2
-        anyrate.save(encoder, shipped / "models" / "anyrate.safetensors")
+        anyrate.save(*small_anyrate(), shipped / "models" / "anyrate.safetensors")
         widths = dict.fromkeys(("movement_hidden", "movement_latent", "text_hidden", "motion_hidden"), 16)
         small = GuoConfig(**widths, embedding=12)
         guo.save(GuoEvaluator(small, len(vocabulary())), shipped / "models" / "guo.safetensors")

@@ -42,3 +42,17 @@ def twelve_walks() -> MadeUp:
     return MadeUp(
         {"train": items[:6], "val": items[6:8], "test": items[8:]}, lambda item: Motion(walker(481, seed=int(item.id)), 120.0).canonical()
     )
+
+
+def small_anyrate(seed: int = 0, width: int = 16, embedding: int = 16, rates: tuple[float, ...] = (20.0, 30.0, 60.0, 120.0)):
+    """An untrained network of the extractor `anyrate`, and its space fitted to walkers: (encoder, space)."""
+    import torch
+
+    from evaluators.extractors.anyrate.extractor import learned_features
+    from evaluators.extractors.anyrate.network import AnyrateConfig, AnyrateEncoder
+    from evaluators.extractors.anyrate.space import fit_space
+
+    torch.manual_seed(seed)
+    encoder = AnyrateEncoder(AnyrateConfig(width=width, dilations=(1,), embedding=embedding)).eval()
+    clips = {fps: np.stack([walker(32, fps, number) for number in range(40)]).astype(np.float32) for fps in rates}
+    return encoder, fit_space(clips, lambda x, fps: learned_features(encoder, x, fps), seed)

@@ -5,6 +5,7 @@ import pytest
 from made_up import MadeUp, twelve_walks
 
 from evaluators.extractors import EXTRACTORS, Extractor, acceptance
+from evaluators.metrics.trials import trial_distance
 from nerm.errors import InputError
 
 
@@ -56,14 +57,16 @@ def test_the_page_names_what_failed(centre):
     assert "FAIL" not in next(line for line in page.splitlines() if line.startswith("| turned"))
 
 
-def test_the_unit_is_what_chance_makes_of_a_distance():
-    """Two sides of a known shift: the excess is the distance of the shift, the unit falls with the number of trials."""
-    rng = np.random.default_rng(0)
-    small, large = rng.normal(size=(40, 2)), rng.normal(size=(160, 2))
-    few, many = (acceptance._excess(x, x + 5, list(range(len(x))), 0, 200) for x in (small, large))
-    assert few[0] == pytest.approx(many[0], rel=0.1)
-    assert few[1] / many[1] == pytest.approx(4, rel=0.4)
-    assert acceptance._excess(large, large, list(range(160)), 0, 50)[0] == pytest.approx(0, abs=1e-12)
+def test_the_unit_is_what_chance_makes_of_a_distance_between_as_many_trials():
+    """Against the spread of the distance between fresh sets of real trials, which only a simulation has."""
+    rng, trials = np.random.default_rng(0), list(range(60))
+    by_chance = np.std([trial_distance(rng.normal(size=(60, 3)), trials, rng.normal(size=(60, 3)), trials) for _ in range(300)])
+    units = [acceptance._excess(x, x, trials, 0, 200)[1] for x in rng.normal(size=(20, 60, 3))]
+    assert np.mean(units) == pytest.approx(by_chance, rel=0.2)
+    x = rng.normal(size=(60, 3))
+    excess, _ = acceptance._excess(x, x + [9.0, 0, 0], trials, 0, 50)
+    assert excess == pytest.approx(trial_distance(x, trials, x + [9.0, 0, 0], trials)) and excess > 10
+    assert acceptance._excess(x, x, trials, 0, 50)[0] == pytest.approx(0, abs=1e-12)
 
 
 def test_an_extractor_without_a_scale_has_no_effects_and_fails(dataset):

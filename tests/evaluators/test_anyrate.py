@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from made_up import twelve_walks, walker
+from made_up import small_anyrate, twelve_walks, walker
 
 from evaluators.extractors import EXTRACTORS, frozen, load_extractor
 from evaluators.extractors.anyrate import VERSION, clips, spoiling
 from evaluators.extractors.anyrate.extractor import AnyrateExtractor, load, save
 from evaluators.extractors.anyrate.network import CLIP_FRAMES, AnyrateConfig, AnyrateEncoder, clip_features
-from evaluators.extractors.anyrate.training import AnyrateTask, AnyrateTraining, train
+from evaluators.extractors.anyrate.training import AnyrateTask, AnyrateTraining, fitted_space, train
+from evaluators.extractors.describing import sized
 from nerm import checkpoint
 from nerm.clips import canonical
 from nerm.errors import InputError
@@ -22,8 +23,7 @@ from nerm.training import Budget, fit
 
 @pytest.fixture(scope="module")
 def extractor():
-    torch.manual_seed(0)
-    return AnyrateExtractor(AnyrateEncoder(AnyrateConfig()))
+    return AnyrateExtractor(*small_anyrate())
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +62,15 @@ def test_features_at_coinciding_times_are_the_same_at_every_rate(fps):
     fast, slow = (clip_features(m.joints[None], m.fps, AnyrateConfig())[0] for m in (motion, resample(motion, fps)))
     step = int(120 / fps)
     inner = slice(int(0.5 * fps), -int(0.5 * fps))  # the ends are continued without knowledge of what follows
-    limits = (1e-4, 1e-3, 0.15, 0.15)  # accelerations reach 35 m/s^2, and a filter is right within 0.2 % of them
+    limits = (5e-4, 1e-3, 0.15, 0.15)  # accelerations reach 35 m/s^2, and a filter is right within 0.2 % of them
     for fast_part, slow_part, limit in zip(fast[::step].split(66, 1), slow.split(66, 1), limits, strict=True):
         assert (fast_part - slow_part)[inner].abs().max() < limit
 
 
 def test_velocities_are_in_metres_per_second_and_accelerations_in_metres_per_second_squared():
     t = np.arange(CLIP_FRAMES)[:, None, None] / 60.0
-    path = np.repeat(walker(1), CLIP_FRAMES, 0) + np.array([0.0, 0.5, 0.0]) * t + np.array([0.0, 2.0, 0.0]) * t**2
+    pose = sized(torch.from_numpy(walker(1)[None].astype(np.float32)))[0].numpy()
+    path = np.repeat(pose, CLIP_FRAMES, 0) + np.array([0.0, 0.5, 0.0]) * t + np.array([0.0, 2.0, 0.0]) * t**2
     features = clip_features(path[None].astype(np.float32), 60.0, AnyrateConfig())[0]
     middle = features[CLIP_FRAMES // 2]
     np.testing.assert_allclose(middle[66:132].unflatten(0, (22, 3))[:, 1], 0.5 + 2 * 2.0 * CLIP_FRAMES / 2 / 60, atol=0.02)
@@ -92,9 +93,10 @@ def test_what_lies_above_the_band_is_not_seen():
 def test_embeddings_are_finite_and_do_not_depend_on_the_batch(extractor, fps):
     x = some_clips(7, fps)
     together = extractor.embed_clips(x, fps)
-    assert together.shape == (7, 128)
+    assert len(together) == 7 and together.shape[1] <= 64
     assert np.isfinite(together).all()
-    np.testing.assert_allclose(extractor.embed_clips(x, fps, batch=2), together, rtol=1e-4, atol=1e-5)
+    alone = np.concatenate([extractor.embed_clips(x[k : k + 1], fps) for k in range(7)])
+    np.testing.assert_allclose(alone, together, atol=2e-3 * np.abs(together).max())
 
 
 def test_wrong_clips_are_answered(extractor):
@@ -110,15 +112,14 @@ def test_wrong_clips_are_answered(extractor):
 
 
 def test_weights_saved_and_loaded_embed_the_same(tmp_path):
-    torch.manual_seed(1)
-    encoder = AnyrateEncoder(AnyrateConfig())
-    save(encoder, tmp_path / "anyrate.safetensors")
+    encoder, space = small_anyrate(1)
+    save(encoder, space, tmp_path / "anyrate.safetensors")
     first = load(tmp_path / "anyrate.safetensors")
-    save(first.encoder, tmp_path / "again.safetensors")
+    save(first.encoder, first.space, tmp_path / "again.safetensors")
     second = load(tmp_path / "again.safetensors")
     assert first.digest == second.digest
     np.testing.assert_array_equal(first.embed_clips(some_clips(), 60.0), second.embed_clips(some_clips(), 60.0))
-    half = AnyrateExtractor(encoder).embed_clips(some_clips(), 60.0)
+    half = AnyrateExtractor(encoder, space).embed_clips(some_clips(), 60.0)
     np.testing.assert_allclose(first.embed_clips(some_clips(), 60.0), half, atol=5e-3 * np.abs(half).max())
     assert (tmp_path / "anyrate.safetensors").stat().st_size < 2e6
 
@@ -151,8 +152,7 @@ def test_changed_weights_at_the_shipped_place_are_refused(tmp_path, monkeypatch)
     monkeypatch.setattr(frozen, "FROZEN", tmp_path / "frozen.json")
     monkeypatch.setattr(checkpoint, "RESULTS", tmp_path)
     path = frozen.shipped_path("anyrate")
-    torch.manual_seed(2)
-    save(AnyrateEncoder(AnyrateConfig()), path)
+    save(*small_anyrate(2), path)
     digest = load_extractor("anyrate", [tmp_path / "models"]).digest  # nothing is frozen yet
     frozen.freeze("anyrate", VERSION, digest)
     assert json.loads((tmp_path / "frozen.json").read_text()) == {"anyrate": {"sha256": digest, "version": VERSION}}
@@ -160,7 +160,7 @@ def test_changed_weights_at_the_shipped_place_are_refused(tmp_path, monkeypatch)
     with pytest.raises(InputError, match="new metric version"):
         frozen.check_free("anyrate", VERSION, path)
     frozen.check_free("anyrate", VERSION + 1, path)
-    save(AnyrateEncoder(AnyrateConfig()), path)
+    save(*small_anyrate(3), path)
     with pytest.raises(InputError, match="a changed extractor is a new metric version"):
         load_extractor("anyrate", [tmp_path / "models"])
     (tmp_path / "own").mkdir()
@@ -186,7 +186,7 @@ def test_an_extractor_embeds_what_its_entry_says_and_nothing_else(entry):
     }
     for kind, embed in calls.items():
         if kind in entry.embeds:
-            assert embed().shape == (2, 128)
+            assert len(embed()) == 2 and embed().shape[1] <= 128
         else:
             with pytest.raises(InputError, match=f"extractor '{entry.name}' embeds no"):
                 embed()
@@ -198,7 +198,7 @@ def test_an_extractor_embeds_what_its_entry_says_and_nothing_else(entry):
 @pytest.fixture(scope="module")
 def task(dataset):
     torch.manual_seed(0)
-    return AnyrateTask(dataset, AnyrateConfig(width=32, embedding=16), AnyrateTraining(pairs=12))
+    return AnyrateTask(dataset, AnyrateConfig(width=32, embedding=16), AnyrateTraining(pairs=12, space_clips=60))
 
 
 @pytest.mark.parametrize("fps", [24.0, 60.0, 100.0])
@@ -227,9 +227,32 @@ def test_every_kind_of_damage_changes_its_clips_and_states_an_amount(task):
     assert torch.isfinite(damaged).all()
     assert ((damaged - whole).abs().amax((1, 2, 3)) > 0).float().mean() > 0.95
     assert (amounts.abs().amax(0) > 0.5).all()
-    drift = amounts[:, spoiling.KINDS.index("drift")] > 0
-    moved = ((damaged - whole)[drift, -1] - (damaged - whole)[drift, 0]).norm(dim=-1) / ((CLIP_FRAMES - 1) / 60)
-    np.testing.assert_allclose(moved / 0.15, amounts[drift, spoiling.KINDS.index("drift")][:, None].expand_as(moved), rtol=1e-3)
+    assert ((amounts != 0).sum(1) <= 1).all()
+
+
+def test_the_declared_kinds_of_damage_are_those_of_the_training():
+    assert EXTRACTORS.get("anyrate").trained_on == tuple(spoiling.DAMAGES)
+
+
+def test_a_bent_limb_keeps_its_bones_and_a_leaning_body_its_root():
+    x, generator = canonical(torch.from_numpy(some_clips())), torch.Generator().manual_seed(0)
+    times = torch.arange(CLIP_FRAMES) / 120.0
+    bent, _ = spoiling.bent_limb(x, x, times, generator)
+    lengths = lambda clips: (clips[:, :, [4, 7, 18, 20]] - clips[:, :, [1, 4, 16, 18]]).norm(dim=-1)  # noqa: E731
+    torch.testing.assert_close(lengths(bent), lengths(x))
+    lean, amount = spoiling.leaning_body(x, x, times, generator)
+    head, was = lean[:, 0, 15], x[:, 0, 15]
+    torch.testing.assert_close(head.norm(dim=-1), was.norm(dim=-1), atol=0.05, rtol=0.05)
+    assert (head[:, 1] < was[:, 1] + 0.2).all() and (amount > 0).all()
+
+
+def test_noise_up_to_a_millimetre_is_shorter_than_the_spread_of_motion():
+    encoder, space = small_anyrate(rates=(120.0,))
+    extractor, x = AnyrateExtractor(encoder, space), some_clips(20)
+    noisy = x + 0.0005 * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
+    away = np.linalg.norm(extractor.embed_clips(noisy, 120.0) - extractor.embed_clips(x, 120.0), axis=1).mean()
+    apart = np.linalg.norm(np.diff(extractor.embed_clips(x, 120.0), axis=0), axis=1).mean()
+    assert away < 0.3 * apart
 
 
 def test_a_few_steps_of_training_lower_the_loss_and_leave_an_extractor(task, tmp_path):
@@ -241,12 +264,13 @@ def test_a_few_steps_of_training_lower_the_loss_and_leave_an_extractor(task, tmp
     outcome = fit(task, Budget(steps=50, device="cpu", average=0.9), tmp_path / "run")
     assert outcome.steps == 50
     assert loss() < before
-    save(task.encoder, tmp_path / "anyrate.safetensors")
-    assert load(tmp_path / "anyrate.safetensors").embed_clips(some_clips(), 60.0).shape == (6, 16)
+    save(task.encoder, fitted_space(task, 0), tmp_path / "anyrate.safetensors")
+    embedded = load(tmp_path / "anyrate.safetensors").embed_clips(some_clips(), 60.0)
+    assert embedded.shape == (6, 4 + 43 + 8)
 
 
 def test_training_writes_where_it_is_told_and_repeats_with_its_seed(dataset, tmp_path):
-    settings = AnyrateTraining(pairs=4)
+    settings = AnyrateTraining(pairs=4, space_clips=60)
     for name in ("a", "b"):
         train(dataset, Budget(steps=2, seed=3, device="cpu"), tmp_path / name, tmp_path / f"{name}.safetensors", settings)
     assert load(tmp_path / "a.safetensors").digest == load(tmp_path / "b.safetensors").digest

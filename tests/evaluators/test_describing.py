@@ -29,7 +29,7 @@ def test_place_heading_and_size_are_not_seen(clips):
 
 
 def test_bands_are_those_that_a_rate_holds():
-    assert [bands(fps) for fps in (20.0, 24.0, 30.0, 40.0, 60.0, 240.0)] == [2, 2, 3, 4, 4, 4]
+    assert [bands(fps) for fps in (12.5, 20.0, 24.0, 30.0, 40.0, 60.0, 240.0)] == [2, 2, 2, 3, 4, 4, 4]
     clip = np.zeros((1, 32, 22, 3), np.float32) + np.random.default_rng(0).normal(size=(22, 3)).astype(np.float32)
     assert describe(clip, 20.0).rest.shape[1] == 5 + 5 + 4 + 2 * 5 + 4 + 5
     assert describe(clip, 120.0).rest.shape[1] == 5 + 5 + 4 + 4 * 5 + 4 + 5

@@ -2,14 +2,13 @@
 
 import pandas as pd
 import pytest
-from made_up import twelve_walks
+from made_up import small_anyrate, twelve_walks
 
 from baselines.base import SYSTEMS
 from evaluators import train
 from evaluators.extractors import EXTRACTORS, delivery
 from evaluators.extractors.acceptance import Acceptance
 from evaluators.extractors.anyrate.extractor import load, save
-from evaluators.extractors.anyrate.network import AnyrateConfig, AnyrateEncoder
 from evaluators.recipe import RECIPES, Recipe, Step, follow, steps_of
 from nerm import checkpoint
 from nerm.errors import InputError
@@ -24,7 +23,7 @@ def accepted(passed):
 
 def test_weights_that_fail_a_control_are_kept_aside(tmp_path):
     entry, trained = EXTRACTORS.get("anyrate"), tmp_path / "run" / "anyrate.safetensors"
-    save(AnyrateEncoder(AnyrateConfig()), trained)
+    save(*small_anyrate(), trained)
     out = tmp_path / "models" / "anyrate.safetensors"
     assert delivery.deliver(entry, trained, out, accepted(False), {}) == 1
     assert trained.exists() and not out.exists()
@@ -36,7 +35,7 @@ def test_weights_that_fail_a_control_are_kept_aside(tmp_path):
 
 def test_a_trial_uses_weights_that_fail_a_control_but_never_ships_them(tmp_path, monkeypatch):
     entry, trained = EXTRACTORS.get("anyrate"), tmp_path / "run" / "anyrate.safetensors"
-    save(AnyrateEncoder(AnyrateConfig()), trained)
+    save(*small_anyrate(), trained)
     out = tmp_path / "models" / "anyrate.safetensors"
     monkeypatch.setattr(checkpoint, "RESULTS", tmp_path)
     assert delivery.deliver(entry, trained, out, accepted(False), {}, trial=True) == 1 and not out.exists()

@@ -1,9 +1,9 @@
 """The network of the extractor `anyrate`, and what it sees of a clip: quantities in SI units, whatever the frame rate.
 
-A clip of m frames at rate s is described by heading-relative joints, their velocities and their accelerations, low-passed at
-min(0.4 s, 20) Hz, with the time of every frame as an input. Two rates of one motion therefore look alike within the band that both hold,
-and nothing above 20 Hz is seen. What happens above 8 Hz hardly shows in positions, but it shows in accelerations. These come in two bands,
-split at 8 Hz (lower where the rate holds less), so that the band of high rates has inputs of its own.
+A clip of m frames at rate s, scaled to one body size, is described by heading-relative joints, their velocities and their accelerations,
+low-passed at min(0.4 s, 20) Hz, with the time of every frame as an input. Two rates of one motion therefore look alike within the band that
+both hold, and nothing above 20 Hz is seen. What happens above 8 Hz hardly shows in positions, but it shows in accelerations. These come in
+two bands, split at 8 Hz (lower where the rate holds less), so that the band of high rates has inputs of its own.
 It knows joints and rates; it knows no generator.
 """
 
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from evaluators.extractors.describing import sized
 from nerm.clips import canonical, centre_frame, on_ground
 from nerm.motion import SMPL22
 from nerm.motion.kinematics import derivative, lowpass
@@ -32,14 +33,14 @@ class AnyrateConfig:
 
     width: int = 128
     dilations: tuple[int, ...] = (1, 2, 4)
-    embedding: int = 128
+    embedding: int = 64
     band_share: float = 0.4
     band_limit_hz: float = 20.0
     split_share: float = 0.4
 
 
 class AnyrateEncoder(nn.Module):
-    """Residual convolutions over the frames of a clip, two frames to a step; the mean over steps is the embedding.
+    """Residual convolutions over the frames of a clip, two frames to a step; the mean over steps is what it learned of the clip.
 
     asinh limits large inputs, so that an impact or noise does not dominate the others.
     """
@@ -59,7 +60,7 @@ class AnyrateEncoder(nn.Module):
         self.leave = nn.Sequential(nn.GroupNorm(1, config.width), nn.GELU(), nn.Conv1d(config.width, config.embedding, 1))
 
     def forward(self, features: Tensor, fps: Tensor) -> Tensor:
-        """features: [n, m, 264] of `clip_features`; fps: [n] -> embeddings [n, 128]."""
+        """features: [n, m, 264] of `clip_features`; fps: [n] -> features [n, 64]."""
         t = (torch.arange(features.shape[1], device=features.device) - centre_frame(features.shape[1])) / fps[:, None].to(features.dtype)
         phase = t[..., None] * self.time_rps
         x = torch.cat([torch.asinh(5 * (features - self.mean) / self.std) / 2, torch.sin(phase), torch.cos(phase), t[..., None]], dim=-1)
@@ -85,7 +86,7 @@ def clip_features(joints: NDArray | Tensor, fps: float, config: AnyrateConfig) -
     beyond its ends by point reflection.
     """
     joints = joints if isinstance(joints, Tensor) else torch.from_numpy(np.array(joints, dtype=np.float32))
-    flat = canonical(joints.float()).flatten(2)
+    flat = canonical(sized(joints.float())).flatten(2)
     cutoff_hz = min(config.band_share * fps, config.band_limit_hz)
     filters = _filters(joints.shape[1], float(fps), cutoff_hz, config.split_share * cutoff_hz)
     place, velocity, low, high = (torch.einsum("ab,nbc->nac", torch.from_numpy(matrix), flat) for matrix in filters)

@@ -1,10 +1,12 @@
-"""Damage to the clips of a training batch, so that the extractor `anyrate` learns to see it: one kind per clip, of a random amount.
+"""Damage to the clips of a training batch, so that the extractor `anyrate` learns which parts of a clip belong together.
 
-It knows clips of recordings. Tables and controls damage whole motions, with the functions of `evaluators.damage`.
+One kind per clip, of a random amount. None of the kinds is a control of `evaluators.extractors.acceptance`: what the controls show was not
+trained on. It knows clips of recordings.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -13,95 +15,118 @@ from torch import Tensor
 
 from evaluators.damage import CHAINS
 from evaluators.extractors.anyrate.clips import clips_at
-from evaluators.extractors.anyrate.network import CLIP_FRAMES
-from nerm.clips import canonical
+from nerm.clips import canonical, on_ground
 from nerm.motion import SMPL22
 from nerm.motion.kinematics import lowpass
 from nerm.windows import Windows
 
-DAMAGES = {"noise": 1.0, "lowpass": 1.0, "corners": 1.5, "drift": 0.75, "speed": 0.5, "limbs": 2.5}
-"""Kinds of damage, and how often each is drawn."""
-KINDS = tuple(DAMAGES)
-CUTOFFS_HZ = tuple(float(f) for f in np.geomspace(1.5, 15.0, 10))
-KNOTS_FPS = (6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 24.0, 30.0)
-CONTEXT = 48  # frames on both sides of a clip that its low-pass sees
+DETAIL_HZ = 4.0
+Kind = Callable[[Tensor, Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+"""(clips [k, m, 22, 3] canonical, the same windows some time later, times [m] s, random numbers) -> damaged clips, amounts [k] about 1."""
 
 
 def spoil(windows: Windows, index: Tensor, start_s: Tensor, fps: float, clips: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One kind of damage per clip, of a random amount: (clips [n, m, 22, 3], amounts [n, 6] in the order of DAMAGES, about 1 in size)."""
+    """One kind of damage per clip: (clips [n, m, 22, 3], amounts [n, kinds] in the order of DAMAGES)."""
     count, frames = clips.shape[:2]
-    kind = torch.multinomial(torch.tensor(list(DAMAGES.values())), count, replacement=True, generator=generator)
-    u = torch.rand(count, generator=generator)
+    kind = torch.randint(len(DAMAGES), (count,), generator=generator)
     amounts = torch.zeros(count, len(DAMAGES))
-    clips = clips.clone()
-
-    def chosen(name: str) -> Tensor:
-        return torch.nonzero(kind == KINDS.index(name))[:, 0]
-
-    def set_amount(name: str, which: Tensor, values: Tensor) -> None:
-        amounts[which, KINDS.index(name)] = values
-
-    def loss_of_band(cutoff_hz: Tensor) -> Tensor:
-        octaves = torch.log2(min(0.4 * fps, 20.0) / cutoff_hz).clamp(min=0)
-        return 0.25 * octaves**2  # the octave from 10 to 20 Hz matters less than the one from 2 to 4
-
-    which = chosen("noise")
-    noise_m = 0.0003 * 100 ** u[which]  # 0.3 to 30 mm
-    clips[which] += noise_m[:, None, None, None] * torch.randn(len(which), *clips.shape[1:], generator=generator)
-    set_amount("noise", which, torch.log2(1 + noise_m / 0.004) / 2)
-
-    which = chosen("lowpass")
-    choice = (u[which] * len(CUTOFFS_HZ)).long()
-    wide = clips_at(windows, index[which], start_s[which] - CONTEXT / fps, fps, frames + 2 * CONTEXT)
-    clips[which] = torch.einsum("nab,nbjk->najk", _lowpass_matrices(fps, frames)[choice], wide)
-    set_amount("lowpass", which, loss_of_band(torch.tensor(CUTOFFS_HZ)[choice]))
-
-    which = chosen("corners")
-    knots = torch.tensor(KNOTS_FPS)[(u[which] * len(KNOTS_FPS)).long()].clamp(max=fps)
-    phase = torch.rand(len(which), generator=generator) * (knots < fps)  # no damage where fps is not above knots_fps
-    clips[which] = between_knots(windows, index[which], start_s[which], fps, knots, phase, frames)
-    lost = loss_of_band(0.4 * knots)
-    set_amount("lowpass", which, lost)
-    set_amount("corners", which, (lost > 0).float())
-
-    which = chosen("drift")
-    speed, angle = 0.03 + 0.3 * u[which], 2 * torch.pi * torch.rand(len(which), generator=generator)
-    velocity = torch.stack([speed * torch.cos(angle), torch.zeros_like(angle), speed * torch.sin(angle)], -1)
-    clips[which] += velocity[:, None, None] * (torch.arange(frames) / fps)[:, None, None]
-    set_amount("drift", which, speed / 0.15)
-
-    which = chosen("speed")
-    factor = 2 ** (u[which] - 0.5).double()
-    shift = (CLIP_FRAMES - 1) / 2 / fps * (1 - factor)  # about the same middle
-    clips[which] = clips_at(windows, index[which], (start_s[which] + shift).clamp(min=0), fps / factor)
-    set_amount("speed", which, 4 * (u[which] - 0.5))
-
-    which = chosen("limbs")
-    own, foreign = canonical(clips[which]), canonical(clips[which.roll(1)])
-    limb = torch.randint(len(CHAINS), (len(which),), generator=generator)
-    for number, (attach, names) in enumerate(CHAINS.values()):
-        root, chain = SMPL22.index(attach), [SMPL22.index(name) for name in names]
-        moved = own[:, :, root, None] + foreign[:, :, chain] - foreign[:, :, root, None]
-        own[:, :, chain] = torch.where((limb == number)[:, None, None, None], moved, own[:, :, chain])
-    clips[which] = own
-    set_amount("limbs", which, torch.full_like(u[which], 4.0))
+    away = (0.3 + 0.7 * _random(count, generator)) * torch.where(_random(count, generator) < 0.5, -1.0, 1.0)
+    last = (windows.seconds[index] - (frames - 1) / fps).clamp(min=0)
+    later = clips_at(windows, index, torch.minimum((start_s + away).clamp(min=0), last), fps)
+    clips, later = canonical(clips), canonical(later)
+    times = torch.arange(frames) / fps
+    for number, damage in enumerate(DAMAGES.values()):
+        which = torch.nonzero(kind == number)[:, 0]
+        if len(which):
+            clips[which], amounts[which, number] = damage(clips[which], later[which], times, generator)
     return clips, amounts
 
 
-def between_knots(windows: Windows, index: Tensor, start_s: Tensor, fps: float, knots_fps: Tensor, phase: Tensor, frames: int) -> Tensor:
-    """Clips at fps, linear between point values at knots_fps [n]; phase: [n] in [0, 1), place of the first frame between two knots."""
-    time = torch.arange(frames) / fps  # of the clip
-    position = time * knots_fps[:, None] + phase[:, None]
-    last = int(np.ceil((frames - 1) / fps * min(max(KNOTS_FPS), fps))) + 1
-    poses = clips_at(windows, index, start_s - (phase / knots_fps).double(), knots_fps, last + 1)
-    low = position.floor().long()
-    which = torch.arange(len(index))[:, None]
-    return torch.lerp(poses[which, low], poses[which, low + 1], (position - low)[..., None, None])
+def _random(count: int, generator: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=generator)
+
+
+def _with_limbs(clips: Tensor, generator: torch.Generator, moved: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """The clips with one limb each replaced. moved: (chain relative to where it is attached [k, m, j, 3], limb) -> the same shape."""
+    limb = torch.randint(len(CHAINS), (len(clips),), generator=generator)
+    clips = clips.clone()
+    for number, (attach, names) in enumerate(CHAINS.values()):
+        base, chain = SMPL22.index(attach), [SMPL22.index(name) for name in names]
+        at = clips[:, :, base, None]
+        changed = at + moved(clips[:, :, chain] - at, number)
+        clips[:, :, chain] = torch.where((limb == number)[:, None, None, None], changed, clips[:, :, chain])
+    return clips
+
+
+def desynchronised_limb(clips: Tensor, later: Tensor, times: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A limb does what it did 0.3 to 1 s before or after."""
+
+    def moved(chain: Tensor, number: int) -> Tensor:
+        attach, names = list(CHAINS.values())[number]
+        return later[:, :, [SMPL22.index(name) for name in names]] - later[:, :, SMPL22.index(attach), None]
+
+    before = clips
+    clips = _with_limbs(clips, generator, moved)
+    return clips, ((clips - before).norm(dim=-1).mean((1, 2)) / 0.02).clamp(max=2)
+
+
+def bent_limb(clips: Tensor, later: Tensor, times: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A limb turned as a whole by 0.15 to 0.8 rad, for all of the clip."""
+    angle = 0.15 + 0.65 * _random(len(clips), generator)
+    turn = _rotation(_directions(len(clips), generator), angle[:, None].expand(-1, len(times)))
+    return _with_limbs(clips, generator, lambda chain, _: torch.einsum("kmab,kmjb->kmja", turn, chain)), angle / 0.4
+
+
+def wobbling_limb(clips: Tensor, later: Tensor, times: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A limb that swings by 0.05 to 0.3 rad at 0.5 to 6 Hz."""
+    size, hz = 0.05 + 0.25 * _random(len(clips), generator), 0.5 * 12 ** _random(len(clips), generator)
+    phase = 2 * torch.pi * (hz[:, None] * times + _random(len(clips), generator)[:, None])
+    turn = _rotation(_directions(len(clips), generator), size[:, None] * torch.sin(phase))
+    return _with_limbs(clips, generator, lambda chain, _: torch.einsum("kmab,kmjb->kmja", turn, chain)), size / 0.15
+
+
+def leaning_body(clips: Tensor, later: Tensor, times: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The body leans by 0.05 to 0.4 rad to one side, about the point of the floor below its root."""
+    angle, to = 0.05 + 0.35 * _random(len(clips), generator), 2 * torch.pi * _random(len(clips), generator)
+    axis = torch.stack([torch.cos(to), torch.zeros_like(to), torch.sin(to)], -1)
+    turn = _rotation(axis, angle[:, None].expand(-1, len(times)))
+    below = on_ground(clips[:, :, :1])
+    return torch.einsum("kmab,kmjb->kmja", turn, clips - below) + below, angle / 0.2
+
+
+def foreign_detail(clips: Tensor, later: Tensor, times: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """What another clip of the batch does above DETAIL_HZ, in place of the clip's own."""
+    low = torch.einsum("ab,kbjc->kajc", _smooth(len(times), float(1 / (times[1] - times[0]))), clips)
+    detail = clips - low
+    changed = (detail.roll(1, 0) - detail).square().sum(-1).mean((1, 2)).sqrt()
+    return low + detail.roll(1, 0), (changed / 0.005).clamp(max=2)
+
+
+DAMAGES: dict[str, Kind] = {
+    "desynchronised limb": desynchronised_limb,
+    "bent limb": bent_limb,
+    "wobbling limb": wobbling_limb,
+    "leaning body": leaning_body,
+    "foreign detail": foreign_detail,
+}
+"""The kinds of damage of the training. `evaluators.extractors.anyrate` declares their names."""
+
+
+def _directions(count: int, generator: torch.Generator) -> Tensor:
+    """[count, 3] random unit vectors."""
+    return torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
+
+
+def _rotation(axis: Tensor, angle: Tensor) -> Tensor:
+    """Rotation matrices [k, m, 3, 3] about unit axes [k, 3] by angles [k, m] in radians (Rodrigues)."""
+    x, y, z = axis.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))[:, None]
+    sin, cos = torch.sin(angle)[..., None, None], torch.cos(angle)[..., None, None]
+    return torch.eye(3) + sin * cross + (1 - cos) * (cross @ cross)
 
 
 @lru_cache(maxsize=64)
-def _lowpass_matrices(fps: float, frames: int) -> Tensor:
-    """[cut-offs, frames, frames + 2 CONTEXT]: the low-pass of a clip that is seen with its surroundings."""
-    identity = np.eye(frames + 2 * CONTEXT)
-    matrices = [lowpass(identity, fps, cutoff)[CONTEXT : CONTEXT + frames] for cutoff in CUTOFFS_HZ]
-    return torch.from_numpy(np.stack(matrices).astype(np.float32))
+def _smooth(frames: int, fps: float) -> Tensor:
+    """[m, m] the low-pass at DETAIL_HZ."""
+    return torch.from_numpy(lowpass(np.eye(frames), round(fps, 6), DETAIL_HZ).astype(np.float32))

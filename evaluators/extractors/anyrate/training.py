@@ -1,10 +1,10 @@
 """Training of the extractor `anyrate`. It learns which clips belong together, which action a clip shows, and how a clip was damaged.
 
-- Contrast: overlapping clips of one recording at any two rates are near; other clips, and damaged copies of the clip itself, are apart.
+- Contrast: overlapping clips of one recording at any two rates are near, each with measuring noise of its own; other clips, and damaged
+  copies of the clip itself, are apart.
 - Labels: the action, where the recording has one.
-- Damage: a linear map of the embedding predicts noise, low-pass, the corners of linear interpolation, drift, wrong speed and a foreign
-  limb, so that the embedding shows each of them.
-It knows recordings only; no generator is seen.
+- Damage: a linear map of the features predicts how much of each kind of `spoiling` there is.
+Then the space is fitted to clips of the training recordings (`space`). It knows recordings only; no generator is seen.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators.extractors.anyrate.clips import clips_at, overlapping, spline_windows
-from evaluators.extractors.anyrate.extractor import NAME, save
+from evaluators.extractors.anyrate.extractor import NAME, learned_features, save
 from evaluators.extractors.anyrate.network import CLIP_FRAMES, AnyrateConfig, AnyrateEncoder, clip_features
+from evaluators.extractors.anyrate.space import NOISE_M, Space, fit_space
 from evaluators.extractors.anyrate.spoiling import DAMAGES, spoil
 from nerm.data.dataset import SPLITS, Dataset
 from nerm.errors import InputError
@@ -27,7 +28,9 @@ from nerm.training import Budget, fit
 from nerm.windows import Windows, load_windows
 
 RATES = (20.0, 24.0, 30.0, 40.0, 60.0, 100.0, 120.0)
-SLIGHT = 0.5
+SPACE_RATES = (12.5, *RATES, 240.0)
+"""Rates that the space is fitted at, to the recordings of the highest rate. Above that rate they are read between their frames."""
+SLIGHT = 0.3
 """A damaged copy counts as another clip only if one of its amounts is greater than this."""
 
 
@@ -41,10 +44,11 @@ class AnyrateTraining:
     temperature: float = 0.1
     label_weight: float = 0.3
     damage_weight: float = 3.0
+    space_clips: int = 6000  # at each rate, that the space is fitted to
 
 
 class Batch(NamedTuple):
-    """first, damaged: [n, m, 264] of `clip_features` at fps1 [n]; second: at fps2 [n]; label: [n], -1 unknown; damage: [n, 6] amounts."""
+    """first, damaged: [n, m, 264] of `clip_features` at fps1 [n]; second: at fps2 [n]; label: [n], -1 unknown; damage: [n, kinds]."""
 
     first: Tensor
     second: Tensor
@@ -147,9 +151,37 @@ class AnyrateTask:
         starts = [(start * windows.fps[index]).floor() / windows.fps[index] for start in starts]
         clips = [clips_at(windows, index, start, rate) for start, rate in zip(starts, rates, strict=True)]
         damaged, amounts = spoil(windows, index, starts[0], rates[0], clips[0], generator)
-        first, second, worse = (clip_features(c, rate, config) for c, rate in zip((*clips, damaged), (*rates, rates[0]), strict=True))
+        noisy = [_noisy(c, generator) for c in (*clips, damaged)]
+        first, second, worse = (clip_features(c, rate, config) for c, rate in zip(noisy, (*rates, rates[0]), strict=True))
         fps1, fps2 = (torch.full((count,), rate) for rate in rates)
         return Batch(first, second, worse, fps1, fps2, self.labels[split][index], amounts)
+
+    def able(self, fps: float) -> Tensor:
+        """[windows] the training windows of the highest rate, the same at every rate, that are long enough for clips at a rate."""
+        windows = self.windows["train"]
+        return (windows.fps >= windows.fps.max()) & (windows.seconds > CLIP_FRAMES / fps)
+
+    def clips(self, fps: float, count: int, generator: torch.Generator) -> Tensor:
+        """[count, m, 22, 3] clips at a rate of the windows that are able, mirrored ones among them, each second of recording as likely."""
+        windows = self.windows["train"]
+        able = self.able(fps)
+        index = torch.multinomial(able.float() * windows.seconds.float(), count, replacement=True, generator=generator)
+        start = torch.rand(count, generator=generator, dtype=torch.float64) * (windows.seconds[index] - (CLIP_FRAMES - 1) / fps)
+        return clips_at(windows, index, (start * windows.fps[index]).floor() / windows.fps[index], fps)
+
+
+def _noisy(clips: Tensor, generator: torch.Generator) -> Tensor:
+    """Clips with white noise, each of its own standard deviation up to NOISE_M: measuring noise is no difference."""
+    size = NOISE_M * torch.rand(len(clips), 1, 1, 1, generator=generator)
+    return clips + size * torch.randn(clips.shape, generator=generator)
+
+
+def fitted_space(task: AnyrateTask, seed: int) -> Space:
+    """The space of the task's encoder, from clips of its training recordings at those of SPACE_RATES that they can give."""
+    encoder, count = task.encoder.eval().cpu(), task.settings.space_clips
+    rates = [fps for fps in SPACE_RATES if task.able(fps).any()]
+    clips = {fps: task.clips(fps, count, torch.Generator().manual_seed(seed)).numpy() for fps in rates}
+    return fit_space(clips, lambda x, fps: learned_features(encoder, x, fps), seed)
 
 
 def train(dataset: Dataset, budget: Budget, folder: Path, path: Path, settings: AnyrateTraining | None = None) -> None:
@@ -157,4 +189,4 @@ def train(dataset: Dataset, budget: Budget, folder: Path, path: Path, settings: 
     torch.manual_seed(budget.seed)
     task = AnyrateTask(dataset, AnyrateConfig(), settings or AnyrateTraining())
     fit(task, budget, folder, f"extractor {NAME}")
-    save(task.encoder, path)
+    save(task.encoder, fitted_space(task, budget.seed), path)

@@ -1,7 +1,7 @@
 """How well motions reproduce the recordings that they stand for, at every rate: errors, frequency bands, contacts and events.
 
 Of a system: training items with the codes that they were trained with (set `train`), and test items with codes fitted to a system that
-stays as it is (set `unseen`). Of recordings brought up from the base rate, or damaged without a part of another one: the same items. The
+stays as it is (set `unseen`). Of recordings brought up from the base rate, and of recordings that stand still: the same items. The
 truth at a rate is the recording's point values there; recordings slower than the rate are left out. It knows no extractor.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.damage import BORROW, VARIANTS, damaged_alone
+from evaluators.damage import VARIANTS, damaged_alone
 from evaluators.generation import REAL
 from evaluators.metrics import metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Run, Unit
@@ -33,6 +33,8 @@ from nerm.motion.resample import Method, at_rate
 
 ENTRY = ENTRIES[0]
 SETS = ("train", "unseen")
+MEASURED = ("still",)
+"""Kinds of damage to recordings that are measured beside reconstructions: silence, which has no error but all of the recording's energy."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Tier:
     replications: int
 
 
-TIERS = {"quick": Tier(24, 24, 5), "full": Tier(700, 200, 20), "paper": Tier(700, 200, 20)}
+TIERS = {"quick": Tier(24, 24, 5), "full": Tier(200, 200, 20), "paper": Tier(700, 200, 20)}
 
 
 class ReconstructionProtocol(EvaluationProtocol):
@@ -86,7 +88,7 @@ class ReconstructionProtocol(EvaluationProtocol):
     def _sets(self, row: Row) -> list[str]:
         """The sets that a row is measured on: both for recordings, those with codes for a system, none for a row that does neither."""
         if row.system == REAL:
-            return list(SETS) if (row.upsampling or row.variant) and row.variant not in BORROW else []
+            return list(SETS) if row.upsampling or row.variant in MEASURED else []
         if row.upsampling or row.variant or not isinstance(self.run.system(row), Reconstructs):
             return []
         if self.run.codes_file(row) is None:
