@@ -64,8 +64,9 @@ def test_the_unit_is_what_chance_makes_of_a_distance_between_as_many_trials():
     units = [acceptance._excess(x, x, trials, 0, 200)[1] for x in rng.normal(size=(20, 60, 3))]
     assert np.mean(units) == pytest.approx(by_chance, rel=0.2)
     x = rng.normal(size=(60, 3))
-    excess, _ = acceptance._excess(x, x + [9.0, 0, 0], trials, 0, 50)
-    assert excess == pytest.approx(trial_distance(x, trials, x + [9.0, 0, 0], trials)) and excess > 10
+    moved = x + np.array([9.0, 0.0, 0.0])
+    excess, _ = acceptance._excess(x, moved, trials, 0, 50)
+    assert excess == pytest.approx(trial_distance(x, trials, moved, trials)) and excess > 10
     assert acceptance._excess(x, x, trials, 0, 50)[0] == pytest.approx(0, abs=1e-12)
 
 

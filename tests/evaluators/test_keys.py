@@ -110,7 +110,8 @@ def test_a_changed_extractor_digest_generates_no_motion(harness_of, tiny, measur
     asked = len(system.asked)
     measured.clear()
     harness = harness_of([ROW], ("clip_fid", "velocity"), systems={"slow": system})
-    other = type(tiny.extractors["anyrate"])(tiny.extractors["anyrate"].encoder, "another digest")
+    own = tiny.extractors["anyrate"]
+    other = type(own)(own.encoder, own.space, "another digest")
     harness.extractors = {"anyrate": other}
     assert {unit.metric for _, units in harness.missing(ROW) for unit in units} == {"clip_fid"}
     compute(harness)
