@@ -20,7 +20,7 @@ from torch import Tensor
 from baselines.checkpoints import load_strict, safe_load, sections
 from baselines.features import FeatureReadout, Noise, load_statistics, sentence_for
 from baselines.t2m.network import CONTACTS, UNIT, VAE_PARTS, MotionLenEstimatorBiGRU, T2MConfig, TemporalVAE, estimator_of
-from baselines.t2m.words import WordVectors, glove_words, shared_words
+from baselines.t2m.words import WordVectors, glove_words, own_words
 from nerm import checkpoint
 from nerm.errors import InputError
 from nerm.generator import Condition, Facts, one_each
@@ -149,7 +149,7 @@ def load_saved(path: Path, name: str = KIND, device: str = "cpu") -> T2M:
     load_strict(vae, {k: v for k, v in state.items() if not k.startswith(_ESTIMATOR)} | tables, str(path))
     if of_estimator:
         load_strict(estimator, of_estimator, f"{path}, estimator")
-    words = shared_words(path.resolve().parent, digest)
+    words = own_words(path.resolve().parent, digest)
     _check_words(words, config, path)
     return T2M(vae, estimator if of_estimator else None, words, mean, std, name, stored.digest, facts, device)
 
@@ -234,4 +234,4 @@ def _estimator_file(checkpoint: Path) -> Path | None:
 
 def _check_words(words: WordVectors, config: T2MConfig, path: Path) -> None:
     if words.width != config.dim_word:
-        raise InputError(f"{path} reads word vectors of {config.dim_word} numbers; those of the guo extractor have {words.width}")
+        raise InputError(f"{path} reads word vectors of {config.dim_word} numbers; its file of them has {words.width}")

@@ -24,7 +24,7 @@ from baselines.data import FeatureData, load_feature_data
 from baselines.features import valid_frames
 from baselines.t2m.network import CONTACTS, UNIT, MotionLenEstimatorBiGRU, T2MConfig, TemporalVAE, Unrolled, estimator_of, initialise
 from baselines.t2m.system import KIND, T2M
-from baselines.t2m.words import WordVectors, shared_words
+from baselines.t2m.words import WordVectors, own_words
 from baselines.training import facts_of, origin_of
 from nerm.training import Budget, Fit, fit
 
@@ -329,7 +329,7 @@ class MotionTask:
 
 def train(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
     """Train all of T2M in `folder` (resumable stage by stage) and write folder/t2m.safetensors; returns its path."""
-    config, words = T2MConfig(scale=scale), shared_words()
+    config, words = T2MConfig(scale=scale), own_words()
     data, val = load_feature_data(dataset, "train"), load_feature_data(dataset, "val")
     settings = SETTINGS[scale]
     fits: dict[str, Fit] = {}

@@ -1,7 +1,7 @@
 """Captions as T2M reads them: word vectors and word classes, between a start and an end.
 
-The shipped system shares the vectors of the shipped guo extractor and does not save them a second time; official checkpoints come with a
-selection of GloVe. It knows files of vectors; it knows no network.
+The shipped system has vectors in a file of their own, which no other system and no extractor reads: they were learned with version 1 of the
+extractor guo, and are fixed. Official checkpoints come with a selection of GloVe. It knows files of vectors; it knows no network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nerm.checkpoint import model_folders, model_path, read
 from nerm.errors import InputError
 from nerm.words import LONGEST, WORD_CLASSES, encode_caption, tag, vocabulary, word_class
 
-SHARED = "guo"
+OWN = "t2m-words"
 GLOVE = "our_vab"  # what the published selection of GloVe is called
 _ENDINGS = ("ing", "ed", "es", "s", "d")
 
@@ -82,15 +82,15 @@ class WordVectors:
         return [*places, self.index["eos"]], [*classes, other]
 
 
-def shared_words(beside: Path | None = None, expected: str = "") -> WordVectors:
-    """The word vectors of the guo extractor: its file is looked for in `beside`, then among the shipped models.
+def own_words(beside: Path | None = None, expected: str = "") -> WordVectors:
+    """The word vectors of T2M: their file is looked for in `beside`, then among the shipped models.
 
     expected: the digest that they must have, if a system was trained on them. Words added to the vocabulary since then are read as unk.
     """
     folders = ([beside] if beside else []) + model_folders()
-    first = model_path(SHARED, folders)
+    first = model_path(OWN, folders)
     for file in (folder / first.name for folder in folders):
-        words = _from_extractor(file) if file.is_file() else None
+        words = _from_file(file) if file.is_file() else None
         if words is not None and (not expected or words.digest == expected):
             return words
     raise InputError(
@@ -98,14 +98,14 @@ def shared_words(beside: Path | None = None, expected: str = "") -> WordVectors:
     )
 
 
-def _from_extractor(path: Path) -> WordVectors:
-    stored = read(path)
+def _from_file(path: Path) -> WordVectors:
+    stored = read(path, OWN)
     vectors, listed = stored.tensors.get("words.weight"), stored.about.get("vocabulary")
     if vectors is None or not isinstance(listed, list):
-        raise InputError(f"{path} is no file of the {SHARED} extractor with word vectors; restore it or train it again")
+        raise InputError(f"{path} is no file of word vectors; restore it")
     known = {word: place for place, word in enumerate(listed)}
     if len(known) != len(vectors) or "unk" not in known:
-        raise InputError(f"{path} has {len(vectors)} word vectors for {len(known)} words; restore it or train it again")
+        raise InputError(f"{path} has {len(vectors)} word vectors for {len(known)} words; restore it")
     digest = hashlib.sha256(vectors.contiguous().numpy().tobytes() + json.dumps(listed).encode()).hexdigest()
     chosen = vectors.float()[[known.get(word, known["unk"]) for word in vocabulary()]]
     return WordVectors(chosen, {word: place for place, word in enumerate(vocabulary())}, digest)

@@ -13,7 +13,7 @@ from baselines.cases import Case, read_arrays, read_case
 from baselines.t2m.network import CONTACTS, UNIT, VAE_PARTS, T2MConfig, TemporalVAE, estimator_of, initialise, parameter_counts
 from baselines.t2m.reproduce import reproduce
 from baselines.t2m.system import T2M, draw_snippets, load, load_official, load_saved
-from baselines.t2m.words import SHARED, WordVectors, shared_words
+from baselines.t2m.words import OWN, WordVectors, own_words
 from nerm import checkpoint
 from nerm.data.dataset import sentence_of
 from nerm.errors import InputError
@@ -51,7 +51,7 @@ def system():
     random = torch.Generator().manual_seed(1)
     mean = torch.randn(263, generator=random) * 0.01
     mean[3] = 0.9
-    return T2M(vae, estimator, shared_words(), mean, torch.full((263,), 0.05))
+    return T2M(vae, estimator, own_words(), mean, torch.full((263,), 0.05))
 
 
 # --- the original ---
@@ -279,7 +279,7 @@ def test_what_is_saved_gives_the_same_motions_when_loaded(system, tmp_path):
 
 def test_the_shipped_scale_is_small_and_saves_no_tables_and_no_word_vectors(tmp_path):
     config = T2MConfig()
-    made = T2M(TemporalVAE(config), estimator_of(config), shared_words(), torch.zeros(263), torch.ones(263))
+    made = T2M(TemporalVAE(config), estimator_of(config), own_words(), torch.zeros(263), torch.ones(263))
     made.save(tmp_path / "t2m.safetensors")
     stored = checkpoint.read(tmp_path / "t2m.safetensors", "t2m")
     sizes, facts = {name: value.numel() for name, value in stored.tensors.items()}, stored.about["facts"]
@@ -295,8 +295,8 @@ def test_other_word_vectors_than_those_of_the_training_are_refused(system, tmp_p
     other.save(tmp_path / "t2m.safetensors")
     with pytest.raises(InputError, match="other word vectors"):
         load_saved(tmp_path / "t2m.safetensors")
-    save_file({"x": torch.zeros(1)}, tmp_path / f"{SHARED}.safetensors")
-    with pytest.raises(InputError, match="no file of the guo extractor"):
+    save_file({"x": torch.zeros(1)}, tmp_path / f"{OWN}.safetensors")
+    with pytest.raises(InputError, match="no file of word vectors"):
         load_saved(tmp_path / "t2m.safetensors")
 
 
@@ -437,8 +437,8 @@ def test_without_shipped_weights_it_says_where_they_were_looked_for(tmp_path, mo
         load("t2m", None, "cpu")
 
 
-def test_word_vectors_are_those_of_the_guo_extractor():
-    words = shared_words()
+def test_word_vectors_have_a_file_of_their_own_that_no_extractor_holds():
+    words = own_words()
     assert isinstance(words, WordVectors) and words.vectors.shape == (len(vocabulary()), 300)
     vectors, classes, lengths = words.batch(["a person walks", "", "zzyzx"])
     assert vectors.shape == (3, 5, 300) and classes.shape == (3, 5, 15) and lengths.tolist() == [5, 2, 3]

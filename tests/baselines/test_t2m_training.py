@@ -11,7 +11,7 @@ from baselines.t2m import training
 from baselines.t2m.network import CONTACTS, SCALES, UNIT, T2MConfig, TemporalVAE, Unrolled
 from baselines.t2m.system import load
 from baselines.t2m.training import STAGES, MotionTask, Settings, SnippetTask, gaussian_divergence, stage_budgets, train, vae_losses
-from baselines.t2m.words import shared_words
+from baselines.t2m.words import own_words
 from nerm.checkpoint import read
 from nerm.data.dataset import Item, sentence_of
 from nerm.generator import Condition, Facts
@@ -41,7 +41,7 @@ def data():
 @pytest.fixture(scope="module")
 def task(data):
     torch.manual_seed(0)
-    return MotionTask(*data, shared_words(), TemporalVAE(T2MConfig(**TINY)), Settings(motion_batch=6))
+    return MotionTask(*data, own_words(), TemporalVAE(T2MConfig(**TINY)), Settings(motion_batch=6))
 
 
 def test_the_divergence_is_that_of_two_gaussians():
