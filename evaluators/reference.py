@@ -29,7 +29,7 @@ from nerm.errors import InputError
 FORMAT = 2
 RATES = (20.0, 40.0, 60.0, 100.0, 120.0)
 """The rates that ship."""
-_EMBEDDINGS = ("clips/", "motions/", "texts/", "train/")
+_EMBEDDINGS = ("clips/", "motions/", "matched/", "texts/", "train/")
 
 
 @dataclass(frozen=True)

@@ -225,6 +225,8 @@ def score_motions(loaded: Loaded, harness: Harness, config: ScoreConfig) -> tupl
             return [embed_clips(loaded.motions, plans, fps, harness.extractors[of])]
         if kind == "motions":
             return [{"motions": harness.extractors[of].embed_motions(listed)}]
+        if kind == "matched":
+            return [{"matched": harness.extractors[of].match_motions(listed)}]
         if kind == "bands":
             return [band_counts(listed)]
         return [{"values": physical_values(listed, of)}] if kind == "values" else []

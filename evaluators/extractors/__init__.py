@@ -32,11 +32,15 @@ class Extractor(ABC):
         raise InputError(f"extractor '{self.name}' embeds no clips")
 
     def embed_motions(self, motions: Sequence[Motion]) -> NDArray[np.float32]:
-        """Whole motions at any rate -> [n, D]."""
+        """Whole motions at any rate -> [n, D], where distances between motions are taken."""
         raise InputError(f"extractor '{self.name}' embeds no whole motions")
 
+    def match_motions(self, motions: Sequence[Motion]) -> NDArray[np.float32]:
+        """Whole motions at any rate -> [n, E], in the space of `embed_texts`. For many extractors both spaces are one."""
+        return self.embed_motions(motions)
+
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Sentences -> [n, D], in the space of `embed_motions`."""
+        """Sentences -> [n, E], in the space of `match_motions`."""
         raise InputError(f"extractor '{self.name}' embeds no texts")
 
 

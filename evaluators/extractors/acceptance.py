@@ -261,8 +261,8 @@ def _texts(extractor: Extractor, dataset: Dataset, items: Sequence[Item], seed: 
     """Retrieval of real motion by its sentence, and the effect of mirroring motion whose sentence names a side."""
     sided = [item for item in items if mirror_caption(item.captions[0]) != item.captions[0]]
     motions = [dataset.motion(item) for item in items]
-    text, own = extractor.embed_texts([item.captions[0] for item in items]), extractor.embed_motions(motions)
-    other = extractor.embed_motions([motion.mirrored() for motion, item in zip(motions, items, strict=True) if item in sided])
+    text, own = extractor.embed_texts([item.captions[0] for item in items]), extractor.match_motions(motions)
+    other = extractor.match_motions([motion.mirrored() for motion, item in zip(motions, items, strict=True) if item in sided])
     place = [items.index(item) for item in sided]
     added: dict[str, list[float]] = {}
     for item, wrong, k in zip(sided, other, place, strict=True):

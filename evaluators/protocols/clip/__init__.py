@@ -3,7 +3,7 @@
 from evaluators.protocols import ProtocolEntry
 
 TRIAL_DISTANCES = ("trial_distance", "trial_kid")
-"""Metrics of clips whose unit is the trial, by every extractor that embeds clips."""
+"""Metrics whose unit is the trial: of clips, by every extractor that embeds clips; of whole motions, by one that embeds only those."""
 DISTANCES = ("clip_fid", "clip_dimensions", "precision", "recall")
 """Other metrics of clips, by every extractor that embeds clips; precision and recall by those that embed no texts."""
 MOTION_METRICS = (
@@ -18,6 +18,8 @@ MOTION_METRICS = (
     "nearest_train",
 )
 """Metrics of whole motions at the base rate, by every extractor that embeds motions and texts."""
+TEXT_METRICS = ("r_precision_top1", "r_precision_top2", "r_precision_top3", "multimodal_dist")
+"""Those that compare a motion with a text, and so take it where texts are."""
 PHYSICAL = (
     "foot_skate",
     "foot_skate_ratio",

@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.extractors import Extractor
+from evaluators.extractors import EXTRACTORS, Extractor
 from evaluators.metrics import metric
 from evaluators.metrics.detail.bands import powers_of
 from evaluators.metrics.physical import acceleration_spectrum
 from evaluators.protocols import Arrays
 from evaluators.protocols.clip.sets import FRAMES, Plan, unique_plans
 from nerm.motion import Motion
+
+
+def compares_motions(extractor: str) -> bool:
+    """Is the trial distance of this extractor one of whole motions? It is where the extractor embeds no clips."""
+    embeds = EXTRACTORS.get(extractor).embeds
+    return "motions" in embeds and "clips" not in embeds
 
 
 def embed_clips(motions: Mapping[int, Motion], plans: Mapping[str, Plan], fps: float, extractor: Extractor) -> Arrays:

@@ -15,9 +15,19 @@ from evaluators.generation import REAL, Request
 from evaluators.items import sample_seed
 from evaluators.metrics import metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit
-from evaluators.protocols.clip import BANDS, COMPARED, DISTANCES, ENTRIES, MOTION_METRICS, PEAKS, PHYSICAL, TRIAL_DISTANCES
+from evaluators.protocols.clip import (
+    BANDS,
+    COMPARED,
+    DISTANCES,
+    ENTRIES,
+    MOTION_METRICS,
+    PEAKS,
+    PHYSICAL,
+    TEXT_METRICS,
+    TRIAL_DISTANCES,
+)
 from evaluators.protocols.clip.comparison import Comparison, Draw, Side
-from evaluators.protocols.clip.measuring import band_counts, embed_clips, mean_spectrum, physical_values
+from evaluators.protocols.clip.measuring import band_counts, compares_motions, embed_clips, mean_spectrum, physical_values
 from evaluators.protocols.clip.scoring import compare
 from evaluators.protocols.clip.sets import SETS, Plan, members, set_plans, unique_plans
 from evaluators.store import Record
@@ -138,12 +148,19 @@ class ClipProtocol(EvaluationProtocol):
                 if name not in ("precision", "recall") or "texts" not in EXTRACTORS.get(extractor).embeds:
                     parts += self._of_items(row, f"clips/{extractor}", fps, extractor=extractor)
                     reference.append(Part(f"clips/{extractor}", fps, "0", extractor))
+            for extractor in self._extractors("motions"):
+                if name in TRIAL_DISTANCES and compares_motions(extractor):
+                    parts += self._of_items(row, f"motions/{extractor}", fps, extractor=extractor)
+                    reference.append(Part(f"motions/{extractor}", fps, "0", extractor))
         elif name in MOTION_METRICS and at_base:
             for extractor in self._extractors("texts"):
                 if name != "multimodality":
                     parts += self._of_items(row, f"motions/{extractor}", fps, extractor=extractor)
                     reference += [Part(f"motions/{extractor}", fps, "0", extractor)]
                     reference += [Part(f"{kind}/{extractor}", None, "", extractor) for kind in ("texts", "train")]
+                    if name in TEXT_METRICS:
+                        parts += self._of_items(row, f"matched/{extractor}", fps, extractor=extractor)
+                        reference += [Part(f"matched/{extractor}", fps, "0", extractor)]
                 elif self.settings.repeats.captions and row.system != REAL:
                     parts.append(Part(f"repeats/{extractor}", fps, "repeats", extractor))
                     parts += self._of_items(row, f"motions/{extractor}", fps, extractor=extractor)
@@ -183,6 +200,8 @@ class ClipProtocol(EvaluationProtocol):
             return embed_clips(motions, self.plans(fps), fps, self.run.extractors[part.extractor])
         if kind == "motions":
             return {"motions": self.run.extractors[part.extractor].embed_motions(listed)}
+        if kind == "matched":
+            return {"matched": self.run.extractors[part.extractor].match_motions(listed)}
         if kind == "repeats":
             embedded = self.run.extractors[part.extractor].embed_motions(listed)
             return {"repeats": embedded.reshape(-1, self.settings.repeats.motions, embedded.shape[1])}
@@ -235,8 +254,12 @@ class ClipProtocol(EvaluationProtocol):
         for name in extractors:
             embeds = EXTRACTORS.get(name).embeds
             kept += [Part(f"clips/{name}", fps, "0", name) for fps in rates if "clips" in embeds]
+            whole = [*rates] if compares_motions(name) else []
             if "texts" in embeds:
-                kept += [Part(f"motions/{name}", self.run.base_fps, "0", name)]
+                whole = list(dict.fromkeys([self.run.base_fps, *whole]))
+            kept += [Part(f"motions/{name}", fps, "0", name) for fps in whole]
+            if "texts" in embeds:
+                kept += [Part(f"matched/{name}", self.run.base_fps, "0", name)]
                 kept += [Part(f"{kind}/{name}", None, "", name) for kind in ("texts", "train")]
         return kept
 

@@ -21,6 +21,7 @@ from evaluators.metrics.retrieval import matching_distances
 from evaluators.protocols.clip import DISTANCES, MOTION_METRICS, PHYSICAL, TRIAL_DISTANCES
 from evaluators.protocols.clip.comparison import Comparison, index
 from evaluators.protocols.clip.detail import detail_records
+from evaluators.protocols.clip.measuring import compares_motions
 from evaluators.protocols.clip.over_trials import RETRIEVAL, frechet_records, mean_records, means_over_trials, retrieval_records
 from evaluators.protocols.clip.sets import FRAMES, first_set, halves, members
 from evaluators.protocols.clip.trial_scoring import trial_records
@@ -52,8 +53,9 @@ def compare(comparison: Comparison, metrics: Sequence[str], sets: Sequence[str],
 def _of_extractor(comparison: Comparison, metrics: Sequence[str], set_: str, extractor: str) -> Iterator[Record]:
     """Metrics of features of one extractor."""
     embeds = EXTRACTORS.get(extractor).embeds
-    if "clips" in embeds:
+    if "clips" in embeds or compares_motions(extractor):
         yield from trial_records(comparison, [name for name in TRIAL_DISTANCES if name in metrics], set_, extractor)
+    if "clips" in embeds:
         yield from clip_records(
             comparison,
             [m for m in DISTANCES if m in metrics and (m not in ("precision", "recall") or "texts" not in embeds)],
@@ -124,7 +126,7 @@ def _energy_error(comparison: Comparison, places: NDArray, set_: str) -> Iterato
 
 
 def motion_records(comparison: Comparison, wanted: Sequence[str], set_: str, extractor: str) -> Iterator[Record]:
-    """Whole motions in the space of an extractor that embeds texts too."""
+    """Whole motions in the spaces of an extractor that embeds texts too: one for distances, one for texts."""
     if not wanted:
         return
     real, row, items, draw = comparison.real, comparison.row, comparison.items, comparison.draw
@@ -134,7 +136,8 @@ def motion_records(comparison: Comparison, wanted: Sequence[str], set_: str, ext
         yield from _motion_distances(comparison, wanted, y, places, set_, extractor)
     captioned = np.array([row.paired and bool(items[place].captions) for place in places], dtype=bool)
     if captioned.any() and {*RETRIEVAL, "multimodal_dist"} & {*wanted}:
-        labelled, answers = places[captioned], y[:, captioned]
+        labelled = places[captioned]
+        answers = row.stack(f"matched/{extractor}", "matched")[:, index(row.places, labelled)]
         asked = real.stack(f"texts/{extractor}", "texts")[0][labelled]
         if any(name in wanted for name in RETRIEVAL):
             yield from retrieval_records(comparison, wanted, asked, answers, labelled, set_, extractor)

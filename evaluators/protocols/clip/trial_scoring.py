@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.metrics.trials import KERNELS, Kernel, Pairs, common_trials, discrepancy, drawn, drawn_apart, means_of_pairs, split
-from evaluators.protocols.clip.comparison import Comparison
+from evaluators.protocols.clip.comparison import Comparison, index
+from evaluators.protocols.clip.measuring import compares_motions
 from evaluators.protocols.clip.sets import first_set
 from evaluators.resampling import Array, TrialDraws, draw_seed
 from evaluators.store import Record
 
 
 def trial_records(comparison: Comparison, wanted: Sequence[str], set_: str, extractor: str) -> Iterator[Record]:
-    """Distances between trials, of clips."""
+    """Distances between trials, of clips or of whole motions."""
     for name in wanted:
         if comparison.real_is_row:
             yield from _floor(comparison, name, set_, extractor)
@@ -82,7 +83,10 @@ def _real(comparison: Comparison, name: str, set_: str, extractor: str) -> tuple
 
 
 def _clips(comparison: Comparison, which: str, set_: str, extractor: str) -> tuple[Array, NDArray[np.str_]]:
-    """The clips of a side [K, n, D] and their trials [n]."""
+    """The clips of a side [K, n, D], or its motions if the extractor embeds no clips, and their trials [n]."""
     side = comparison.real if which == "real" else comparison.row
+    if compares_motions(extractor):
+        places = side.of_set(comparison.items, set_)
+        return side.stack(f"motions/{extractor}", "motions")[:, index(side.places, places)], side.trials(comparison.items, places)
     plan = side.plans[set_]
     return side.stack(f"clips/{extractor}", first_set(side.plans, set_)), side.trials(comparison.items, plan.places.tolist())
