@@ -80,9 +80,9 @@ def _page(about: dict, outcome: Acceptance) -> str:
     facts = "\n".join(f"- {key}: {value}" for key, value in about.items() if value is not None)
     decisive = ", ".join(f"{fps:g}" for fps in dict.fromkeys(outcome.checks["fps"][outcome.checks["decisive"]]))
     return (
-        f"# Extractor `{about['extractor']}`\n\n{facts}\n\nControls on real test recordings of 120 fps and more. Reference and damaged "
-        "clips are two draws from the same recordings, and every amount of damage is done to the same clips. Acceptance rests on "
-        f"{decisive} fps.\n\n{outcome.markdown()}"
+        f"# Extractor `{about['extractor']}`\n\n{facts}\n\nControls: how far damaged test recordings are from the recordings themselves, "
+        "in standard deviations of what chance makes of a distance between as many trials (`evaluators.extractors.acceptance`). Acceptance "
+        f"rests on {decisive} fps.\n\n{outcome.markdown()}"
     )
 
 

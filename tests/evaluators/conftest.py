@@ -69,7 +69,7 @@ def tiny(tmp_path_factory):
     from evaluators.extractors import EXTRACTORS, load_extractor
     from evaluators.extractors.anyrate import extractor as anyrate
     from evaluators.extractors.guo import extractor as guo
-    from evaluators.extractors.guo.network import GuoConfig, GuoEvaluator
+    from evaluators.extractors.guo.pooled import PooledConfig, PooledEvaluator
     from evaluators.protocols.clip import scoring, sets
     from evaluators.reference import load_subject
     from nerm.data.dataset import load_dataset
@@ -81,9 +81,8 @@ def tiny(tmp_path_factory):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         anyrate.save(*small_anyrate(), shipped / "models" / "anyrate.safetensors")
-        widths = dict.fromkeys(("movement_hidden", "movement_latent", "text_hidden", "motion_hidden"), 16)
-        small = GuoConfig(**widths, embedding=12)
-        guo.save(GuoEvaluator(small, len(vocabulary())), shipped / "models" / "guo.safetensors")
+        small = PooledConfig(motion_hidden=16, text_hidden=16, embedding=12)
+        guo.save(PooledEvaluator(small, len(vocabulary())), shipped / "models" / "guo.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "CLIPS", CLIPS)
         patch.setattr(sets, "POOL", POOL)

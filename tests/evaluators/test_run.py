@@ -60,7 +60,7 @@ def test_a_pose_with_noise_is_farther_from_real_than_the_floor_and_than_real_mot
     for fps in (60.0, 120.0):
         assert found["real", fps] < found["noise", fps]
         assert found["control-noise-5mm", fps] < found["noise", fps]
-    guo = values(finished, "clip_fid", "guo")
+    guo = values(finished, "fid", "guo")
     assert guo["real", 20.0] < guo["noise", 20.0]
 
 

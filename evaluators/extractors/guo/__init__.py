@@ -1,18 +1,23 @@
-"""The extractor `guo`: the text-motion evaluator of Guo et al. (CVPR 2022) on 263-d features. Imports nothing heavy."""
+"""The extractor `guo`: a text-motion evaluator on the 263-d features of Guo et al. (CVPR 2022), and a space for distances between motions.
+
+Official evaluators load unchanged. Imports nothing heavy.
+Version 2 was never released. Version 1 took distances in the space of the texts, and embedded clips.
+"""
 
 from evaluators.extractors import ExtractorEntry
 
-VERSION = 1
+VERSION = 3
 
 ENTRIES = (
     ExtractorEntry(
         name="guo",
-        title="motions, clips and texts in one space: the text-motion evaluator of Guo et al. on 263-d features at 20 fps",
-        embeds=("clips", "motions", "texts"),
+        title="whole motions and texts at 20 fps: a text-motion evaluator on 263-d features, and whitened descriptors for distances",
+        embeds=("motions", "texts"),
         version=VERSION,
         loads="evaluators.extractors.guo.extractor:load",
         trains="evaluators.extractors.guo.training:train",
         decisive_fps=(20.0,),
+        trained_on=("mirrored with its sentence", "word of the same meaning", "word that makes a sentence wrong", "noise", "size"),
         reproduces={"t2m_evaluator": "evaluators.extractors.guo.cases:reproduce"},
         licence="MIT; weights: see NOTICE-WEIGHTS.md",
     ),

@@ -1,4 +1,6 @@
-"""The extractor `guo` as metrics use it: clips, motions and texts to embeddings, through the 263-d features at 20 fps.
+"""The extractor `guo` as metrics use it: motions and texts to embeddings, at 20 fps.
+
+Motions and texts meet in a learned space, through the 263-d features. Distances between motions are taken in another one (`space`).
 
 It knows joints, features and texts; it knows no generator and no dataset. Embeddings are always in input order.
 """
@@ -19,7 +21,11 @@ from baselines.checkpoints import load_strict
 from baselines.t2m.layers import UNIT
 from evaluators.extractors import Extractor
 from evaluators.extractors.guo import VERSION
-from evaluators.extractors.guo.network import GuoConfig, GuoEvaluator, load_official
+from evaluators.extractors.guo.network import GuoEvaluator, load_official
+from evaluators.extractors.guo.pooled import PooledConfig, PooledEvaluator
+from evaluators.extractors.guo.space import Seen
+from evaluators.extractors.guo.whole import describe_motions
+from evaluators.extractors.whitening import Whitening
 from nerm import checkpoint
 from nerm.errors import InputError
 from nerm.motion import Motion, resample
@@ -28,20 +34,31 @@ from nerm.motion.skeleton import heading, yaw_matrix
 from nerm.words import WORD_CLASSES, encode_caption, vocabulary
 
 NAME = "guo"
-FPS = FEATURES_263.fps  # of `embed_motions`
+FPS = FEATURES_263.fps
 LONGEST_FRAMES = 196
+_SPACE = "space."
 
 
 class GuoExtractor(Extractor):
-    """A trained evaluator, frozen by the digest of its weights. Embeddings are not normalised; distances are Euclidean."""
+    """A trained evaluator, frozen by the digest of its weights. Distances are Euclidean in both spaces."""
 
     name = NAME
     version = VERSION
 
-    def __init__(self, evaluator: GuoEvaluator, digest: str = "untrained", device: str = "cpu", reads: str = "") -> None:
-        """reads: the format whose features it takes unchanged from a system; with '' it computes features from every motion's joints."""
+    def __init__(
+        self,
+        evaluator: GuoEvaluator | PooledEvaluator,
+        digest: str = "untrained",
+        device: str = "cpu",
+        reads: str = "",
+        space: Whitening | None = None,
+    ) -> None:
+        """reads: the format whose features it takes unchanged from a system; with '' it computes features from every motion's joints.
+
+        space: where distances between motions are taken; None for that of the texts.
+        """
         self.evaluator = evaluator.eval().to(device)
-        self.digest, self.device, self.reads = digest, device, reads
+        self.digest, self.device, self.reads, self.space = digest, device, reads, space
 
     @classmethod
     def official(cls, path: str | Path, mean: ArrayLike, std: ArrayLike, device: str = "cpu") -> GuoExtractor:
@@ -60,19 +77,18 @@ class GuoExtractor(Extractor):
             digest.update(values.numpy().tobytes())
         return cls(evaluator, digest.hexdigest(), device, reads=formats[evaluator.config.dim_pose])
 
-    def embed_clips(self, joints: NDArray, fps: float, batch: int = 256) -> NDArray[np.float32]:
-        """Clips [n, m, 22, 3] in metres, at least 5 frames -> [n, 128].
-
-        The frames are not resampled, whatever fps is: the format is per frame. m poses make m - 1 features, of which the first
-        4 floor((m - 1) / 4) are read (28 of a clip of 32 poses).
-        """
-        x = np.asarray(joints)
-        if x.ndim != 4 or x.shape[2:] != (22, 3):
-            raise InputError(f"clips of shape {list(x.shape)}; expected [n, m, 22, 3] in metres")
-        return self.embed_features([encode_humanml263(clip) for clip in canonical_clips(x)], batch)
-
     def embed_motions(self, motions: Sequence[Motion], batch: int = 256) -> NDArray[np.float32]:
-        """Motions at any rate -> [n, 128]; at most the first 196 features of each count.
+        """Motions at any rate -> [n, K] where distances mean something: whitened, at most 64-d. An official evaluator has one space.
+
+        The descriptors are those of the whole motion at 20 fps; of the learned embedding see `match_motions`.
+        """
+        matched = self.match_motions(motions, batch)
+        if self.space is None or not len(motions):
+            return matched if self.space is None else np.empty((0, self.space.matrix.shape[1]), np.float32)
+        return self.space(Seen(describe_motions(motions), matched).columns)
+
+    def match_motions(self, motions: Sequence[Motion], batch: int = 256) -> NDArray[np.float32]:
+        """Motions at any rate -> [n, 128] where texts are; at most the first 196 features of each count.
 
         Features that came with a motion are taken if they are of the format that this extractor `reads`; else the motion is resampled to
         20 fps (cubic, point values) and encoded.
@@ -115,24 +131,25 @@ def load(path: Path) -> GuoExtractor:
     """From a file that `save` wrote; the digest is the sha256 of the file. Words that the vocabulary has gained get the vector of unk."""
     file = checkpoint.read(path, NAME)
     try:
-        config, index = GuoConfig(**file.about["config"]), {word: place for place, word in enumerate(file.about["vocabulary"])}
+        config, index = PooledConfig(**file.about["config"]), {word: place for place, word in enumerate(file.about["vocabulary"])}
         version, state = file.about["version"], file.part("")
-        if version == VERSION and "words.weight" in state:
+        of_space = {name: state.pop(f"{_SPACE}{name}").numpy() for name in Whitening._fields if f"{_SPACE}{name}" in state}
+        if version == VERSION:
             state["words.weight"] = state["words.weight"][[index.get(word, index["unk"]) for word in vocabulary()]]
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is no file of the extractor '{NAME}' ({error}); train it again or download it again") from None
     if version != VERSION:
         raise checkpoint.another_version(file.path, f"file of the extractor '{NAME}'")
-    evaluator = GuoEvaluator(config, len(vocabulary()) if index else 0)
+    evaluator = PooledEvaluator(config, len(vocabulary()))
     load_strict(evaluator, state, str(path))
-    return GuoExtractor(evaluator, file.digest)
+    return GuoExtractor(evaluator, file.digest, space=Whitening(**of_space) if of_space else None)
 
 
-def save(evaluator: GuoEvaluator, path: Path) -> None:
-    """Weights in half precision, statistics in single, with the vocabulary; written whole or not at all."""
-    words = list(vocabulary()) if evaluator.words is not None else []
-    about = {"config": asdict(evaluator.config), "version": VERSION, "vocabulary": words}
-    checkpoint.write(path, NAME, evaluator.state_dict(), about, exact=("mean", "std"))
+def save(evaluator: PooledEvaluator, path: Path, space: Whitening | None = None) -> None:
+    """Weights in half precision, statistics and the space of distances in single, with the vocabulary; written whole or not at all."""
+    about = {"config": asdict(evaluator.config), "version": VERSION, "vocabulary": list(vocabulary())}
+    of_space = {f"{_SPACE}{name}": torch.from_numpy(values) for name, values in space._asdict().items()} if space else {}
+    checkpoint.write(path, NAME, evaluator.state_dict() | of_space, about, exact=("mean", "std", *of_space))
 
 
 def canonical_clips(joints: NDArray) -> NDArray:

@@ -1,7 +1,6 @@
 """The text-motion evaluator of Guo et al.: movement, text and motion encoders in the official layout.
 
-Parameter names, shapes and arithmetic are the official ones, so that an official `finest.tar` loads unchanged. The shipped configuration is
-narrower, carries its own word vectors and statistics, and embeds in 128 dimensions.
+Parameter names, shapes and arithmetic are the official ones, so that an official `finest.tar` loads unchanged. What ships is in `pooled`.
 It knows features and words as tensors; it knows no motion and no dataset.
 
 Source: Guo et al., Generating Diverse and Natural 3D Human Motions from Text, CVPR 2022, section 6.
@@ -19,35 +18,24 @@ from torch import Tensor, nn
 
 from baselines.checkpoints import load_strict, safe_load, sections
 from baselines.t2m.layers import CONTACTS, UNIT, MovementConvEncoder, SequenceGRU, WordGRU
-from nerm.cli import choose
 from nerm.errors import InputError
 from nerm.words import WORD_CLASSES
 
-SCALES = {
-    "shipped": {"movement_hidden": 160, "movement_latent": 160, "text_hidden": 128, "motion_hidden": 192, "embedding": 128},
-    "paper": {"movement_hidden": 512, "movement_latent": 512, "text_hidden": 512, "motion_hidden": 1024, "embedding": 512},
-}
 NETWORKS = ("text_encoder", "motion_encoder", "movement_encoder")
 DROPPED = ("opt_text_encoder", "opt_motion_encoder", "opt_movement_encoder", "epoch", "iter")
 
 
 @dataclass
 class GuoConfig:
-    """Widths; 0 stands for the width of the scale (shipped: at most 2.5 M parameters with the word vectors; paper: the official ones)."""
+    """The published widths."""
 
-    scale: str = "shipped"
     dim_pose: int = 263
     dim_word: int = 300
-    movement_hidden: int = 0
-    movement_latent: int = 0
-    text_hidden: int = 0
-    motion_hidden: int = 0
-    embedding: int = 0
-
-    def __post_init__(self) -> None:
-        for name, width in SCALES[choose("scale", self.scale, list(SCALES))].items():
-            if getattr(self, name) == 0:
-                setattr(self, name, width)
+    movement_hidden: int = 512
+    movement_latent: int = 512
+    text_hidden: int = 512
+    motion_hidden: int = 1024
+    embedding: int = 512
 
 
 class TextEncoder(WordGRU):
@@ -80,18 +68,16 @@ def _head(hidden: int, embedding: int) -> nn.Sequential:
 
 
 class GuoEvaluator(nn.Module):
-    """The three networks. One trained here holds its statistics and word vectors; official ones have them in files of their own."""
+    """The three networks. Their statistics and word vectors are published in files of their own."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: GuoConfig, words: int = 0) -> None:
-        """words: the number of word vectors to learn; 0 for none."""
+    def __init__(self, config: GuoConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("mean", torch.zeros(config.dim_pose))
         self.register_buffer("std", torch.ones(config.dim_pose))
-        self.words = nn.Embedding(words, config.dim_word) if words else None
         self.movement_encoder = MovementConvEncoder(config.dim_pose - CONTACTS, config.movement_hidden, config.movement_latent)
         self.text_encoder = TextEncoder(config)
         self.motion_encoder = MotionEncoder(config)
@@ -105,11 +91,8 @@ class GuoEvaluator(nn.Module):
         return self.text_encoder(words, classes, lengths)
 
     def caption(self, ids: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
-        """Indices into the vocabulary and into the word classes [B, N], lengths [B] -> [B, embedding], by the learned word vectors."""
-        if self.words is None:
-            raise InputError("this evaluator has no word vectors of its own (the official ones come with GloVe); use text(vectors, ...)")
-        one_hot = nn.functional.one_hot(classes, len(WORD_CLASSES)).to(self.words.weight.dtype)
-        return self.text(self.words(ids), one_hot, lengths)
+        """Sentences as indices need word vectors, which an official file does not hold: an InputError."""
+        raise InputError("an official evaluator has no word vectors of its own (they come with GloVe); use text(vectors, ...)")
 
     def parameter_counts(self) -> dict[str, int]:
         """Learned numbers of every part, and their sum."""
@@ -127,7 +110,6 @@ def load_official(path: str | Path, mean: ArrayLike | None = None, std: ArrayLik
     movement, text, motion = (parts[name] for name in ("movement_encoder", "text_encoder", "motion_encoder"))
     try:
         config = GuoConfig(
-            scale="paper",
             dim_pose=movement["main.0.weight"].shape[1] + CONTACTS,
             dim_word=text["pos_emb.weight"].shape[0],
             movement_hidden=movement["main.0.weight"].shape[0],
