@@ -104,7 +104,7 @@ ENTRIES = (
         "trial distance",
         "lower",
         "trials:trial_distance",
-        "energy distance of clips of 32 frames between trials, pairs of one trial left out: unbiased, 0 for motion of the same "
+        "energy distance of clips (or whole motions) between trials, pairs of one trial left out: unbiased, 0 for motion of the same "
         "distribution; every trial counts once, and n is their number",
         range=(-_INF, _INF),
         **_TRIALS,
