@@ -421,3 +421,12 @@ def test_a_summary_has_at_most_thirty_lines_and_the_rows_just_computed_are_among
     assert all(any(line.startswith(name) for line in text) for name in mine[-1:])
     hidden = max(extra - 1, 0)  # there is room for 20 rows, my-model among them
     assert (f"... and {hidden} more rows" in text) == (hidden > 0)
+
+
+def test_a_value_that_is_zero_within_its_interval_is_printed_as_zero():
+    from evaluators.metrics import metric
+    from evaluators.report.markdown import _with_interval
+
+    assert _with_interval(-1.4e-4, 0.12, metric("trial_distance")) == "0.000 ± 0.120"
+    assert _with_interval(1.4e-4, 2e-5, metric("trial_distance")) == "1.4e-04 ± 2.0e-05"
+    assert _with_interval(1.25, 0.12, metric("trial_distance")) == "1.250 ± 0.120"
