@@ -21,7 +21,7 @@ from evaluators.cache import Cache
 from evaluators.damage import VARIANTS, damaged
 from evaluators.store import canonical
 from evaluators.tables import Row
-from evaluators.treatments import SAMPLES, TREATMENTS
+from evaluators.treatments import SAMPLES, TEXTURE, TREATMENTS, noisy
 from evaluators.treatments import VERSION as TREATMENT
 from nerm.cli import choose
 from nerm.data.dataset import Dataset, Item
@@ -89,7 +89,7 @@ class Generation:
         system = self.system(row)
         if row.variant:
             choose(f"variant of row {row.id}, which is made by a system,", row.variant, list(TREATMENTS))
-            if not TREATMENTS[row.variant].adds and not isinstance(system, Reconstructs):
+            if TREATMENTS[row.variant].only_removes and not isinstance(system, Reconstructs):
                 raise InputError(
                     f"row {row.id}: variant={row.variant}; system '{row.system}' has no codes, so nothing can be left out of them"
                 )
@@ -136,6 +136,9 @@ class Generation:
         made = self._made(row, requests, fps if low is None else low, wanted)
         if low is not None and fps != low:
             made = {k: at_rate(motion, requests[k].seconds, fps, cast(Method, self.upsampling(row))) for k, motion in made.items()}
+        treatment = TREATMENTS.get(row.variant)
+        if treatment and treatment.noise_m:
+            made = {k: noisy(motion, treatment.noise_m, requests[k].seed) for k, motion in made.items()}
         source = self._texture_for(row)
         if source is None:
             return made
@@ -227,7 +230,7 @@ class Generation:
     def _made(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
         system, needed, motions = self.system(row), set(wanted), {}
         read = system.read if isinstance(system, ReadsCodes) else None
-        if row.variant and isinstance(system, Reconstructs):
+        if row.variant and TEXTURE in TREATMENTS[row.variant].without and isinstance(system, Reconstructs):
             read = system.decode  # without random draws
         for block, places in self._cut(row, requests, fps, wanted):
             for place, request, kept in zip(places, block.requests, self._load(block), strict=True):
