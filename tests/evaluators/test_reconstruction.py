@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evaluators.protocols.reconstruction import BANDS, BANDS_HZ, ENTRIES, ERRORS, MOMENTS
+from evaluators.protocols.reconstruction.measuring import TRIALS, samples
 from evaluators.protocols.reconstruction.protocol import fastest
 from evaluators.tables import Row
 from nerm.data.dataset import Item
@@ -12,6 +13,7 @@ from nerm.generator import Facts, Reconstructs
 from nerm.motion import Motion, resample
 
 ROW = Row("memory", "Memory")
+SPLITS = {"train-fitted": "train", "unseen": "test"}
 STILL = Row("control-still", "", "control", system="real", variant="still")
 
 
@@ -63,12 +65,20 @@ def test_what_codes_say_is_compared_with_the_recordings_at_every_rate(computed):
     harness.run(ROW)
     records = harness.stored(ROW).records
     value = {(r.metric, r.fps, r.set): r.value for r in records}
-    assert {key[2] for key in value} == {"train", "unseen"}
-    for set_ in ("train", "unseen"):
+    assert {key[2] for key in value} == {"train", "train-fitted", "unseen"}
+    for set_ in ("train", "train-fitted", "unseen"):
         assert value["mre", 20.0, set_] < 1e-3 and value["root_path", 120.0, set_] == pytest.approx(10.0, abs=0.01)
         assert value["band_error", 120.0, set_] < 1e-3 and ("band_error", 20.0, set_) not in value
     counts = {(r.fps, r.set): r.n for r in records if r.metric == "mre"}
-    assert counts[20.0, "unseen"] == 11 and counts[120.0, "unseen"] == 9 and counts[20.0, "train"] == 2
+    trials = {set_: len({item.group for item in harness.dataset().items(split)}) for set_, split in SPLITS.items()}
+    assert counts[20.0, "unseen"] == trials["unseen"] and counts[20.0, "train-fitted"] == trials["train-fitted"]
+    assert counts[20.0, "train"] == 2 and counts[120.0, "unseen"] < counts[20.0, "unseen"]
+
+
+def test_a_trial_is_drawn_with_all_of_its_items():
+    arrays = {"mre": np.array([1.0, 5.0, np.nan, 3.0, 7.0]), TRIALS: np.array([4, 2, 4, 4, 9])}
+    values, trials = samples("mre", arrays)
+    assert values.tolist() == [1, 5, 3, 7] and [list(values[places]) for places in trials] == [[5], [1, 3], [7]]
 
 
 def test_without_the_codes_of_training_their_figures_stay_and_the_rest_is_computed(computed, capsys):
@@ -76,7 +86,7 @@ def test_without_the_codes_of_training_their_figures_stay_and_the_rest_is_comput
     stored = computed().stored(ROW)
     harness = computed(codes=False)
     assert harness.missing(ROW) == [] and harness.stored(ROW) == stored
-    assert "needs their codes; give memory.codes=" in capsys.readouterr().err
+    assert "memory.codes=RUN/field.safetensors adds set `train`" in capsys.readouterr().err
 
 
 def test_without_the_dataset_no_figure_is_lost(computed, capsys):

@@ -21,8 +21,9 @@ KINDS = {"errors": ERRORS, "bands": BANDS, "moments": MOMENTS}
 ENTRIES = (
     ProtocolEntry(
         name="reconstruction",
-        title="training items read out of their codes, test items out of codes fitted to them; recordings brought up from the base rate",
-        version=3,
+        title="items read out of the codes of a training, or out of codes fitted to them; recordings brought up from the base rate",
+        version=4,
+        parts_version=3,
         opens="evaluators.protocols.reconstruction.protocol:ReconstructionProtocol",
         metrics=(*ERRORS, *BANDS, *MOMENTS),
     ),

@@ -19,8 +19,10 @@ from nerm.motion import Motion
 
 BAND_FRAMES = 64
 """The fewest frames of a motion that has an 8-20 Hz error."""
-SHORTEST_S = 0.5
-"""The shortest motion whose bands, contacts and events are measured."""
+SHORTEST_S = {"errors": 0.0, "bands": 0.5, "moments": 0.5}
+"""Kind -> the shortest motion that it is measured on."""
+TRIALS = "trials"
+"""The name of the array [n] that says which trial each sample is of."""
 Pairs = Iterable[tuple[Motion, Motion]]
 
 
@@ -37,7 +39,7 @@ def errors(pairs: Pairs, fps: float) -> Arrays:
 def bands(pairs: Pairs, fps: float) -> Arrays:
     """'1_2', ... for the bands that the rate can hold: [n, 4], the `BandPowers` of every pair."""
     able = {name: band for name, band in BANDS_HZ.items() if fps >= 2.5 * band[1]}
-    listed = [band_powers(made, truth, list(able.values())) for made, truth in pairs if truth.seconds >= SHORTEST_S]
+    listed = [band_powers(made, truth, list(able.values())) for made, truth in pairs]
     arrays = np.array(listed, dtype=np.float64).reshape(-1, len(able), len(BandPowers._fields))
     return {name: arrays[:, k] for k, name in enumerate(able)}
 
@@ -45,7 +47,7 @@ def bands(pairs: Pairs, fps: float) -> Arrays:
 def moments(pairs: Pairs, fps: float) -> Arrays:
     """[n] values of every metric of MOMENTS; NaN where a recording has no contact, event or stroke."""
     measured = {name: metric(name).load() for name in MOMENTS}
-    listed = [[measure(made, truth) for measure in measured.values()] for made, truth in pairs if truth.seconds >= SHORTEST_S]
+    listed = [[measure(made, truth) for measure in measured.values()] for made, truth in pairs]
     return dict(zip(MOMENTS, np.array(listed, dtype=np.float64).reshape(-1, len(MOMENTS)).T, strict=True))
 
 
@@ -58,11 +60,12 @@ def kind_of(name: str) -> str:
     return next(kind for kind, names in KINDS.items() if name in names)
 
 
-def samples(name: str, arrays: Arrays) -> NDArray[np.float64]:
-    """[n, ...] what the figure of a metric is drawn from: values that are finite, or powers."""
-    if kind_of(name) == "bands":
-        return arrays[_band(name)]
-    return arrays[name][np.isfinite(arrays[name])]
+def samples(name: str, arrays: Arrays) -> tuple[NDArray[np.float64], list[NDArray[np.intp]]]:
+    """What the figure of a metric is made from, [n, ...]: values that are finite, or powers; and the places of those of each trial."""
+    values, trials = arrays[_band(name) if kind_of(name) == "bands" else name], arrays[TRIALS]
+    if kind_of(name) != "bands":
+        values, trials = values[np.isfinite(values)], trials[np.isfinite(values)]
+    return values, [np.flatnonzero(trials == trial) for trial in np.unique(trials)]
 
 
 def figure(name: str, drawn: NDArray[np.float64]) -> float:

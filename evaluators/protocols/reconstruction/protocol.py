@@ -1,13 +1,14 @@
 """How well motions reproduce the recordings that they stand for, at every rate: errors, frequency bands, contacts and events.
 
-Of a system: training items with the codes that they were trained with (set `train`), and test items with codes fitted to a system that
-stays as it is (set `unseen`). Of recordings brought up from the base rate, and of recordings that stand still: the same items. The
-truth at a rate is the recording's point values there; recordings slower than the rate are left out. It knows no extractor.
+Of a system: training items with the codes that they were trained with (set `train`), the same items with codes fitted anew to a system
+that stays as it is (`train-fitted`), and test items with fitted codes (`unseen`). Of recordings brought up from the base rate, and of
+recordings that stand still: the same items. The truth at a rate is the recording's point values there; recordings slower than the rate
+are left out. Intervals draw trials. It knows no extractor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -20,7 +21,7 @@ from evaluators.generation import REAL
 from evaluators.metrics import metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Run, Unit
 from evaluators.protocols.reconstruction import ENTRIES, KINDS
-from evaluators.protocols.reconstruction.measuring import MEASURES, figure, kind_of, same_frames, samples
+from evaluators.protocols.reconstruction.measuring import MEASURES, SHORTEST_S, TRIALS, figure, kind_of, same_frames, samples
 from evaluators.store import Record
 from evaluators.tables import Row
 from nerm.checkpoint import sha256
@@ -32,27 +33,34 @@ from nerm.motion import Motion
 from nerm.motion.resample import Method, at_rate
 
 ENTRY = ENTRIES[0]
-SETS = ("train", "unseen")
+TRAIN, FITTED, UNSEEN = "train", "train-fitted", "unseen"
 MEASURED = ("still",)
 """Kinds of damage to recordings that are measured beside reconstructions: silence, which has no error but all of the recording's energy."""
 
 
 @dataclass(frozen=True)
 class Tier:
-    """train, unseen: how many items. Those of the fastest recordings come first: they count at every rate. Each unseen one takes a fit."""
+    """train, unseen: how many items. Those of the fastest recordings come first: they count at every rate. A code fitted takes a second.
+
+    replications: bootstrap samples of the trials that the items are cut from.
+    """
 
     train: int
     unseen: int
     replications: int
 
+    def count(self, set_: str) -> int:
+        """How many items of a set are measured."""
+        return self.unseen if set_ == UNSEEN else self.train
 
-TIERS = {"quick": Tier(24, 24, 5), "full": Tier(200, 200, 20), "paper": Tier(700, 200, 20)}
+
+TIERS = {"quick": Tier(24, 24, 20), "full": Tier(200, 200, 100), "paper": Tier(700, 200, 100)}
 
 
 class ReconstructionProtocol(EvaluationProtocol):
     """For systems that reconstruct (`nerm.generator.Reconstructs`) and for recordings, where the dataset is prepared."""
 
-    name, version = ENTRY.name, ENTRY.version
+    name, version, parts_version = ENTRY.name, ENTRY.version, ENTRY.parts_version
     tiers = TIERS
 
     def __init__(self, run: Run) -> None:
@@ -86,22 +94,22 @@ class ReconstructionProtocol(EvaluationProtocol):
         ]
 
     def _sets(self, row: Row) -> list[str]:
-        """The sets that a row is measured on: both for recordings, those with codes for a system, none for a row that does neither."""
+        """The sets that a row is measured on: none for a row that neither reconstructs nor is made of recordings."""
         if row.system == REAL:
-            return list(SETS) if row.upsampling or row.variant in MEASURED else []
+            return [TRAIN, UNSEEN] if row.upsampling or row.variant in MEASURED else []
         if row.upsampling or row.variant or not isinstance(self.run.system(row), Reconstructs):
             return []
         if self.run.codes_file(row) is None:
-            progress(f"{row.id}: reconstruction of training items needs their codes; give {row.system}.codes=RUN/field.safetensors")
-            return [name for name in SETS if name != "train"]
-        return list(SETS)
+            progress(f"{row.id}: the codes of its own training are not here; {row.system}.codes=RUN/field.safetensors adds set `{TRAIN}`")
+            return [FITTED, UNSEEN]
+        return [TRAIN, FITTED, UNSEEN]
 
     def _part(self, row: Row, name: str, fps: float | None = None) -> Part:
         file = self.run.codes_file(row) if row.system != REAL else None
         kind, _, set_ = name.partition("/")
-        settings = [getattr(self.settings, set_), sha256(file) if set_ == "train" and file else ""]
-        if kind in KINDS and kind != "errors":
-            settings.append({name: metric(name).version for name in KINDS[kind]})
+        settings: list = [self.settings.count(set_), sha256(file) if set_ == TRAIN and file else ""]
+        if kind in KINDS:
+            settings += [SHORTEST_S[kind], {name: metric(name).version for name in KINDS[kind]}]
         return Part(name, fps, settings=settings)
 
     def measure(self, row: Row, part: Part) -> Arrays:
@@ -109,37 +117,40 @@ class ReconstructionProtocol(EvaluationProtocol):
         if kind == "codes":
             return self._codes(row, set_)
         assert part.fps is not None
-        return MEASURES[kind](self._pairs(row, set_, part.fps), part.fps)
+        codes = {} if row.system == REAL else self._kept_codes(row, set_)
+        fast = [item for item in self._items(set_, codes) if self._motion(item).fps >= part.fps - 1e-6]
+        items = [item for item in fast if self._motion(item).seconds >= SHORTEST_S[kind]]
+        pairs = (self._pair(row, item, codes, part.fps) for item in items)
+        trials = np.unique([item.group for item in items], return_inverse=True)[1] if items else np.zeros(0, int)
+        return {**MEASURES[kind](pairs, part.fps), TRIALS: trials}
 
-    def _pairs(self, row: Row, set_: str, fps: float) -> Iterator[tuple[Motion, Motion]]:
-        """Motion and recording of every item of a set that was recorded at fps or more, at fps and of the same frames."""
-        made = self._brought_up(row, set_, fps) if row.system == REAL else self._decoded(row, set_, fps)
-        for motion, read in made:
-            yield same_frames(read, at_rate(motion, motion.seconds, fps))
+    def _items(self, set_: str, codes: Mapping[str, Code]) -> list[Item]:
+        """The items of a set: those with codes, or for recordings the first that a system is measured on."""
+        items = self.run.dataset().items("test" if set_ == UNSEEN else "train")
+        if not codes:
+            return fastest(items, self.settings.count(set_))
+        by_id = {item.id: item for item in items}
+        return [by_id[name] for name in codes]
 
-    def _brought_up(self, row: Row, set_: str, fps: float) -> Iterator[tuple[Motion, Motion]]:
-        """Recordings, and what a row makes of them."""
-        items = self.run.dataset().items("train" if set_ == "train" else "test")
-        for item in fastest(items, getattr(self.settings, set_)):
-            motion = self._motion(item)
-            if motion.fps >= fps - 1e-6:
-                if row.variant:
-                    yield motion, damaged_alone(motion, item, fps, self.run.seed, VARIANTS[row.variant])
-                else:
-                    low = at_rate(motion, motion.seconds, self.run.base_fps)
-                    yield motion, at_rate(low, motion.seconds, fps, cast(Method, row.upsampling))
+    def _pair(self, row: Row, item: Item, codes: Mapping[str, Code], fps: float) -> tuple[Motion, Motion]:
+        """What a row makes of an item, and its recording, at fps and of the same frames."""
+        motion = self._motion(item)
+        if row.system != REAL:
+            made = self._system(row).decode(codes[item.id], motion.seconds, fps)
+        elif row.variant:
+            made = damaged_alone(motion, item, fps, self.run.seed, VARIANTS[row.variant])
+        else:
+            low = at_rate(motion, motion.seconds, self.run.base_fps)
+            made = at_rate(low, motion.seconds, fps, cast(Method, row.upsampling))
+        return same_frames(made, at_rate(motion, motion.seconds, fps))
 
-    def _decoded(self, row: Row, set_: str, fps: float) -> Iterator[tuple[Motion, Motion]]:
-        """Recordings, and what a system reads out of their codes."""
+    def _kept_codes(self, row: Row, set_: str) -> dict[str, Code]:
+        """Id of an item -> its code."""
         codes: dict[str, dict[str, NDArray]] = {}
         for key, array in self.run.part(row, self, self._part(row, f"codes/{set_}")).items():
             item, _, name = key.rpartition("/")
             codes.setdefault(item, {})[name] = array
-        items = {item.id: item for item in self.run.dataset().items("train" if set_ == "train" else "test")}
-        for name, code in codes.items():
-            motion = self._motion(items[name])
-            if motion.fps >= fps - 1e-6:
-                yield motion, self._system(row).decode(code, motion.seconds, fps)
+        return dict(codes)
 
     def _system(self, row: Row) -> Reconstructs:
         system = self.run.system(row)
@@ -149,14 +160,14 @@ class ReconstructionProtocol(EvaluationProtocol):
     def _codes(self, row: Row, set_: str) -> Arrays:
         """Id of an item / name of an array -> array."""
         system, dataset = self._system(row), self.run.dataset()
-        if set_ == "train":
+        if set_ == TRAIN:
             file = self.run.codes_file(row)
             assert file is not None
             trained = system.training_codes(file, dataset)
             items = fastest([item for item in dataset.items("train") if item.id in trained], self.settings.train)
             codes: dict[str, Code] = {item.id: trained[item.id] for item in items}
         else:
-            items = fastest(dataset.items("test"), self.settings.unseen)
+            items = self._items(set_, {})
             codes = dict(zip([i.id for i in items], system.fit([self._motion(i) for i in items]), strict=True))
         return {f"{item}/{name}": array for item, code in codes.items() for name, array in code.items()}
 
@@ -166,15 +177,16 @@ class ReconstructionProtocol(EvaluationProtocol):
         return self._motions[item.id]
 
     def score(self, row: Row, units: Sequence[Unit], part: Callable[[Part], Arrays], real: Callable[[Part], Arrays]) -> Iterable[Record]:
-        """Replications draw items with replacement."""
+        """Replications draw trials with replacement, each with all of its items."""
         for unit in units:
-            of_items = samples(unit.metric, part(unit.parts[0]))
-            for replication in range(self.settings.replications if len(of_items) else 0):
-                drawn = np.random.default_rng([self.run.seed, replication, 6]).integers(len(of_items), size=len(of_items))
+            values, trials = samples(unit.metric, part(unit.parts[0]))
+            for replication in range(self.settings.replications if trials else 0):
+                chosen = np.random.default_rng([self.run.seed, replication, 6]).integers(len(trials), size=len(trials))
+                drawn = values[np.concatenate([trials[k] for k in chosen])]
                 yield Record(
                     metric=unit.metric,
-                    value=figure(unit.metric, of_items[drawn]),
-                    n=len(of_items),
+                    value=figure(unit.metric, drawn),
+                    n=len(trials),
                     replication=replication,
                     seed=self.run.seed,
                     fps=unit.fps,
