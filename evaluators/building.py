@@ -25,11 +25,9 @@ def build_reference(dataset: Dataset, places: Sequence[Path], folder: Path, rate
     """Measure the parts and write them to `folder`; the paths written. places: folders that hold models/."""
     subject = subject_of(dataset)
     extractors = {}
-    for entry in EXTRACTORS:
-        if entry.official:
-            continue  # what ships does not depend on files that others have published
+    for name in (known.name for known in EXTRACTORS if not known.official):  # what ships does not depend on files that others publish
         try:
-            extractors[entry.name] = load_extractor(entry.name, [place / MODELS for place in places])
+            extractors[name] = load_extractor(name, [place / MODELS for place in places])
         except InputError:
             continue  # nothing is kept for an extractor that is not trained
     paths = [save_subject(subject, folder)]

@@ -20,6 +20,7 @@ from baselines.features import load_statistics
 from baselines.t2m.words import WordVectors, glove_words
 from evaluators.extractors.guo import OFFICIAL_VERSION
 from evaluators.extractors.guo.extractor import LONGEST_FRAMES, GuoExtractor
+from evaluators.extractors.guo.network import GuoEvaluator
 from nerm.errors import InputError
 from nerm.motion import Motion, resample
 from nerm.motion.features import FEATURES_251, FEATURES_263, FeatureFormat, features_from_motion
@@ -46,10 +47,11 @@ class OfficialGuo(GuoExtractor):
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str], batch: int = 256) -> NDArray[np.float32]:
         """Texts in English -> [n, 512]. Words that the published selection of GloVe lacks count as unk."""
+        assert isinstance(self.evaluator, GuoEvaluator)
         embeddings = np.empty((len(texts), self.evaluator.config.embedding), dtype=np.float32)
         for start in range(0, len(texts), batch):
             read = self.words.batch(texts[start : start + batch])
-            embeddings[start : start + batch] = self.evaluator.text(*read).numpy()
+            embeddings[start : start + batch] = self.evaluator.text(*read).cpu().numpy()
         return embeddings
 
     def _features(self, motion: Motion) -> NDArray:
