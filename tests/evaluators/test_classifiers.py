@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.features import ActionReadout
 from evaluators.extractors import EXTRACTORS, Extractor, load_extractor
 from evaluators.extractors.action_gru.extractor import ActionGruExtractor
 from evaluators.extractors.action_gru.network import ActionGru, ActionGruConfig
@@ -177,6 +178,16 @@ def test_features_that_came_with_a_motion_are_read_as_they_were_made():
     np.testing.assert_allclose(extractor.classify([motion]).scores, extractor.classify([same]).scores, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(joints[:, 4] - joints[:, 1], axis=-1), SMPL24.lengths[4])
     np.testing.assert_allclose(joints[:, 0], values[24, :3].T)  # translation counts from the first frame
+
+
+def test_what_a_system_makes_of_actions_reaches_a_classifier_as_it_was_made():
+    values = acted(20)[1]
+    made = torch.from_numpy(values.transpose(2, 1, 0).reshape(20, 150).copy())  # component by component, as MLD has it
+    motion = ActionReadout(60).motion(made, 19 / 20, 20.0)
+    np.testing.assert_allclose(motion.features.values, frames_of_actions25(values), atol=1e-6)
+    np.testing.assert_allclose(rotations_of_24(motion), values[:24].transpose(2, 0, 1), atol=1e-6)
+    assert gru(fps=20.0).classify([motion]).scores.shape == (1, 12)  # the motion itself has 22 joints, which say too little
+    assert ActionReadout(60).motion(made, 19 / 20, 60.0).features is None
 
 
 def test_rotations_are_read_where_there_are_no_features():
