@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, get_args
 
@@ -20,8 +21,9 @@ from nerm.data.dataset import sentence_of
 from nerm.errors import InputError
 from nerm.generator import Condition
 from nerm.motion import SMPL22, Motion, frame_count
+from nerm.motion.actions import FORMAT as ACTION_FORMAT
 from nerm.motion.actions import ROWS as ACTION_ROWS
-from nerm.motion.actions import decode_actions25
+from nerm.motion.actions import decode_actions25, frames_of_actions25
 from nerm.motion.features import FEATURES_263, append_last_pose, decode_humanml263
 from nerm.motion.motion import Features, check_fps
 from nerm.motion.resample import Method, at_times, frame_times
@@ -151,14 +153,15 @@ class ActionReadout:
         return whole_frames(seconds, self.longest, beyond=True)
 
     def motion(self, features: Tensor, seconds: float, fps: float) -> Motion:
-        """frame_count(seconds, fps) frames at k / fps."""
-        x = features.detach().float().cpu().numpy().astype(np.float64)
-        rotations, translation = decode_actions25(x.reshape(len(x), 6, ACTION_ROWS).transpose(2, 1, 0))
+        """frame_count(seconds, fps) frames at k / fps. At 20 fps the motion carries its features, which are not turned."""
+        x = features.detach().float().cpu().numpy().astype(np.float64).reshape(len(features), 6, ACTION_ROWS).transpose(2, 1, 0)
+        rotations, translation = decode_actions25(x)
         joints = forward_kinematics(rotations, translation, SMPL24)[:, : len(SMPL22)] * np.array([1.0, -1.0, -1.0])
         joints[..., 1] -= joints[..., 1].min()
         motion = Motion(joints.astype(np.float32), FPS).canonical()
         resampled = motion if fps == FPS else at_times(motion, frame_times(seconds, fps), fps)
-        return resampled[: frame_count(seconds, fps)]
+        motion = resampled[: frame_count(seconds, fps)]
+        return replace(motion, features=Features(ACTION_FORMAT, frames_of_actions25(x)[: len(motion)])) if fps == FPS else motion
 
 
 def load_statistics(checkpoint: str | Path, dims: int = FEATURES_263.dims) -> tuple[Tensor, Tensor]:

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from baselines.cases import Case, NotCovered
 from evaluators import intervals
-from evaluators.metrics import distribution, retrieval
+from evaluators.metrics import averages, distribution, retrieval
 from nerm.errors import InputError
-from nerm.motion import actions, features, rotations
+from nerm.motion import actions, features, rifke, rifke70, rotations, smpl135
 from nerm.motion.features import FEATURES_251, FEATURES_263, FeatureFormat
 
 REPRODUCES = {"features": "evaluators.cases:reproduce_features", "metrics": "evaluators.cases:reproduce_metrics"}
@@ -87,6 +87,52 @@ def features_actions(case: Case) -> Outputs:
     frames = [start + window for start, window in zip(starts, windows, strict=True)]
     clips = [actions.encode_actions25(x["poses"][of_clip], x["joints"][of_clip, 0]) for of_clip in frames]
     return {"features": np.stack(clips), "targets": x["labels"], "frame_index": np.stack(windows)}
+
+
+def features_rifke(case: Case) -> Outputs:
+    """Rifke of TEMOS, filtered or not, and its position errors, which pass both motions through the features."""
+    require(case, jointstype="mmm", normalization=False)
+    x, filtered, lengths = case.inputs, case.config["forward_filter"], case.inputs["lengths"]
+    features = np.stack([rifke.encode_rifke64(joints, filtered) for joints in x["joints"]])
+    # The errors are never those of the filtered features, and padding takes part in finding the floor.
+    plain = [[rifke.encode_rifke64(joints) for joints in x[name]] for name in ("generated_joints", "joints")]
+    units = [[rifke.decode_rifke64(item[:length]) for item, length in zip(of, lengths, strict=True)] for of in plain]
+    metres = [[rifke.Parts(*(part * 1e-3 for part in parts)) for parts in of] for of in units]
+    return arrays(
+        {
+            "features": features,
+            "inverse": np.stack([rifke.decode_rifke64(item).joints for item in features]),
+            "part_turning": features[..., rifke.TURN, None],
+            "metrics_meters": list(averages.average_errors(*metres).values()),
+            "metrics_raw": list(averages.average_errors(*units).values()),
+        }
+    )
+
+
+def features_rifke70(case: Case) -> Outputs:
+    """Rifke of language2pose."""
+    left, right = case.config["fid_l"], case.config["fid_r"]
+    if sorted([*left, *right]) != sorted(rifke.FEET):
+        raise InputError(f"feet {left} and {right} in the configuration of {case.name}; here they can only be {rifke.FEET}")
+    # The joints of the original's heading are counted with the reference joint in front.
+    require(case, sdr_l=6, sdr_r=9, hip_l=12, hip_r=17, velocity_threshold=0.05, height_thresholds=[3.0, 2.0])
+    features = rifke70.encode_rifke70(case.inputs["joints"])
+    return {
+        "features": features,
+        "part_turning": features[:, rifke70.TURN, None],
+        "part_contacts": features[:, rifke70.CONTACTS],
+        "network_input": features[1:, rifke70.NETWORK],
+        "recovered_joints": rifke70.decode_rifke70(features),
+    }
+
+
+def features_smpl135(case: Case) -> Outputs:
+    """Rotations and steps of TEMOS."""
+    require(case, pose_rep="rot6d")
+    matrices = rotations.matrix_from_axis_angle(case.inputs["axis_angle"])
+    features = smpl135.encode_smpl135(matrices, case.inputs["translation"], case.config["canonicalize"], case.config["offset"])
+    back, translation = smpl135.decode_smpl135(features)
+    return {"features": features, "matrices": matrices, "inverse_matrices": back, "inverse_translation": translation}
 
 
 def metrics_text(case: Case) -> Outputs:
@@ -180,6 +226,9 @@ _FEATURES: dict[frozenset[str], Callable[[Case], Outputs]] = {
     frozenset({"vectors"}): features_recovery,
     frozenset({"axis_angle", "free_6d", "vectors"}): features_rotations,
     frozenset({"poses", "joints", "lengths", "labels"}): features_actions,
+    frozenset({"joints", "generated_joints", "lengths"}): features_rifke,
+    frozenset({"joints"}): features_rifke70,
+    frozenset({"axis_angle", "translation"}): features_smpl135,
 }
 _METRICS: dict[str, Callable[[Case], Outputs]] = {
     "text_embeddings": metrics_text,

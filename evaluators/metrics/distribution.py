@@ -7,7 +7,9 @@ Pure functions on arrays [N, D]; all sums are float64. Random draws come from a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,19 +28,29 @@ class Rng(Protocol):
         ...
 
 
-class Moments(NamedTuple):
-    """What a Frechet distance needs of a feature set. mean: [D]; covariance: [D, D], divisor n - 1; n samples."""
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What a Frechet distance needs of a feature set. mean: [D]; covariance: [D, D], divisor n - 1; n samples.
+
+    Kept for several distances, those of real features save their largest part: the root is computed once.
+    """
 
     mean: Array
     covariance: Array
     n: int
 
+    @cached_property
+    def root(self) -> Array:
+        """The symmetric root of the covariance; directions without variance stay without."""
+        return _root(self.covariance)
+
 
 def moments(features: ArrayLike) -> Moments:
     """Mean and covariance of features [N, D], N >= 2."""
     x = _features(features, at_least=2)
-    centred = x - x.mean(axis=0)
-    return Moments(x.mean(axis=0), centred.T @ centred / (len(x) - 1), len(x))
+    mean = x.mean(axis=0)
+    centred = x - mean
+    return Moments(mean, centred.T @ centred / (len(x) - 1), len(x))
 
 
 def frechet_distance(mean1: ArrayLike, cov1: ArrayLike, mean2: ArrayLike, cov2: ArrayLike) -> float:
@@ -54,17 +66,23 @@ def frechet_distance(mean1: ArrayLike, cov1: ArrayLike, mean2: ArrayLike, cov2: 
         )
     if not all(np.isfinite(x).all() for x in (m1, c1, m2, c2)):
         raise InputError("moments with a value that is not finite; look for NaN in the features they come from")
-    values, vectors = np.linalg.eigh((c1 + c1.T) / 2)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    product = root @ ((c2 + c2.T) / 2) @ root
-    trace = np.sqrt(np.maximum(np.linalg.eigvalsh((product + product.T) / 2), 0)).sum()
-    return max(float(np.sum((m1 - m2) ** 2) + np.trace(c1) + np.trace(c2) - 2 * trace), 0.0)
+    return frechet(Moments(m1, c1, 0), Moments(m2, c2, 0))
 
 
 def frechet(features1: ArrayLike | Moments, features2: ArrayLike | Moments) -> float:
-    """Frechet distance of two feature sets [N, D] and [M, D], either of which may be given by its moments."""
+    """Frechet distance of two feature sets [N, D] and [M, D], either of which may be given by its moments. Keep those of the first."""
     first, second = (x if isinstance(x, Moments) else moments(x) for x in (features1, features2))
-    return frechet_distance(first.mean, first.covariance, second.mean, second.covariance)
+    if first.mean.shape != second.mean.shape:
+        raise InputError(f"features of {len(first.mean)} and of {len(second.mean)} dimensions; both sets must come from one extractor")
+    product = first.root @ ((second.covariance + second.covariance.T) / 2) @ first.root
+    trace = np.sqrt(np.maximum(np.linalg.eigvalsh((product + product.T) / 2), 0)).sum()
+    apart = np.sum((first.mean - second.mean) ** 2) + np.trace(first.covariance) + np.trace(second.covariance)
+    return max(float(apart - 2 * trace), 0.0)
+
+
+def _root(covariance: Array) -> Array:
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def kernel_distance(
@@ -260,22 +278,19 @@ def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
 # --- shared ---------------------------------------------------------------------------------------------------------------------------
 
 
-def pairwise_squared(x: ArrayLike, y: ArrayLike) -> Array:
-    """|x_i - y_j|^2 for x [N, D], y [M, D] -> [N, M], by expansion; clamped at 0, because rounding can make it slightly negative."""
-    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    return np.maximum(np.sum(a**2, 1)[:, None] + np.sum(b**2, 1)[None, :] - 2 * (a @ b.T), 0)
-
-
 def pairwise_distances(x: ArrayLike, y: ArrayLike) -> Array:
-    """Euclidean distances [N, M] of x [N, D] and y [M, D]."""
-    return np.sqrt(pairwise_squared(x, y))
+    """Euclidean distances [N, M] of x [N, D] and y [M, D], by expansion; clamped at 0, because rounding can make squares negative."""
+    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    return np.sqrt(np.maximum(np.sum(a**2, 1)[:, None] + np.sum(b**2, 1)[None, :] - 2 * (a @ b.T), 0))
 
 
 def _features(features: ArrayLike, at_least: int = 1) -> Array:
     x = np.asarray(features, dtype=np.float64)
     if x.ndim != 2 or len(x) < at_least:
         raise InputError(f"features of shape {list(x.shape)}; expected [N, D] with N >= {at_least}")
-    bad = ~np.isfinite(x).all(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(x.sum())  # a finite sum has only finite terms; where it is not, they are looked at one by one
+    bad = np.zeros(len(x), dtype=bool) if finite else ~np.isfinite(x).all(axis=1)
     if bad.any():
         raise InputError(
             f"{int(bad.sum())} of {len(x)} features are not finite, the first at index {int(np.argmax(bad))}; remove their motions"

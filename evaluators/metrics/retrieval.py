@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evaluators.metrics.distribution import _pair, pairwise_squared
+from evaluators.metrics.distribution import _pair
 from nerm.errors import InputError
 
+Array = NDArray[np.float64]
 POOL = 32
+_AT_ONCE = 16  # pools whose distances are computed together: as many as fit a processor's cache
 _TIE = 1e-12  # squared distances closer than this share of the squared norms are equal: the rounding of the expansion
 
 
@@ -58,21 +60,36 @@ def hits(texts: ArrayLike, motions: ArrayLike, top: int = 3) -> NDArray[np.float
     the probability under random order. So an embedding that maps everything to one point scores chance, and the order does not matter.
     """
     x, y = _paired(texts, motions)
-    squared = pairwise_squared(x, y)
-    own = np.diag(squared)[:, None]
-    tie = _TIE * (np.sum(x**2, 1)[:, None] + np.max(np.sum(y**2, 1)))
-    nearer = (squared < own - tie).sum(axis=1)
-    tied = (np.abs(squared - own) <= tie).sum(axis=1)
-    return np.clip((np.arange(1, top + 1) - nearer[:, None]) / tied[:, None], 0, 1)
+    return _hits(x, y, _squares(x), _squares(y), np.arange(len(x))[None], top)[0]
+
+
+def _hits(x: Array, y: Array, xx: Array, yy: Array, pools: NDArray[np.int64], top: int) -> Array:
+    """[P, size, top] `hits` of pools [P, size] of one size. x, y: [N, D] texts and motions.  xx, yy: [N] their squares."""
+    text, motion = xx[pools][:, :, None], yy[pools][:, None]
+    squared = np.maximum(text + motion - 2 * (x[pools] @ np.swapaxes(y[pools], 1, 2)), 0)
+    own = np.diagonal(squared, axis1=1, axis2=2)[:, :, None]
+    tie = _TIE * (text + motion.max(axis=2, keepdims=True))
+    nearer = (squared < own - tie).sum(axis=2)
+    tied = (np.abs(squared - own) <= tie).sum(axis=2)
+    return np.clip((np.arange(1, top + 1) - nearer[..., None]) / tied[..., None], 0, 1)
+
+
+def _squares(x: Array) -> Array:
+    """[N, D] -> [N] squared norms."""
+    return np.einsum("nd,nd->n", x, x)
 
 
 def r_precision(texts: ArrayLike, motions: ArrayLike, chosen: Iterable[ArrayLike], top: int = 3) -> NDArray[np.float64]:
     """[top] R-precision top 1..top: the mean of `hits` over pools. texts, motions: [N, D]; chosen: index sets, from `pools` or `blocks`."""
     x, y = _paired(texts, motions)
-    of_pools = [hits(x[pool], y[pool], top) for pool in (np.asarray(p) for p in chosen)]
-    if not of_pools:
+    xx, yy = _squares(x), _squares(y)
+    of_size: dict[int, list[NDArray]] = {}
+    for pool in map(np.asarray, chosen):
+        of_size.setdefault(len(pool), []).append(pool)
+    if not of_size:
         raise InputError(f"no retrieval pool could be filled from {len(x)} pairs; give more pairs or smaller pools")
-    return np.concatenate(of_pools).mean(axis=0)
+    parts = [np.stack(of[start : start + _AT_ONCE]) for of in of_size.values() for start in range(0, len(of), _AT_ONCE)]
+    return np.concatenate([_hits(x, y, xx, yy, part, top).reshape(-1, top) for part in parts]).mean(axis=0)
 
 
 def matching_distance(texts: ArrayLike, motions: ArrayLike) -> float:
@@ -83,7 +100,7 @@ def matching_distance(texts: ArrayLike, motions: ArrayLike) -> float:
 def matching_distances(texts: ArrayLike, motions: ArrayLike) -> NDArray[np.float64]:
     """[N] |text - motion| of each pair. texts, motions: [N, D]."""
     x, y = _paired(texts, motions)
-    return np.linalg.norm(x - y, axis=1)
+    return np.sqrt(_squares(x - y))
 
 
 def _paired(texts: ArrayLike, motions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from nerm.errors import InputError
 from nerm.motion.rotations import matrix_from_axis_angle, matrix_from_rows6d, rows6d
-from nerm.motion.skeleton import SMPL24
+from nerm.motion.skeleton import SMPL24, Skeleton, forward_kinematics
 
 JOINTS = len(SMPL24)
 ROWS = JOINTS + 1
 """24 rotations and the translation."""
+FORMAT = "actions25"
+"""Name of the format in `Motion.features`, whose values are [T, 150] there: the 25 rows of a frame one after the other."""
 
 
 def encode_actions25(rotations: NDArray, translation: NDArray) -> NDArray:
@@ -52,6 +54,32 @@ def decode_actions25(features: NDArray) -> tuple[NDArray, NDArray]:
         raise InputError("features with a value that is not finite; expected [25, 6, T] numbers")
     frames = x.transpose(2, 0, 1)
     return matrix_from_rows6d(frames[:, :JOINTS]), np.ascontiguousarray(frames[:, JOINTS, :3])
+
+
+def frames_of_actions25(features: NDArray) -> NDArray:
+    """[25, 6, T] -> [T, 150], as `Motion.features` holds them."""
+    return np.ascontiguousarray(np.asarray(features).transpose(2, 0, 1)).reshape(-1, ROWS * 6)
+
+
+def rotations_of_frames(frames: NDArray) -> NDArray:
+    """[T, 150] -> [T, 24, 6] rotations by rows, as they were made."""
+    return _rows(frames)[:, :JOINTS]
+
+
+def positions_of_frames(frames: NDArray, body: Skeleton = SMPL24) -> NDArray:
+    """[T, 150] -> joint positions [T, 24, 3] in the axes of the data, translation included.
+
+    body: rest offsets of the joints. The published evaluation takes those of the SMPL model, which SMPL24 resembles only.
+    """
+    rotations, translation = decode_actions25(_rows(frames).transpose(1, 2, 0))
+    return forward_kinematics(rotations, translation, body)
+
+
+def _rows(frames: NDArray) -> NDArray:
+    x = np.asarray(frames)
+    if x.ndim != 2 or x.shape[1] != ROWS * 6:
+        raise InputError(f"features of shape {list(x.shape)}; expected [T, {ROWS * 6}]")
+    return x.reshape(-1, ROWS, 6)
 
 
 def window_frames(length: int, frames: int, rng: random.Random) -> NDArray[np.int64]:

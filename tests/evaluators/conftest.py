@@ -66,7 +66,7 @@ def tiny(tmp_path_factory):
     from made_up import small_anyrate
 
     from evaluators.building import build_reference
-    from evaluators.extractors import EXTRACTORS, load_extractor
+    from evaluators.extractors import load_extractor
     from evaluators.extractors.anyrate import extractor as anyrate
     from evaluators.extractors.guo import extractor as guo
     from evaluators.extractors.guo.pooled import PooledConfig, PooledEvaluator
@@ -87,7 +87,7 @@ def tiny(tmp_path_factory):
         patch.setattr(scoring, "CLIPS", CLIPS)
         patch.setattr(sets, "POOL", POOL)
         dataset = load_dataset("multirate", root / "data")
-        extractors = {name: load_extractor(name, [shipped / "models"]) for name in EXTRACTORS.names}
+        extractors = {name: load_extractor(name, [shipped / "models"]) for name in ("anyrate", "guo")}
         build_reference(dataset, [shipped], shipped / "reference")
         subject, folder = load_subject("multirate", [shipped / "reference"])
         yield SimpleNamespace(

@@ -102,6 +102,26 @@ def test_multimodality_of_identical_repeats_is_zero_and_of_absent_classes_ends()
     assert 2 * by_quota == pytest.approx(d.class_multimodality(x, labels, 5000, np.random.default_rng(2)), rel=0.05)
 
 
+def test_accuracy_is_the_diagonal_of_the_confusion_and_does_not_depend_on_order():
+    labels, predicted = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 1, 0, 2])
+    scores = np.eye(3)[predicted]
+    table = d.confusion_matrix(labels, predicted, 3)
+    assert table.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
+    assert d.accuracy(scores, labels) == pytest.approx(np.trace(table) / 6) == pytest.approx(4 / 6)
+    assert d.accuracy(scores[::-1], labels[::-1]) == d.accuracy(scores, labels)
+    assert d.accuracy(np.zeros((4, 3)), np.array([0, 1, 2, 0])) == 0.5  # the first of equal scores counts
+
+
+def test_multimodality_of_classes_counts_every_class_once_whatever_its_size():
+    labels = np.array([0] * 90 + [1] * 10)
+    features = np.zeros((100, 2))
+    features[90:95, 0] = 3.0  # two points of class 1, 3 apart: a random pair is 1.5 apart in the mean
+    many = [d.class_multimodality(features, labels, 200, np.random.default_rng(seed)) for seed in range(20)]
+    assert np.mean(many) == pytest.approx(0.75, abs=0.03)
+    quota = [d.quota_multimodality(features, labels, 2, 20, np.random.default_rng(seed)) for seed in range(10)]
+    assert np.mean(quota) == pytest.approx(0.75, abs=0.15)
+
+
 def test_the_nearest_distance_to_a_set_that_holds_the_motion_is_zero():
     x = np.random.default_rng(0).normal(size=(1500, 3))
     assert d.nearest_distance(x[:1100], x) < 1e-6

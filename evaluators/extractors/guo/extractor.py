@@ -44,6 +44,7 @@ class GuoExtractor(Extractor):
 
     name = NAME
     version = VERSION
+    padded_frames: int | None = None
 
     def __init__(
         self,
@@ -112,7 +113,7 @@ class GuoExtractor(Extractor):
         order = np.argsort([-len(item) for item in features], kind="stable")
         for start in range(0, len(order), batch):
             part = order[start : start + batch]
-            x, lengths = pad_features([(features[index] - mean) / std for index in part])
+            x, lengths = pad_features([(features[index] - mean) / std for index in part], self.padded_frames)
             embeddings[part] = self.evaluator.motion(x.to(self.device), lengths).float().cpu().numpy()
         return embeddings
 
@@ -160,17 +161,17 @@ def canonical_clips(joints: NDArray) -> NDArray:
     return (x - place) @ np.swapaxes(turn, -1, -2)[:, None]
 
 
-def pad_features(features: Sequence[NDArray]) -> tuple[Tensor, Tensor]:
+def pad_features(features: Sequence[NDArray], frames: int | None = None) -> tuple[Tensor, Tensor]:
     """Normalised features [T_k, D] of several motions -> ([B, T, D], lengths [B]).
 
     Each is cropped to a multiple of 4 frames, as officially, and followed by at least 4 frames of zeros (the mean pose). So the last token
-    does not depend on what else is in the batch.
+    does not depend on what else is in the batch. frames: T of the published loaders, which leaves the longest motions without zeros.
     """
     lengths = [len(item) // UNIT * UNIT for item in features]
     short = [len(item) for item in features if len(item) < UNIT]
     if short:
         raise InputError(f"motion with {short[0]} feature frames; the evaluator reads 4 at a time and needs at least {UNIT + 1} poses")
-    out = torch.zeros(len(features), max(lengths) + UNIT, features[0].shape[1])
+    out = torch.zeros(len(features), frames or max(lengths) + UNIT, features[0].shape[1])
     for place, (item, length) in enumerate(zip(features, lengths, strict=True)):
         out[place, :length] = torch.as_tensor(np.asarray(item[:length], dtype=np.float32))
     return out, torch.tensor(lengths)
