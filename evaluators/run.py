@@ -4,6 +4,7 @@
     python -m evaluators.run table=framerates dataset=multirate systems=[nerm,nerm-fixed] tier=quick
     python -m evaluators.run table=framerates dry_run=true                     what would be computed, and what is stored already
     python -m evaluators.run reference dataset=multirate                       the kept parts of real motion, built from the dataset
+    python -m evaluators.run page out=results                                  index.html, the page of all that is stored, once more
 
 Figures are stored one by one: the same command resumes. SYSTEM.checkpoint=PATH computes other weights of a system as a row of their own.
 Further trainings of a system lie beside its weights as SYSTEM.seed1.safetensors, SYSTEM.seed2.safetensors: the rows of that system are
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from nerm.data.dataset import Dataset
     from nerm.generator import Generator
 
-USAGE = "usage: python -m evaluators.run table=framerates dataset=multirate systems=[nerm] tier=quick | list | reference dataset=multirate"
+USAGE = (
+    "usage: python -m evaluators.run table=framerates dataset=multirate systems=[nerm] tier=quick | list | page | reference dataset=NAME"
+)
 FILES = ("checkpoint", "codes")
 _OF_SYSTEM = re.compile(rf"([\w.+-]+)\.({'|'.join(FILES)})=(.*)")
 
@@ -68,9 +71,11 @@ def main(arguments: Sequence[str]) -> int:
 
         print(listing())
         return 0
+    if words[:1] == ["page"]:
+        return pages(parse(RunConfig, words[1:], USAGE))
     build = words[:1] == ["reference"]
     if words and "=" not in words[0] and not build:
-        raise InputError(f"'{words[0]}' is neither list, reference nor key=value. {USAGE}")
+        raise InputError(f"'{words[0]}' is neither list, page, reference nor key=value. {USAGE}")
     files, rest = split_files(words[build:])
     config = parse(RunConfig, rest, USAGE)
     if build:
@@ -280,11 +285,22 @@ def compute(harness: Harness, index: int = 0, count: int = 1, wait: Callable[[],
 
 
 def report(harness: Harness, computed: Sequence[str]) -> str:
-    """Write Markdown, CSV and pictures from the store; a summary of at most 30 lines."""
+    """Write Markdown, CSV and pictures from the store, and the page anew; a summary of at most 30 lines."""
     from evaluators.report import build, summary, write
+    from evaluators.report.page import write_page
 
     made = build(harness.store, harness.subject.dataset, harness.table, harness.tier)
-    return summary(made, computed, write(made, harness.store))
+    return summary(made, computed, [*write(made, harness.store), write_page(harness.store, harness.tier, [made])])
+
+
+def pages(config: RunConfig) -> int:
+    """Render the pages of all that is stored."""
+    from evaluators.report.page import write_pages
+    from evaluators.store import Store
+
+    for path in write_pages(Store(config.out, *folders(config))):
+        print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
 
 
 def build_and_save(config: RunConfig) -> int:

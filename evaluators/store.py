@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from re import fullmatch
 from typing import Any
@@ -96,6 +97,16 @@ class Store:
         """The ids that have results, in any of the folders, sorted."""
         folder = _place(dataset, table, tier, "x").parent
         return sorted({path.stem for root in self._roots(tier) for path in (root / folder).glob("*.json") if not path.name.startswith(".")})
+
+    def tables(self) -> list[tuple[str, str, str]]:
+        """(dataset, table, tier) of everything that is stored, in any of the folders, sorted."""
+        found = {
+            (path.parts[-4], path.parts[-3], path.parts[-2])
+            for root in self.roots
+            for path in (root / "raw").glob("*/*/*/*.json")
+            if not path.name.startswith(".") and root in self._roots(path.parts[-2])
+        }
+        return sorted(found)
 
     def read(self, dataset: str, table: str, tier: str, system: str) -> Document:
         """The document of one row, from the first folder that has it whole. A damaged one is reported, and renamed if it is in root."""
@@ -188,7 +199,7 @@ class Figure:
     seeds: tuple[int, ...] = ()
     training: int = 0
 
-    @property
+    @cached_property
     def draws(self) -> dict[tuple[int, int], float]:
         """(index, seed) of a replication -> its value: what two figures have in common are replications of the same draws."""
         return dict(zip(zip(self.replications, self.seeds, strict=True), self.values, strict=True))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from tabulate import tabulate
 
 from evaluators.intervals import interval
@@ -16,6 +15,14 @@ from evaluators.metrics import Metric, metric
 from evaluators.report.differences import change, comparison_in_words, dimensions, is_dimensions
 from evaluators.report.model import FALLBACK, Key, PublishedFigure, Report, Section, Spread, compare, number
 from evaluators.report.origins import UNDERTRAINED, provenance, training
+from evaluators.report.words import and_ as _and
+from evaluators.report.words import better as _better
+from evaluators.report.words import capital as _capital
+from evaluators.report.words import heading as _heading
+from evaluators.report.words import name as _name
+from evaluators.report.words import span as _span
+from evaluators.report.words import versions as _versions
+from evaluators.report.words import with_interval as _with_interval
 from evaluators.store import Figure
 
 INTERVALS = "[what the intervals cover](../../docs/intervals.md)"
@@ -36,7 +43,7 @@ def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
     parts += _answer(report, shown)
     parts += [f"![{name}]({name})\n" for name in pictures]
     parts.append(f"## Rows and columns\n\n{report.table.about} n is the number of samples per replication.\n")
-    parts += [line + "\n" for line in (_shared_steps(report), _equal_sets(report), dimensions(report, _heading)) if line]
+    parts += [line + "\n" for line in (shared_steps(report), equal_sets(report), dimensions(report, _heading)) if line]
     parts += [text for section in across for text in _against_rate(section)]
     parts += _by_metric(report, rest)
     if report.table.layout == "rates":
@@ -103,14 +110,14 @@ def _answer(report: Report, shown: Sequence[Section]) -> list[str]:
         reading = "↑ higher is better, ↓ lower is better, → nearest to real is best"
     parts.append(
         f"{reading}; the best generator of a column is bold, and every other whose difference from it does not exclude zero. Real motion, "
-        f"oracles and controls do not compete.\n{_intervals(shown)}\n"
+        f"oracles and controls do not compete.\n{intervals(shown)}\n"
     )
     parts += [comparison_in_words(main, _heading) + "\n"] if main.comparison else []
-    parts += [note + "\n" for note in _notes(report)]
+    parts += [note + "\n" for note in notes(report)]
     return parts + _differences(main)
 
 
-def _intervals(shown: Sequence[Section]) -> str:
+def intervals(shown: Sequence[Section]) -> str:
     """What ± means in the sections that are shown."""
     counts = {
         kind: _span(sorted({len(f.values) for s in shown if s.metric.resamples == kind for f in s.figures})) for kind in ("trials", "draws")
@@ -148,7 +155,7 @@ def _columns_of_main(report: Report) -> list[Section]:
     return [s for s in report.sections if (s.extractor, s.set) == (main.extractor, main.set) and main.rates[0] in s.rates]
 
 
-def _notes(report: Report) -> list[str]:
+def notes(report: Report) -> list[str]:
     """What the marks of rows mean, and which metric leads in place of another."""
     notes = []
     wanted = report.table.main
@@ -201,7 +208,7 @@ def _by_metric(report: Report, sections: Sequence[tuple[Section, list[float | No
     return ["## Other metrics\n", f"↑ higher is better, ↓ lower is better, → nearest to real is best.{between}\n", *parts]
 
 
-def _equal_sets(report: Report) -> str:
+def equal_sets(report: Report) -> str:
     """The sets that are not printed at some rates, because they are equal to another set there."""
     equal: dict[tuple[str, str, str], list[float | None]] = {}
     for set_ in dict.fromkeys(section.set for section in report.sections):
@@ -219,7 +226,7 @@ def _equal_sets(report: Report) -> str:
     return f"Not printed twice: {'; '.join(texts)}." if texts else ""
 
 
-def _shared_steps(report: Report) -> str:
+def shared_steps(report: Report) -> str:
     """Which rows share a step of their training, or were given one that another system was trained in."""
     texts = [f"- {step}: {'; '.join(report.rows[name].title for name in names)}" for step, names in report.shared_steps.items()]
     return "\n".join(["Steps that rows of different systems share:\n", *texts]) if texts else ""
@@ -335,45 +342,5 @@ def _cell(figure: Figure, entry: Metric, best: bool, spread: Spread | None = Non
     return f"{text} ({spread.trainings} trainings: {number(spread.lowest, entry)} to {number(spread.highest, entry)})"
 
 
-def _with_interval(value: float, half: float | None, entry: Metric) -> str:
-    """A value and its interval; one that is zero to the printed digits is printed as zero if its interval is wider than that."""
-    if half is None or np.isnan(half):
-        return number(value, entry)
-    text = f"{value:.{entry.digits}f}" if half >= 10.0**-entry.digits else number(value, entry)
-    text = text.removeprefix("-") if "e" not in text and float(text) == 0 else text
-    return f"{text} ± {half:.1e}" if "e" in text else f"{text} ± {half:.{entry.digits}f}"
-
-
-# --- words ----------------------------------------------------------------------------------------------------------------------------
-
-
-def _name(entry: Metric) -> str:
-    return entry.title + (f" ({entry.unit})" if entry.unit else "")
-
-
 def _column(section: Section) -> str:
     return f"{_name(section.metric)}{f' ({_versions(section)})' if section.several_versions else ''} {ARROWS[section.metric.direction]}"
-
-
-def _versions(section: Section) -> str:
-    return f"{section.protocol or 'protocol'} v{section.protocol_version}, metric v{section.version}"
-
-
-def _better(entry: Metric) -> str:
-    return {"higher": "higher is better", "lower": "lower is better", "real": "nearest to real is best"}[entry.direction]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _heading(fps: float | None) -> str:
-    return "any rate" if fps is None else f"{fps:g} fps"
-
-
-def _and(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _span(counts: Sequence[int]) -> str:
-    return "" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
