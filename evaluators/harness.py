@@ -65,6 +65,10 @@ class Harness:
     # --- what a protocol is given -----------------------------------------------------------------------------------------------------
 
     @property
+    def dataset_name(self) -> str:
+        return self.subject.dataset
+
+    @property
     def items(self) -> Sequence[Item]:
         return self.subject.items
 

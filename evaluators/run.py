@@ -121,6 +121,7 @@ def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, l
     choose("device", config.device.partition(":")[0], ["auto", "cpu", "cuda", "mps"])
     table = load_table(config.table)
     config.dataset = choose("dataset", config.dataset or table.datasets[0], DATASETS.names)
+    table = table.on(config.dataset)
     for name in table.protocols:
         choose("tier", config.tier, PROTOCOLS.get(name).tiers)
     for kind in FILES:

@@ -41,10 +41,11 @@ from evaluators.damage import (
     turned,
     undamaged,
 )
-from evaluators.extractors import EXTRACTORS, Extractor
+from evaluators.extractors import EXTRACTORS, Classified, Extractor
 from evaluators.metrics.retrieval import POOL, pools, r_precision
 from evaluators.metrics.trials import Pairs, discrepancy, pairs_of_trials, resampled, split
-from nerm.data.dataset import Dataset, Item
+from evaluators.resampling import draws_of
+from nerm.data.dataset import Dataset, Item, action_items
 from nerm.errors import InputError
 from nerm.motion import Motion
 from nerm.words import mirror_caption
@@ -53,6 +54,8 @@ SEEN = 3.0
 UNSEEN = 1.0
 R_PRECISION = 0.85
 """Top 3 of pools of 32 different labels, real test motion with its own test sentences."""
+ACCURACY = 0.9
+"""Of a classifier, on test recordings of its classes."""
 CLIP_FRAMES = 32
 CLIPS_A_TRIAL = 16
 DRAWS = 400
@@ -99,6 +102,10 @@ CONTROLS = (
     Control("size, 3 % more", sized(1.03), seen=False),
 )
 """The held-out controls of motions. Those of texts are in `_texts`."""
+OF_ACTIONS = ("backwards", "frozen", "foreign limb", "foreign upper body")
+"""Kinds of damage that a classifier must see; that a movement is slower or higher above the floor does not make it another action."""
+LEADS_AWAY = ("backwards", "frozen")
+"""Those of them after which motion is of no action, so that sets as a whole change too."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +143,8 @@ def accept(
 ) -> Acceptance:
     """Run the controls on test recordings. decisive: the rates that acceptance rests on, default all of `fps`.
 
-    An extractor of clips is tested on clips of the recordings of 120 fps and more, at the rates `fps`. One that embeds texts too is tested
-    on whole motions at the dataset's base rate.
+    An extractor of clips is tested on clips of the recordings of 120 fps and more, at the rates `fps`. One that embeds texts too, and a
+    classifier, are tested on whole motions at the dataset's base rate.
     """
     entry = EXTRACTORS.get(extractor.name) if extractor.name in EXTRACTORS else None
     overlap = {control.kind for control in CONTROLS if control.seen} & set(entry.trained_on if entry else ())
@@ -146,8 +153,9 @@ def accept(
             f"extractor '{extractor.name}' was trained on {', '.join(sorted(overlap))}, which controls it: leave it out of one"
         )
     checks: list[dict] = []
-    if entry is not None and "texts" in entry.embeds:
-        checks += [check | {"fps": dataset.base_fps, "decisive": True} for check in _of_motions(extractor, dataset, seed, draws)]
+    of_motions = _of_actions if extractor.classes else _of_motions if entry is not None and "texts" in entry.embeds else None
+    if of_motions:
+        checks += [{"fps": dataset.base_fps, "decisive": True} | check for check in of_motions(extractor, dataset, seed, draws)]
     else:
         for rate in fps:
             decides = decisive is None or rate in decisive
@@ -178,6 +186,45 @@ def _of_motions(extractor: Extractor, dataset: Dataset, seed: int, draws: int) -
     items = [item for item in dataset.items("test") if item.seconds >= 2.0]
     checks = _effects(extractor.embed_motions, dataset, items, [item.group for item in items], dataset.base_fps, seed, draws)
     return checks + _texts(extractor, dataset, [item for item in items if item.captions], seed, draws)
+
+
+def _of_actions(extractor: Extractor, dataset: Dataset, seed: int, draws: int) -> list[dict]:
+    """A classifier must recognise actions, and damaged ones less often. What its features say of sets is beside it.
+
+    A limb of another recording makes one action look like another, and another one like it, so that sets as a whole may stay as they were:
+    distances between sets decide for damage that leads away from all actions alone.
+    """
+    of_class = {item: name for item, name in action_items(dataset, "test").items() if name in extractor.classes}
+    if len({item.group for item in of_class}) < 4:
+        raise InputError(f"dataset '{dataset.name}' has test items of the classes of '{extractor.name}' of fewer than 4 trials")
+    items, classes = list(of_class), [extractor.classes.index(name) for name in of_class.values()]
+    trials, seconds = [item.group for item in items], [counted(item.seconds, dataset.base_fps) for item in items]
+
+    def answers(damage: Damage) -> Classified:
+        return extractor.classify(list(damaged(dataset, items, seconds, range(len(items)), dataset.base_fps, seed, damage).values()))
+
+    real = answers(undamaged)
+    right = (real.scores.argmax(1) == classes).astype(np.float64)
+    chance = float(draws_of(trials, draws, seed).means(right, trials).std())
+    share = f"{right.mean():.3f}"
+    checks = [{"demand": f"accuracy on real motion at least {ACCURACY:g}", "detail": share, "passed": bool(right.mean() >= ACCURACY)}]
+    for control in CONTROLS:
+        if control.fps or (control.seen and control.kind not in OF_ACTIONS):
+            continue
+        found = answers(control.damage)
+        fewer = float(right.mean() - (found.scores.argmax(1) == classes).mean())
+        excess, usual = _excess(real.features, found.features, trials, seed, draws)
+        recognised = _effect_check(f"{control.name}, recognised less often", fewer / max(chance, 1 / len(items)), control.seen)
+        as_set = _effect_check(f"{control.name}, as a set", excess / usual if usual > 0 else 0.0, control.seen)
+        checks += [recognised, as_set | {"decisive": not control.seen or control.kind in LEADS_AWAY}]
+    return checks
+
+
+def _effect_check(name: str, effect: float, seen: bool) -> dict:
+    """A check of an effect size against its limit."""
+    demand = f"{name}: {f'at least {SEEN:g}' if seen else f'at most {UNSEEN:g}'} sd"
+    passed = effect >= SEEN if seen else effect <= UNSEEN
+    return {"demand": demand, "effect": effect, "detail": f"{effect:.1f}", "passed": bool(passed)}
 
 
 def _chosen(items: Sequence[Item], seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -226,10 +273,7 @@ def _effects(
         kept = np.array([not control.fast or trial in quick for trial in of])
         trials = [trial for trial, keep in zip(of, kept, strict=True) if keep]
         excess[control.name], chance = _excess(real[kept], embedded(control.damage)[kept], trials, seed, draws)
-        effect = excess[control.name] / chance if chance > 0 else 0.0
-        passed = effect >= SEEN if control.seen else effect <= UNSEEN
-        demand = f"{control.name}: {f'at least {SEEN:g}' if control.seen else f'at most {UNSEEN:g}'} sd"
-        checks.append({"demand": demand, "effect": effect, "detail": f"{effect:.1f}", "passed": bool(passed)})
+        checks.append(_effect_check(control.name, excess[control.name] / chance if chance > 0 else 0.0, control.seen))
     statue, limb = excess["frozen"], excess["foreign limb"]
     checks.append({"demand": "a statue is further than a foreign limb", "detail": f"{statue:.3g} > {limb:.3g}", "passed": statue > limb})
     return checks

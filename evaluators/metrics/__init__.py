@@ -128,6 +128,40 @@ ENTRIES = (
         "labels",
         **_TRIALS,
     ),
+    *(
+        _features(
+            f"fid_{split}",
+            f"FID ({split})",
+            "lower",
+            _FRECHET,
+            f"Frechet distance of the features of a classifier from those of {what}",
+            **_TRIALS,
+        )
+        for split, what in (
+            ("train", "all training motions; it is not zero for real test motions either"),
+            ("test", "test motions of the same conditions; real motion: halves by trial, within labels"),
+        )
+    ),
+    _features(
+        "kid",
+        "KID",
+        "lower",
+        "distribution:kernel_distance",
+        "unbiased squared discrepancy under (a.b / D + 1)^3, mean over random subsets of half of the smaller set",
+        range=(-_INF, _INF),
+        digits=4,
+        invariant_to=_DRAWN,
+    ),
+    _features(
+        "accuracy",
+        "accuracy",
+        "higher",
+        "distribution:accuracy",
+        "share of motions that a classifier takes for the action that was asked for",
+        range=(0, 1),
+        takes="paired features",
+        **_TRIALS,
+    ),
     _features(
         "clip_fid",
         "clip-FID",

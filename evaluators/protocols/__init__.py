@@ -86,6 +86,9 @@ class Run(Interface):
     def base_fps(self) -> float: ...
 
     @property
+    def dataset_name(self) -> str: ...
+
+    @property
     def items(self) -> Sequence[Item]:
         """The items that the table is about, with the time of each that counts."""
         ...

@@ -259,6 +259,7 @@ class Section:
 
 def build(store: Store, dataset: str, table: Table, tier: str) -> Report:
     """Everything the report needs, read from the store; rows that the tier lacks are taken over from the full run."""
+    table = table.on(dataset)
     documents = {document.system: document for document in store.documents(dataset, table.name, tier)}
     if not documents:
         raise InputError(

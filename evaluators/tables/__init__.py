@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -88,6 +88,7 @@ class Table:
     quick: the rows that tier=quick computes unless others are asked for; the rest of its report comes from the stored full run.
     ratio: a row, and the rows whose best it is compared with; every row's difference from it is printed.
     layout: `rates` has frame rates across, `metrics` has the metrics of the main extractor and set.
+    by_dataset: dataset -> keys that are others there, such as the extractors that were published with it (`on`).
     """
 
     name: str
@@ -108,6 +109,11 @@ class Table:
     ratio: tuple[str, ...] = ()
     published: Published | None = None
     layout: Layout = "rates"
+    by_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def on(self, dataset: str) -> Table:
+        """The table as it is on a dataset."""
+        return replace(self, by_dataset={}, **self.by_dataset.get(dataset, {}))
 
     @property
     def row_ids(self) -> list[str]:
@@ -159,15 +165,26 @@ def read_table(path: Path) -> Table:
     raw = OmegaConf.to_container(OmegaConf.load(path))
     if not isinstance(raw, dict):
         raise InputError(f"{path} holds no settings; expected the keys of a table")
-    data: dict[str, Any] = {str(key): tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-    if data.get("rows") is not None:
-        data["rows"] = tuple(_make(Row, row, f"{path.name}, rows") for row in data["rows"])
-    for key, kind in (("published", Published), ("main", Main)):
-        if data.get(key) is not None:
-            data[key] = _make(kind, data[key], f"{path.name}, {key}")
+    data = _values(raw, path.name)
+    others = data.pop("by_dataset", None) or {}
+    data["by_dataset"] = {str(name): _values(keys, f"{path.name}, by_dataset, {name}") for name, keys in others.items()}
     table = _make(Table, {"name": path.stem, **data}, path.name)
     _check(table, path.name)
+    for name, keys in table.by_dataset.items():
+        _make(Table, {"name": path.stem, **data, **keys}, f"{path.name}, by_dataset, {name}")
+        _check(table.on(name), f"{path.name}, by_dataset, {name}")
     return table
+
+
+def _values(raw: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """The values of a table's keys as the dataclass has them."""
+    data: dict[str, Any] = {str(key): tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    if data.get("rows") is not None:
+        data["rows"] = tuple(_make(Row, row, f"{where}, rows") for row in data["rows"])
+    for key, kind in (("published", Published), ("main", Main)):
+        if data.get(key) is not None:
+            data[key] = _make(kind, data[key], f"{where}, {key}")
+    return data
 
 
 def position(name: str, names: Iterable[str]) -> tuple[int, str]:

@@ -74,6 +74,7 @@ class DatasetEntry:
     opens: (home: Path | None) -> Dataset, from the folder of prepared datasets (None: NERM_DATA).
     prepares: a `Preparation`, for python -m nerm.prepare; '' if nothing has to be prepared.
     sentences: () -> training sentences by label, known without the data; '' if it has no labels.
+    classes: () -> {label: its action class}, known without the data; '' if every label is a class of its own.
     """
 
     name: str
@@ -81,6 +82,7 @@ class DatasetEntry:
     opens: str
     prepares: str = ""
     sentences: str = ""
+    classes: str = ""
     licence: str = ""
 
 
@@ -107,6 +109,20 @@ def sentence_of(label: str, dataset: str) -> str:
     if label not in known:
         raise InputError(f"label '{label}' has no sentence in dataset '{dataset}'; {suggest(label, sorted(known))}")
     return known[label][0]
+
+
+def classes_of(items: Sequence[Item], dataset: str) -> dict[Item, str]:
+    """Item -> action class, of the items that have one, in their order. dataset: name of the one that they are of."""
+    entry = DATASETS.get(dataset) if dataset in DATASETS else None
+    if entry is None or not entry.classes:
+        return {item: item.label for item in items if item.label}
+    known = load_object(entry.classes)()
+    return {item: known[item.label] for item in items if item.label in known}
+
+
+def action_items(dataset: Dataset, split: str) -> dict[Item, str]:
+    """Item -> action class, of the items of a split that have one."""
+    return classes_of(dataset.items(split), dataset.name)
 
 
 def item_number(item: Item) -> int:

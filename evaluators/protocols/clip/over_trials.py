@@ -79,20 +79,22 @@ def _with_labels(sample: NDArray, labels: NDArray, rng: np.random.Generator) -> 
 def frechet_records(
     comparison: Comparison, name: str, x: NDArray, x_places: NDArray, y: NDArray, y_places: NDArray, set_: str, extractor: str
 ) -> Iterator[Record]:
-    """The Frechet distance of the full sets of the same trials. x: [n, D] real, y: [K, m, D]; places: the item of each sample.
+    """The Frechet distance of the full sets of the same trials. x: [n, D] or [L, n, D] real, y: [K, m, D]; places: the item of each sample.
 
-    The figure is the mean over the K motions of an item, so that it has the samples of one motion an item.
+    The figure is the mean over the K motions of an item, so that it has the samples of one motion an item. L: how often real motions were
+    embedded, by an extractor that draws; the k-th motions are compared with the k-th embedding.
     """
+    x = x if x.ndim == 3 else x[None]
     items, (real, row) = comparison.items, (comparison.real, comparison.row)
     of_x, of_y = real.trials(items, x_places), row.trials(items, y_places)
     if row.paired:
         common = np.intersect1d(of_x, of_y)
         mine_x, mine_y = np.isin(of_x, common), np.isin(of_y, common)
-        x, of_x, y, of_y, y_places = x[mine_x], of_x[mine_x], y[:, mine_y], of_y[mine_y], y_places[mine_y]
-    plain = float(np.mean([frechet(x, motions) for motions in y]))
+        x, of_x, y, of_y, y_places = x[:, mine_x], of_x[mine_x], y[:, mine_y], of_y[mine_y], y_places[mine_y]
+    plain = float(np.mean([frechet(x[k % len(x)], motions) for k, motions in enumerate(y)]))
     first, second = (comparison.draws(of, min(FRECHET_DRAWS, comparison.draw.trials)) for of in (of_x, of_y))
     values = []
     for k, (of_real, of_row) in enumerate(zip(first.samples(of_x), second.samples(of_y), strict=True)):
         picked = comparison.pick(k, len(y))[y_places]
-        values.append(frechet(x[of_real], y[picked[of_row], of_row]))
+        values.append(frechet(x[k % len(x), of_real], y[picked[of_row], of_row]))
     yield from comparison.over_trials(name, np.array(values), plain, y.shape[1], set_, second, extractor)

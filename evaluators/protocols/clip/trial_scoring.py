@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from evaluators.metrics.trials import KERNELS, Kernel, Pairs, common_trials, discrepancy, drawn, drawn_apart, means_of_pairs, split
 from evaluators.protocols.clip.comparison import Comparison, index
-from evaluators.protocols.clip.measuring import compares_motions
 from evaluators.protocols.clip.sets import first_set
 from evaluators.resampling import Array, TrialDraws, draw_seed
 from evaluators.store import Record
@@ -83,9 +82,9 @@ def _real(comparison: Comparison, name: str, set_: str, extractor: str) -> tuple
 
 
 def _clips(comparison: Comparison, which: str, set_: str, extractor: str) -> tuple[Array, NDArray[np.str_]]:
-    """The clips of a side [K, n, D], or its motions if the extractor embeds no clips, and their trials [n]."""
+    """The clips of a side [K, n, D], or its motions if there are no clips of the extractor, and their trials [n]."""
     side = comparison.real if which == "real" else comparison.row
-    if compares_motions(extractor):
+    if not comparison.real.parts(f"clips/{extractor}"):
         places = side.of_set(comparison.items, set_)
         return side.stack(f"motions/{extractor}", "motions")[:, index(side.places, places)], side.trials(comparison.items, places)
     plan = side.plans[set_]

@@ -14,6 +14,7 @@ ENTRIES = (
         opens="nerm.data.multirate.opening:open_multirate",
         prepares="nerm.data.multirate.preparing:MULTIRATE",
         sentences="nerm.data.multirate.opening:sentences",
+        classes="nerm.data.multirate.classes:classes",
         licence=_LICENCE,
     ),
     DatasetEntry(
@@ -22,6 +23,7 @@ ENTRIES = (
         opens="nerm.data.multirate.opening:open_original",
         prepares="nerm.data.multirate.preparing:ORIGINAL",
         sentences="nerm.data.multirate.opening:sentences",
+        classes="nerm.data.multirate.classes:classes",
         licence=_LICENCE,
     ),
 )
