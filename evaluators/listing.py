@@ -52,6 +52,6 @@ def describe(harness: Harness) -> str:
         work = f"{figures} figures" + (
             ", from the reference" if is_floor(row) else f", {motions} motions or codes to ask for" if motions else ""
         )
-        lines.append(f"  {row.id:<22}{work if missing else 'stored already'}")
-    lines += [f"  {row.id:<22}{NOT_RUN}" for row in harness.table.rows if not row.is_implemented]
+        lines.append(f"  {row.id:<30}{work if missing else 'stored already'}")
+    lines += [f"  {row.id:<30}{NOT_RUN}" for row in harness.table.rows if not row.is_implemented]
     return "\n".join(lines)

@@ -12,7 +12,7 @@ ENTRIES = (
         "calls",
         frozenset(),
         f"{__name__}.calls:milliseconds_per_sample",
-        "median time of a call after a first one, divided by its number of motions: from the sentence to joints at the rate asked for",
+        "median time of a call on one thread, divided by its number of motions: from the sentence to joints at the rate asked for",
         digits=1,
         resamples="processes",
     ),

@@ -1,5 +1,7 @@
 """A system measured in a process of its own: time of calls, and by how much loading and sampling raise the peak of its memory.
 
+On one thread, time is that of the processor: what passes on an idle machine, and hardly more on one that does other things too.
+
     python -m evaluators.protocols.cost.process '{"system": "nerm", ...}'      prints what `Measured` holds, as JSON
 
 What a system imports late is imported before memory is measured, so that the memory is that of weights and sampling and not of code. About
@@ -31,7 +33,7 @@ class Asked:
 
     checkpoint: '' for the shipped weights.  conditions: of the motions of a call, as `nerm.generator.Condition` has them.
     low_fps: the rate at which motion is made, if it is brought up by `method`.  without_texture: codes are read by the field alone.
-    calls: timed calls at a rate, fewer if they take longer than `at_most_s` together; a first one is not counted.
+    calls: timed calls at a rate, fewer if they take longer than `at_most_s` together; a first motion at each rate is not counted.
     """
 
     system: str
@@ -78,7 +80,8 @@ def measure(asked: Asked) -> Measured:
     from nerm.generator import Condition
 
     torch.set_num_threads(asked.threads)
-    gflops = matrix_rate()
+    clock = time.process_time if asked.threads == 1 else time.perf_counter
+    gflops = matrix_rate(timer=clock)
     _import_what_is_late()
     load_object(entry.loads)
     peaks = [peak_mb()]
@@ -86,9 +89,9 @@ def measure(asked: Asked) -> Measured:
     conditions = [Condition(**condition) for condition in asked.conditions]
     ms, mb = [], []
     for fps in asked.rates:
-        sample = lambda fps=fps: make(system, asked, conditions, fps)  # noqa: E731
-        sample()
-        ms.append(milliseconds_per_sample(timed(sample, asked.calls, asked.at_most_s), len(conditions)))
+        make(system, asked, conditions[:1], fps)
+        calls_s = timed(lambda fps=fps: make(system, asked, conditions, fps), asked.calls, asked.at_most_s, clock)
+        ms.append(milliseconds_per_sample(calls_s, len(conditions)))
         peaks.append(peak_mb())
         mb.append(peak_memory_mb(peaks))
     return Measured(ms, mb, gflops)
@@ -106,7 +109,7 @@ def make(system: Any, asked: Asked, conditions: Sequence, fps: float) -> list:
     return motions if rate == fps else [at_rate(motion, asked.seconds, fps, cast(Method, asked.method)) for motion in motions]
 
 
-def timed(call: Callable[[], object], calls: int, at_most_s: float, clock: Callable[[], float] = time.perf_counter) -> list[float]:
+def timed(call: Callable[[], object], calls: int, at_most_s: float, clock: Callable[[], float]) -> list[float]:
     """Seconds of each of `calls` calls; fewer once they have taken at_most_s together."""
     seconds: list[float] = []
     while len(seconds) < FEWEST_CALLS or (len(seconds) < calls and sum(seconds) < at_most_s):
@@ -126,14 +129,14 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def matrix_rate(repeats: int = 5, number: int = 1) -> float:
+def matrix_rate(repeats: int = 5, number: int = 1, timer: Callable[[], float] = time.perf_counter) -> float:
     """GFLOP/s of float32 products of 1024 x 1024 matrices with the threads that are set: the best of `repeats`."""
     import timeit
 
     import torch
 
     a, b = torch.rand(2, 1024, 1024)
-    return 2 * 1024**3 * number / min(timeit.repeat(lambda: a @ b, number=number, repeat=repeats)) / 1e9
+    return 2 * 1024**3 * number / min(timeit.repeat(lambda: a @ b, timer=timer, number=number, repeat=repeats)) / 1e9
 
 
 def _import_what_is_late() -> None:

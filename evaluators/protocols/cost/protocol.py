@@ -40,7 +40,7 @@ class Tier:
     at_most_s: float
 
 
-TIERS = {"quick": Tier(2, 3, 0.5), "full": Tier(5, 5, 1.0), "paper": Tier(5, 5, 1.0)}
+TIERS = {"quick": Tier(2, 3, 0.5), "full": Tier(3, 5, 1.0), "paper": Tier(5, 5, 1.0)}
 
 
 class Load(NamedTuple):
