@@ -10,7 +10,7 @@ import pytest
 from evaluators.report import summary, write_report
 from evaluators.report.markdown import markdown
 from evaluators.report.model import build
-from evaluators.report.pictures import EMPHASIS, drawn_rows, styles
+from evaluators.report.pictures import EMPHASIS, drawn_rows, styles, ticks
 from evaluators.report.values import COLUMNS, comma_separated
 from evaluators.store import Document, Record, Store
 from evaluators.tables import CURVES, Row, load_table
@@ -77,6 +77,11 @@ def printed(text: str, heading: str) -> dict[str, list[str]]:
 
 def bold(text: str, heading: str) -> list[str]:
     return [name for name, cells in printed(text, heading).items() if any("**" in cell for cell in cells)]
+
+
+def test_labels_of_rates_do_not_run_together():
+    assert ticks([24, 25, 30, 48, 50, 90, 144, 240]) == [24, 48, 90, 144, 240]
+    assert ticks([20, 40, 60, 100, 120]) == [20, 40, 60, 100, 120] and ticks([20]) == [20]
 
 
 # --- files ----------------------------------------------------------------------------------------------------------------------------
