@@ -293,9 +293,10 @@ def with_published(table: Table, dataset: str, path: Path) -> tuple[Table, list[
     """The table and its published figures: those of the dataset, or, where there are none, those of the dataset that the table names."""
     if table.published is None:
         return table, []
-    own = replace(table.published, dataset=dataset)
-    found = read_published(path, own)
-    return (replace(table, published=own), found) if found else (table, read_published(path, table.published))
+    named = table.published
+    found = {name: read_published(path, replace(named, dataset=name)) for name in (dataset, named.dataset)}
+    chosen = dataset if found[dataset] else named.dataset
+    return replace(table, published=replace(named, dataset=chosen, official=named.official.replace("DATASET", chosen))), found[chosen]
 
 
 def read_published(path: Path, where: Published | None) -> list[PublishedFigure]:

@@ -82,7 +82,7 @@ class Published:
     """Where the published figures of a table are in published.csv, and the extractor and set of our figures that they are printed with.
 
     dataset: of the published figures, where there are none of the dataset that is run.  official: the extractor that they were computed
-    with; figures of ours by another one are not comparable.
+    with, in which DATASET stands for the dataset's name; figures of ours by another one are not comparable. '' where it is not known.
     """
 
     table: str

@@ -346,6 +346,7 @@ def test_published_figures_are_those_of_the_dataset_that_was_run_where_there_are
     report = build(store, "kit", TEXT, "full")
     assert [(p.system, p.fps, p.value) for p in report.published] == [("JL2P", 12.5, 6.545)]
     assert "*JL2P, published; not run here*" in markdown(report)
+    assert report.table.published is not None and report.table.published.official == "guo_kit"
 
 
 def test_the_comparison_is_said_in_plain_words(store):
