@@ -66,8 +66,8 @@ def machines(report: Report) -> list[str]:
             rates.setdefault(text, []).append(float(on.get("gflops") or 0.0))
     lines = []
     for text, names in rows.items():
-        low, high = min(rates[text]), max(rates[text])
-        speed = f"{low:.0f} to {high:.0f} GFLOP/s in float32 products of matrices beside the measurements"
+        gflops = " to ".join(dict.fromkeys(f"{rate:.0f}" for rate in (min(rates[text]), max(rates[text]))))
+        speed = f"{gflops} GFLOP/s in float32 products of matrices beside the measurements"
         lines.append(f"Measured on {text}; {speed}{': ' + ', '.join(names) if len(rows) > 1 else ''}.")
     return lines + (["Rows of different machines are not to be compared."] if len(rows) > 1 else [])
 

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -90,7 +91,7 @@ def measure(asked: Asked) -> Measured:
     ms, mb = [], []
     for fps in asked.rates:
         make(system, asked, conditions[:1], fps)
-        calls_s = timed(lambda fps=fps: make(system, asked, conditions, fps), asked.calls, asked.at_most_s, clock)
+        calls_s = timed(partial(make, system, asked, conditions, fps), asked.calls, asked.at_most_s, clock)
         ms.append(milliseconds_per_sample(calls_s, len(conditions)))
         peaks.append(peak_mb())
         mb.append(peak_memory_mb(peaks))
