@@ -5,8 +5,7 @@ summary ends the session. NERM_SPEED_REPORT=FILE writes that summary as Markdown
 """
 
 import os
-import platform
-import timeit
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ import pytest
 import torch
 from tabulate import tabulate
 
+from evaluators.protocols.cost.process import matrix_rate
+from evaluators.provenance import cpu_name
 from nerm.atomic import replacing
 from nerm.motion import SMPL22, Motion
 from nerm.motion.skeleton import joints_from_directions
@@ -21,6 +22,8 @@ from nerm.motion.skeleton import joints_from_directions
 HEAVY = "test_systems.py"
 TABLES = pytest.StashKey[dict[str, list[dict]]]()
 RATE = pytest.StashKey[float]()
+BEST = {"repeats": 20, "number": 3}
+"""How matrix products are timed here."""
 
 
 def pytest_configure(config):
@@ -62,7 +65,7 @@ def tables(request):
 @pytest.fixture(scope="session")
 def calibration(request):
     """What all threads of this machine reach in this session (GFLOP/s)."""
-    request.config.stash[RATE] = matrix_rate()
+    request.config.stash[RATE] = matrix_rate(**BEST)
     return request.config.stash[RATE]
 
 
@@ -75,19 +78,7 @@ def _calibrated(request):
 @pytest.fixture(scope="session")
 def rate():
     """A function that measures the rate again, now, with the threads that are set."""
-    return matrix_rate
-
-
-def matrix_rate(repeats: int = 20, number: int = 3) -> float:
-    """GFLOP/s of float32 products of 1024 x 1024 matrices: the best of `repeats`."""
-    a, b = torch.rand(2, 1024, 1024)
-    return 2 * 1024**3 * number / min(timeit.repeat(lambda: a @ b, number=number, repeat=repeats)) / 1e9
-
-
-def cpu_name() -> str:
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text().splitlines() if listed.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or "unknown CPU")
+    return partial(matrix_rate, **BEST)
 
 
 @pytest.fixture

@@ -1,22 +1,19 @@
 """Speed and memory of whole systems. Paper size against the original code; shipped size against the frame rate that is asked for.
 
-Run only with --benchmark-only. As a script, `test_systems.py NAME FPS` prints the memory that one motion costs a fresh process.
+Run only with --benchmark-only. Table `cost` of `evaluators.run` has both against duration and batch too, with intervals.
 """
 
-import json
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import asdict
 
 import pytest
 import torch
 
 from baselines.base import SYSTEMS, load_system
+from evaluators.protocols.cost.process import Asked, in_own_process
 from nerm.data.dataset import sentence_of
 from nerm.errors import InputError
 from nerm.generator import Condition
 from nerm.motion import frame_count
-from nerm.registry import load_object
 
 FRAMES = 196
 FEATURES = 263
@@ -116,31 +113,7 @@ def motion_request(fps):
 
 
 def memory_mb(name, fps):
-    """MB by which building a system and sampling one motion raise the peak of a fresh process that has imported the code.
-
-    About 10 MB of it are the first use of torch's kernels, and where sentences are embedded as much again their shipped embeddings.
-    """
-    outcome = subprocess.run([sys.executable, __file__, name, str(fps)], check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(outcome.stdout)["mb"]
-
-
-def peak_mb():
-    """Largest resident size of this process so far. On Linux getrusage would start at the parent's peak, which exec hands down."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-if __name__ == "__main__":
-    # What is loaded late is imported before measuring: the memory is that of weights and sampling, not of code.
-    import accelerate  # noqa: F401
-    import scipy.spatial.transform  # noqa: F401
-    from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler  # noqa: F401
-
-    load_object(SYSTEMS.get(sys.argv[1]).loads)
-    request, before = motion_request(int(sys.argv[2])), peak_mb()
-    load_system(sys.argv[1]).sample(*request)
-    print(json.dumps({"mb": peak_mb() - before}))
+    """MB by which loading a system and sampling one motion twice raise the peak of a fresh process (`evaluators.protocols.cost`)."""
+    conditions, (seconds,), _, _ = motion_request(fps)
+    asked = Asked(name, [asdict(condition) for condition in conditions], seconds, [fps], threads=torch.get_num_threads())
+    return in_own_process(asked).mb[0]

@@ -9,7 +9,7 @@ Replications of the same indices and seeds saw the same draws: they are compared
 that all draws share is then seen however wide the figure's own interval is, and 5 % planted in any figure is caught. Another seed is
 another run: its replications are compared as two samples, and must differ by more than chance explains among so many figures. Where they
 resample trials, chance is what the two intervals say, so that a change smaller than both together cannot be seen there and is not flagged.
-Figures of different versions are listed and never compared.
+Figures of different versions are listed and never compared; times and memory, which depend on the machine, are left out.
 
 Exit code 0: nothing drifted; 1: drift, missing rows or replications, other numbers of samples, values that are not finite; 2: wrong use.
 """
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
         raise InputError(f"two result folders or raw result files are needed; {USAGE}")
     if not settings.size >= 0 or not 0 < settings.p < 1:
         raise InputError(f"size={settings.size} p={settings.p}; expected size >= 0 and p between 0 and 1")
-    old, new = (figures(load(Path(word))) for word in positional)
+    old, new = (figures(free_of_machine(load(Path(word)))) for word in positional)
     findings = compare(old, new, settings.size, settings.p)
     print(describe(findings))
     return int(any(finding.verdict in FAILURES for finding in findings))
@@ -102,6 +102,15 @@ def load(path: Path) -> list[Document]:
     return [read_document(file) for file in files]
 
 
+def free_of_machine(documents: Sequence[Document]) -> list[Document]:
+    """The documents without what depends on the machine; a document that held nothing else is left out."""
+    kept = []
+    for document in documents:
+        records = tuple(r for r in document.records if r.metric not in METRICS or not METRICS.get(r.metric).of_machine)
+        kept += [replace(document, records=records)] if records or not document.records else []
+    return kept
+
+
 def update(out: Path, settings: UpdateSettings) -> str:
     """Copy the quick rows of a results folder into the baseline, and the reason into the changelog; returns a sentence that says so.
 
@@ -110,7 +119,7 @@ def update(out: Path, settings: UpdateSettings) -> str:
     reason = " ".join(settings.reason.split()).rstrip(".")
     if not reason:
         raise InputError(f'a new baseline needs a reason, which goes into the changelog: reason="..."; {USAGE}')
-    rows = [document for document in load(out) if document.tier == TIER]
+    rows = [document for document in free_of_machine(load(out)) if document.tier == TIER]
     if not rows:
         raise InputError(f"{out} holds no rows of tier {TIER}; run python -m evaluators.run table=... tier={TIER} out={out} first")
     broken = sorted({f"{f.table}/{f.system}" for f in figures(rows) if not np.isfinite(f.values).all()})

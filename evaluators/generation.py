@@ -20,7 +20,7 @@ from evaluators import counterparts
 from evaluators.cache import Cache
 from evaluators.damage import VARIANTS, damaged
 from evaluators.store import canonical
-from evaluators.tables import Row
+from evaluators.tables import REAL, Row
 from evaluators.treatments import SAMPLES, TEXTURE, TREATMENTS, noisy
 from evaluators.treatments import VERSION as TREATMENT
 from nerm.cli import choose
@@ -34,8 +34,6 @@ from nerm.motion.resample import Method, at_rate
 
 BATCH = 32
 """Requests of a block; a system is asked for one block at a time."""
-REAL = "real"
-"""The system of rows that are made of recordings."""
 
 
 @dataclass(frozen=True)

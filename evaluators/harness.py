@@ -42,7 +42,8 @@ class Harness:
     """Everything that a run needs, and what a protocol is given (`evaluators.protocols.Run`).
 
     rows: those to compute.  references: protocol -> shipped parts of real motion.  systems: gives the generator of a row.
-    datasets: opens the dataset.  codes: system -> file with the codes of its training.
+    datasets: opens the dataset.  codes: system -> file with the codes of its training; SYSTEM.seedN for those of a further training.
+    files: gives the file with the weights of a row.
     """
 
     table: Table
@@ -58,6 +59,7 @@ class Harness:
     cache: Cache
     codes: Mapping[str, Path] = field(default_factory=dict)
     device: str = "cpu"
+    files: Callable[[Row], Path | None] = lambda row: None
     _motions: dict[tuple, dict[int, Motion]] = field(default_factory=dict, repr=False)
     _real: dict[tuple[str, str], Arrays] = field(default_factory=dict, repr=False)
     _memo: dict[tuple, Any] = field(default_factory=dict, repr=False)
@@ -83,7 +85,10 @@ class Harness:
         return self.systems(row)
 
     def codes_file(self, row: Row) -> Path | None:
-        return None if row.training else self.codes.get(row.system)  # the codes are of the first training
+        return self.codes.get(f"{row.system}.seed{row.training}" if row.training else row.system)
+
+    def weights(self, row: Row) -> Path | None:
+        return self.files(row)
 
     def upsampling(self, row: Row) -> str:
         return "" if row.system == REAL else self.generation.upsampling(row)
@@ -182,6 +187,16 @@ class Harness:
         if key not in self._memo:
             self._memo[key] = make()
         return self._memo[key]
+
+    def check(self, row: Row) -> None:
+        """An error if the row cannot be made here, or if it is compared with real motion that does not ship and is not here."""
+        self.generation.check(row)
+        for protocol, units in self.plan(row):
+            for unit in units:
+                needed = [*unit.reference, *(unit.parts if is_floor(row) else ())]
+                if any(part.asks and self._shipped(protocol, part) is None for part in needed):
+                    self.dataset()
+                    return
 
     # --- what is there and what is missing --------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """Mean, 95 % interval, and difference of replications. It knows only numbers.
 
-Replications are of one of two kinds, which the metric declares (`evaluators.metrics.Metric.resamples`). `draws`: each one draws clips,
+Replications are of one of three kinds, which the metric declares (`evaluators.metrics.Metric.resamples`). `draws`: each one draws clips,
 pairs or halves anew from the same trials; their mean is known to 1.96 sd / sqrt(n), and nothing is said about other trials. `trials`: each
 one is the figure for another bootstrap sample of the trials; their spread itself says how far the figure would move: 1.96 sd.
+`processes`: each one measured the same again on the same machine; their mean is known to 1.96 sd / sqrt(n).
 Replications of the same (index, seed) saw the same draw; figures whose draws are all the same are compared in pairs.
 """
 
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nerm.errors import InputError
 
-Resamples = Literal["draws", "trials"]
+Resamples = Literal["draws", "trials", "processes"]
 Draws = Mapping[tuple[int, int], float]
 """(index, seed) of a replication -> its value."""
 
@@ -50,8 +51,8 @@ def standard_error(values: ArrayLike, resamples: Resamples = "draws") -> float:
 
 
 def difference(first: Draws, second: Draws, resamples: Resamples = "draws") -> Difference:
-    """second - first. In pairs if the draws are the same; else the two intervals are taken as independent."""
-    if set(first) == set(second):
+    """second - first. In pairs if the draws are the same; else, and for processes, the two intervals are taken as independent."""
+    if set(first) == set(second) and resamples != "processes":
         return Difference(*interval([second[key] - first[key] for key in first], resamples), True)
     (mean1, half1), (mean2, half2) = (interval(list(side.values()), resamples) for side in (first, second))
     return Difference(mean2 - mean1, float(np.hypot(half1, half2)), False)

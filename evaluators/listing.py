@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from evaluators.harness import Harness
 
+NOT_RUN = "published figures only"
+
 
 def listing() -> str:
     """Tables, systems, metrics, extractors, datasets and protocols by name; imports nothing heavy."""
@@ -18,7 +20,7 @@ def listing() -> str:
     from nerm.data.dataset import DATASETS
 
     tables = [load_table(name) for name in list_tables()]
-    rows = {row.id: f"{row.title} ({row.role})" for table in tables for row in table.rows}
+    rows = {row.id: f"{row.title} ({row.role if row.is_implemented else NOT_RUN})" for table in tables for row in table.rows}
     systems = rows | {system.name: rows.get(system.name, system.title) for system in SYSTEMS}
     parts = {
         "tables": {table.name: table.title for table in tables},
@@ -50,5 +52,6 @@ def describe(harness: Harness) -> str:
         work = f"{figures} figures" + (
             ", from the reference" if is_floor(row) else f", {motions} motions or codes to ask for" if motions else ""
         )
-        lines.append(f"  {row.id:<22}{work if missing else 'stored already'}")
+        lines.append(f"  {row.id:<30}{work if missing else 'stored already'}")
+    lines += [f"  {row.id:<30}{NOT_RUN}" for row in harness.table.rows if not row.is_implemented]
     return "\n".join(lines)

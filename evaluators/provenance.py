@@ -26,6 +26,18 @@ def provenance(**extra: Any) -> dict[str, Any]:
     return {"packages": versions, "python": platform.python_version(), "commit": _commit(), **extra}
 
 
+def processor() -> dict[str, Any]:
+    """The processor and what multiplies matrices on it: times measured on one are not compared with those of another."""
+    return {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system(), "torch": metadata.version("torch")}
+
+
+def cpu_name() -> str:
+    """The model of the processor, as the system calls it."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or "unknown CPU")
+
+
 def machine(**extra: Any) -> dict[str, Any]:
     """The machine a result was computed on, for the `machine` block; the caller adds seconds and memory."""
     return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(), **extra}

@@ -3,13 +3,15 @@
     python -m evaluators.run list                                              tables, systems, metrics, extractors, datasets, protocols
     python -m evaluators.run table=framerates dataset=multirate systems=[nerm,nerm-fixed] tier=quick
     python -m evaluators.run table=framerates dry_run=true                     what would be computed, and what is stored already
+    python -m evaluators.run table=all dataset=multirate tier=full             every table of the dataset, a line of summary for each
     python -m evaluators.run reference dataset=multirate                       the kept parts of real motion, built from the dataset
     python -m evaluators.run page out=results                                  index.html, the page of all that is stored, once more
 
 Figures are stored one by one: the same command resumes. SYSTEM.checkpoint=PATH computes other weights of a system as a row of their own.
 Further trainings of a system lie beside its weights as SYSTEM.seed1.safetensors, SYSTEM.seed2.safetensors: the rows of that system are
 computed for each, and the report prints their mean and their spread.
-SYSTEM.codes=PATH gives the codes of its training (field.safetensors of a run), to reconstruct the training items. With several processes
+SYSTEM.codes=PATH gives the codes of its training (field.safetensors of a run), to reconstruct the training items; SYSTEM.seed1.codes=PATH
+those of a further one. With several processes
 (accelerate launch -m evaluators.run ...) each makes its part. Without the dataset, rows made of recordings are the shipped ones.
 """
 
@@ -19,10 +21,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nerm.cli import choose, data_home, parse, progress, run
 from nerm.errors import InputError
@@ -30,10 +32,13 @@ from nerm.errors import InputError
 if TYPE_CHECKING:
     from evaluators.harness import Harness
     from evaluators.reference import Subject
+    from evaluators.report import Report
     from evaluators.tables import Row, Table
     from nerm.data.dataset import Dataset
     from nerm.generator import Generator
 
+InWords: TypeAlias = "Callable[[Report, Sequence[str], Sequence[Path]], str]"
+"""(report, ids of the rows computed now, paths written) -> what is said of them."""
 USAGE = (
     "usage: python -m evaluators.run table=framerates dataset=multirate systems=[nerm] tier=quick | list | page | reference dataset=NAME"
 )
@@ -43,7 +48,7 @@ _OF_SYSTEM = re.compile(rf"([\w.+-]+)\.({'|'.join(FILES)})=(.*)")
 
 @dataclass
 class RunConfig:
-    """dataset: empty is the table's own.  systems: rows to compute; empty is all that can be computed here.
+    """table: a name, or `all`.  dataset: empty is the table's own.  systems: rows to compute; empty is all that can be computed here.
 
     out: folder of the reports and of raw/.
 
@@ -80,18 +85,48 @@ def main(arguments: Sequence[str]) -> int:
     config = parse(RunConfig, rest, USAGE)
     if build:
         return build_and_save(config)
+    from evaluators.every_table import ALL
+
+    if config.table == ALL:
+        return run_all(config, files)
+    from evaluators.report import summary
+
+    said = run_table(config, files, summary)
+    if said:
+        print(said)
+    return 0
+
+
+def run_all(config: RunConfig, files: dict[str, dict[str, str]]) -> int:
+    """Every table of the dataset; 1 if one of them failed."""
+    from baselines.base import SYSTEMS
+    from evaluators.every_table import run_every, systems_of, tables_of
+    from evaluators.report import summary_line
+    from nerm.data.dataset import DATASETS
+
+    dataset = choose("dataset", config.dataset or "multirate", DATASETS.names)
+    tables = {table.name: table for table in tables_of(dataset)}
+
+    def run_one(name: str) -> str:
+        systems = systems_of(tables[name], config.systems, SYSTEMS.names)
+        if config.systems and not systems:
+            return f"{name}: it has no row {' or '.join(config.systems)}"
+        return run_table(replace(config, table=name, dataset=dataset, systems=systems), files, summary_line)
+
+    return run_every(list(tables), run_one)
+
+
+def run_table(config: RunConfig, files: dict[str, dict[str, str]], in_words: InWords) -> str:
+    """Compute a table and write its report; what `in_words` says of it, and '' in all processes but the first."""
     table, rows = check(config, files)
     harness = prepare(config, table, rows, files)
     if config.dry_run:
         from evaluators.listing import describe
 
-        print(describe(harness))
-        return 0
+        return describe(harness)
     index, count, wait = processes()
     computed = compute(harness, index, count, wait)
-    if index == 0:
-        print(report(harness, computed))
-    return 0
+    return "" if index else report(harness, computed, in_words)
 
 
 def split_files(words: Sequence[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
@@ -112,9 +147,8 @@ def split_files(words: Sequence[str]) -> tuple[dict[str, dict[str, str]], list[s
 def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, list[Row]]:
     """The table and the rows asked for, or an error with suggestions, before anything is loaded. No rows: all that can be computed."""
     from baselines.base import SYSTEMS
-    from evaluators.generation import REAL
     from evaluators.protocols import PROTOCOLS
-    from evaluators.tables import Row, list_tables, load_table
+    from evaluators.tables import Row, list_tables, load_table, training_of
     from nerm.data.dataset import DATASETS
 
     choose("table", config.table, list_tables())
@@ -126,7 +160,7 @@ def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, l
         choose("tier", config.tier, PROTOCOLS.get(name).tiers)
     for kind in FILES:
         for name, path in files[kind].items():
-            choose(f"{kind} of system", name, SYSTEMS.names)
+            choose(f"{kind} of system", training_of(name)[0] if kind == "codes" else name, SYSTEMS.names)
             if not Path(path).is_file():
                 raise InputError(f"{name}.{kind}={path}; that file does not exist")
     if config.seed < 0:
@@ -136,18 +170,19 @@ def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, l
     for name in dict.fromkeys(config.systems):
         choose("systems", name, [*listed, *(system for system in SYSTEMS.names if system not in listed)])
         row = listed.get(name) or Row(name, SYSTEMS.get(name).title, system=name)
-        if row.system != REAL and row.system not in SYSTEMS:
-            raise InputError(f"systems={name}; the table lists it, but there is no system '{row.system}' here yet: leave it out")
+        if not row.is_implemented:
+            raise InputError(
+                f"systems={name}; there is no system '{row.system}' here, so the table shows only what was published: leave it out"
+            )
         rows.append(row)
     return table, rows
 
 
 def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, dict[str, str]]) -> Harness:
     """Load subject, extractors and, as far as they are needed, systems and dataset. Without rows: what can be computed here."""
-    from baselines.base import SYSTEMS, load_system
+    from baselines.base import load_system
     from evaluators.cache import Cache
     from evaluators.extractors import load_extractor
-    from evaluators.generation import REAL
     from evaluators.harness import Harness
     from evaluators.store import Store
     from nerm.checkpoint import MODELS, SUFFIX
@@ -163,9 +198,12 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     device = device_of(config.device)
 
     @cache
-    def system(name: str, checkpoint: str) -> Generator:
-        shipped = places[-1] / MODELS / f"{name}{SUFFIX}"
-        return load_system(name, checkpoint or (shipped if shipped.exists() else None), device)
+    def system(name: str, file: Path | None) -> Generator:
+        return load_system(name, file, device)
+
+    def file_of(row: Row) -> Path | None:
+        shipped = places[-1] / MODELS / f"{row.system}{SUFFIX}"
+        return Path(given[row.id]) if given.get(row.id) else shipped if shipped.exists() else None
 
     rows: list[Row] = []
     skipped: dict[str, list[str]] = {}
@@ -178,15 +216,16 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
         rows,
         {name: load_extractor(name, [folder / MODELS for folder in places]) for name in table.extractors},
         references,
-        lambda row: system(row.system, given.get(row.id, "")),
+        lambda row: system(row.system, file_of(row)),
         dataset,
         Store(config.out, *places),
         Cache(Path(config.cache) if config.cache else data_home() / "cache"),
         {name: Path(path) for name, path in files["codes"].items()},
         device,
+        file_of,
     )
     by_tier = [row for row in table.rows if config.tier != "quick" or not table.quick or row.id in table.quick]
-    for row in asked or [row for row in by_tier if row.system == REAL or row.system in SYSTEMS]:
+    for row in asked or [row for row in by_tier if row.is_implemented]:
         weights = files["checkpoint"].get(row.system, "") or own_weights(row.system, places)
         row = with_weights(row, weights, places)
         others = {} if row.checkpoint else further_trainings(row.system, places)
@@ -195,7 +234,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
         try:
             for one in (row, *(row.with_training(number) for number in others)):
                 given |= {one.id: str(others[one.training])} if one.training else {}
-                harness.generation.check(one)
+                harness.check(one)
                 rows.append(one)
         except InputError as error:
             if asked:
@@ -285,13 +324,13 @@ def compute(harness: Harness, index: int = 0, count: int = 1, wait: Callable[[],
     return [row.id for row in missing]
 
 
-def report(harness: Harness, computed: Sequence[str]) -> str:
-    """Write Markdown, CSV and pictures from the store, and the page anew; a summary of at most 30 lines."""
-    from evaluators.report import build, summary, write
+def report(harness: Harness, computed: Sequence[str], in_words: InWords) -> str:
+    """Write Markdown, CSV and pictures from the store, and the page anew; what `in_words` says of them."""
+    from evaluators.report import build, write
     from evaluators.report.page import write_page
 
     made = build(harness.store, harness.subject.dataset, harness.table, harness.tier)
-    return summary(made, computed, [*write(made, harness.store), write_page(harness.store, harness.tier, [made])])
+    return in_words(made, computed, [*write(made, harness.store), write_page(harness.store, harness.tier, [made])])
 
 
 def pages(config: RunConfig) -> int:

@@ -123,7 +123,7 @@ class Field(nn.Module):
 
 
 class Codes(nn.Module):
-    """One Gaussian N(mu_i, diag exp(logvar_i)) for every training sequence: the auto-decoder's latents.
+    """One Gaussian N(mu_i, diag exp(logvar_i)) for every training sequence: the auto-decoder's latents. Not variational: a point mu_i.
 
     Gradients are sparse: a step costs memory for its batch, not for all sequences.
     """
@@ -137,10 +137,11 @@ class Codes(nn.Module):
         nn.init.constant_(self.logvar.weight, initial_logvar)
 
     def forward(self, index: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z [B, d] ~ N(mu, Sigma) (mu if noise is None or not variational) and KL(N(mu, Sigma) || N(0, I)) [B], summed over d."""
-        mean, logvar = self.mean(index), self.logvar(index)
+        """z [B, d] ~ N(mu, Sigma) (mu if noise is None) and KL(N(mu, Sigma) || N(0, I)) [B], summed over d; of points: mu and 0."""
+        mean = self.mean(index)
         if not self.variational:
-            return mean, 0.5 * mean.square().sum(-1)
+            return mean, mean.new_zeros(len(mean))
+        logvar = self.logvar(index)
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(-1)
         return mean if noise is None else mean + (0.5 * logvar).exp() * noise, kl
 

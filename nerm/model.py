@@ -165,7 +165,7 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture):
         """Id of a training item -> its code, from the field.safetensors of a run. An item with several codes has the first of them."""
         from nerm.stage1 import load_stage1
 
-        _, field_, codes, items = load_stage1(path, dataset)
+        _, field_, codes, items, _ = load_stage1(path, dataset)
         if field_.config.latent != self.field.config.latent:
             raise InputError(
                 f"{path} has codes of {field_.config.latent} numbers and the system's field reads {self.field.config.latent}; "

@@ -160,7 +160,7 @@ def refine(dataset: Dataset, config: RefinementConfig, budget: Budget, folder: P
     """Refine the field of folder/field.safetensors for the denoiser of folder/nerm.safetensors, and put it into the latter."""
     torch.manual_seed(budget.seed)
     model = load_nerm(folder / "nerm.safetensors")
-    settings, field_, codes, _ = stage1 = load_stage1(folder / "field.safetensors", dataset)
+    settings, field_, codes, _, _ = stage1 = load_stage1(folder / "field.safetensors", dataset)
     model.check_field(settings, folder)
     _, windows = training_windows(dataset, "train", settings)
     sampled = sample_like(model, items_of(stage1, dataset), config.draws, budget.seed)

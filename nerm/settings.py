@@ -43,6 +43,7 @@ class Stage2Config:
 
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     prediction: str = "sample"  # epsilon (the paper's) | sample | v_prediction
+    draws: bool = False  # learn draws from the codes' Gaussians, as in the paper, and not their means
     text_encoder: str = "minilm"
     batch: int = 768  # Muon's orthogonalising costs more than the gradients of this batch
     matrix_rate: float = 0.02  # of Muon, for the matrices between hidden layers

@@ -190,12 +190,16 @@ def train_field(dataset: Dataset, config: Stage1Config, budget: Budget, folder: 
 
 
 class Stage1(NamedTuple):
-    """The result of stage 1.  means: [n, d] the codes.  items: [n] the ids of their training items."""
+    """The result of stage 1.  means, deviations: [n, d] of the codes' Gaussians; the deviations of points are 0.
+
+    items: [n] the ids of their training items.
+    """
 
     settings: Stage1Config
     field: Field
     means: Tensor
     items: list[str]
+    deviations: Tensor
 
 
 def save_field(
@@ -223,7 +227,9 @@ def load_stage1(path: Path, dataset: Dataset | None = None) -> Stage1:
         settings = settings_of(Stage1Config, about["stage1"])
         field_ = Field(settings.field)
         field_.load_state_dict(file.part("field."))
-        return Stage1(settings, field_.eval(), file.tensors["codes.mean"], list(about["items"]))
+        means, logvar = file.tensors["codes.mean"], file.tensors["codes.logvar"]
+        deviations = (0.5 * logvar).exp() if settings.field.variational else torch.zeros_like(means)
+        return Stage1(settings, field_.eval(), means, list(about["items"]), deviations)
     except (RuntimeError, KeyError, InputError, OmegaConfBaseException):
         raise another_version(path, "field") from None
 

@@ -48,11 +48,16 @@ class Noised(NamedTuple):
 class DenoiserTask:
     """Codes of the training items with their conditions.
 
-    The codes are the means of stage 1's posteriors. Draws from the posteriors would add noise that no denoiser can predict, most of it
-    without effect: control points beyond the ends of a short window are never read, so their posterior is the prior.
+    The codes are the means of stage 1's posteriors, or, with `draws`, drawn from them anew in every batch, as in the paper. In a code that
+    is a curve, draws add noise that no denoiser can predict, most of it without effect: control points beyond the ends of a short window
+    are never read, so their posterior is the prior.
     """
 
-    def __init__(self, config: Stage2Config, field_: Field, mean: Tensor, items: Sequence[Item]) -> None:
+    deviation: Tensor | None = None
+    """[n, d] of the posteriors, in the field's units; None where the means are learned."""
+
+    def __init__(self, config: Stage2Config, field_: Field, mean: Tensor, items: Sequence[Item], deviation: Tensor | None = None) -> None:
+        """mean, deviation: [n, d] of the posteriors; without deviation, or with one of 0 everywhere, codes are points."""
         if not 0 <= config.crop < 1:
             raise InputError(f"stage2.crop={config.crop:g}; expected a share of a window's duration, at least 0 and below 1")
         self.config = config
@@ -63,7 +68,9 @@ class DenoiserTask:
         config.denoiser.labels = len(self.conditions.labels)
         config.denoiser.latent = mean.shape[1] + 1
         self.seconds = torch.tensor(seconds_of(items), dtype=torch.float32)
-        self.space = pose_space(field_, mean, self.seconds, config.flatness, config.largest)
+        self.deviation = deviation if config.draws and deviation is not None and deviation.any() else None
+        spread = 0.0 if self.deviation is None else self.deviation * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
+        self.space = pose_space(field_, mean + spread, self.seconds, config.flatness, config.largest)
         self.codes = self.space.enter(mean)
         self.module = DenoiserModule(config, self.space.weight)
 
@@ -95,10 +102,17 @@ class DenoiserTask:
         named = preferred & labelled & ~(mirrored & self._sided(label))
         kind = torch.where(named, LABEL, torch.where(spoken, TEXT, NOTHING))
         kind = torch.where(uniform() >= self.config.drop, kind, NOTHING)
-        z = torch.cat([self.codes[index], self.config.mirror_size * (1 - 2 * mirrored[:, None].float())], -1)
+        z = torch.cat([self._drawn(index, generator), self.config.mirror_size * (1 - 2 * mirrored[:, None].float())], -1)
         step = torch.randint(STEPS, (count,), generator=generator)
         seconds = self.seconds[index] * (1 - self.config.crop * uniform())
         return Noised(z, torch.randn(z.shape, generator=generator), step, seconds, text, label, kind)
+
+    def _drawn(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        """[B, d] codes of the items in pose space: their means, or draws from their posteriors."""
+        if self.deviation is None:
+            return self.codes[index]
+        noise = torch.randn(len(index), self.deviation.shape[1], generator=generator)
+        return self.codes[index] + (self.deviation[index] * noise) @ self.space.to
 
     def _sided(self, label: Tensor) -> Tensor:
         """[B] whether the label has a side; False without a label."""
@@ -160,8 +174,9 @@ def train_denoiser(dataset: Dataset, config: Stage2Config, budget: Budget, folde
     for what, known in (("captions", any(item.captions for item in items)), ("labels", any(item.label for item in items))):
         if not known:
             progress(f"denoiser: the training items of dataset '{dataset.name}' have no {what}; it is trained without them")
-    task = DenoiserTask(config, stage1.field, stage1.means, items)
-    outcome = fit(task, budget, folder / "denoiser", "denoiser", fingerprint(stage1.means, *stage1.field.parameters()))
+    task = DenoiserTask(config, stage1.field, stage1.means, items, stage1.deviations)
+    learned = [stage1.means] if task.deviation is None else [stage1.means, task.deviation]
+    outcome = fit(task, budget, folder / "denoiser", "denoiser", fingerprint(*learned, *stage1.field.parameters()))
     training = {"field": field_training(path), "denoiser": outcome.facts(config.batch)}
     space, labels = task.space, task.conditions.labels
     system = NeRM(stage1.settings, stage1.field, config, task.module.denoiser, space.shift, space.back, labels, training=training)

@@ -157,7 +157,7 @@ def train_texture(dataset: Dataset, config: TextureConfig, budget: Budget, folde
     """Learn the texture about the field of folder/nerm.safetensors, from the windows that it was trained on, and put it into that file."""
     torch.manual_seed(budget.seed)
     model = load_nerm(folder / "nerm.safetensors")
-    settings, _, codes, _ = load_stage1(folder / "field.safetensors", dataset)
+    settings, _, codes, _, _ = load_stage1(folder / "field.safetensors", dataset)
     model.check_field(settings, folder)
     config = bands_of(dataset, settings, config)
     _, windows = training_windows(dataset, "train", settings)

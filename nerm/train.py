@@ -35,12 +35,13 @@ METHOD = [
     "stage1.high_band_weight=0",
     "stage2.denoiser.architecture=transformer",
     "stage2.prediction=epsilon",
+    "stage2.draws=true",
     "stage2.flatness=0.5",
     "stage2.largest=1",
     "stage2.gist=0",
 ]
 """The paper's method: one code a sequence, codebook-coordinate attention, the rate as an input, a loss on positions alone (its equation 3),
-a transformer that predicts epsilon with equal weights on standardised codes, no refinement, no texture. See docs/deviations.md."""
+a transformer that predicts epsilon with equal weights on standardised draws of the codes, no refinement, no texture: docs/deviations.md."""
 SCALES = {
     "shipped": [],
     "paper": [

@@ -16,13 +16,14 @@ from nerm.errors import InputError
 from nerm.registry import Registry, load_object
 
 Direction = Literal["higher", "lower", "real"]
-Takes = Literal["features", "paired features", "motions", "motion pairs"]
+Takes = Literal["features", "paired features", "motions", "motion pairs", "calls"]
 
 APPLICABLE: dict[str, frozenset[str]] = {
     "features": frozenset({"order", "batch"}),
     "paired features": frozenset({"order", "batch"}),
     "motions": frozenset({"order", "batch", "yaw", "translation", "rate"}),
     "motion pairs": frozenset({"order", "batch", "yaw", "translation", "rate"}),
+    "calls": frozenset(),
 }
 """Invariances that a metric of each kind of input may declare. order: of the samples. batch: how the samples were batched. yaw: each motion
 turned about the vertical. translation: each motion moved over the floor. rate: the same movement at another frame rate that can hold it."""
@@ -36,8 +37,9 @@ class Metric:
     direction: which values are better: `higher`, `lower`, or the nearest to the value of `real` motion.  range: lowest and highest possible
     value.  invariant_to: exactly the properties of APPLICABLE[takes] that hold.  version: two versions are never compared.
     lowest_fps: rates below it cannot hold the quantity.  published_scale: published figures times this are in `unit`.
-    resamples: what its replications are, and so what its interval is (`evaluators.intervals`): bootstrap samples of `trials`, or new
-    `draws` of clips, pairs or halves from the same trials.
+    takes: `calls` are calls of a system, timed on one machine.
+    resamples: what its replications are, and so what its interval is (`evaluators.intervals`): bootstrap samples of `trials`, new `draws`
+    of clips, pairs or halves from the same trials, or `processes` that measured the same.
     function: "module:function", imported when it is needed.
     """
 
@@ -64,6 +66,11 @@ class Metric:
     def load(self) -> Callable:
         """The function, imported on demand."""
         return load_object(self.function)
+
+    @property
+    def of_machine(self) -> bool:
+        """Whether it depends on the machine: figures of two runs are then not compared."""
+        return self.takes == "calls"
 
     @property
     def is_distance(self) -> bool:

@@ -104,6 +104,10 @@ class Run(Interface):
 
     def system(self, row: Row) -> Generator: ...
 
+    def weights(self, row: Row) -> Path | None:
+        """The file with the weights of a row's system, None for those that its `loads` finds by itself."""
+        ...
+
     def codes_file(self, row: Row) -> Path | None:
         """The file with the codes of a row's training, None if none was given."""
         ...

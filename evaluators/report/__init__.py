@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from evaluators.report.markdown import markdown, summary_lines
+from evaluators.report.markdown import line_of, markdown, summary_lines
 from evaluators.report.model import Report, build
 from evaluators.report.pictures import picture
 from evaluators.report.spectra import picture_of_spectra
@@ -16,7 +16,7 @@ from evaluators.report.values import comma_separated
 from evaluators.store import Store, write_atomic
 from evaluators.tables import Table
 
-__all__ = ["Report", "build", "summary", "write", "write_report"]
+__all__ = ["Report", "build", "summary", "summary_line", "write", "write_report"]
 
 
 def write_report(store: Store, dataset: str, table: Table, tier: str) -> list[Path]:
@@ -41,3 +41,8 @@ def write(report: Report, store: Store) -> list[Path]:
 def summary(report: Report, computed: Sequence[str], paths: Sequence[Path]) -> str:
     """What a run says at its end, in at most 30 lines: the rows computed now (ids), the main metric of every row, where the files are."""
     return "\n".join(summary_lines(report, computed, paths))
+
+
+def summary_line(report: Report, computed: Sequence[str], paths: Sequence[Path]) -> str:
+    """The same in one line: how many rows, the main metric of the table's first row, the Markdown."""
+    return line_of(report, computed, paths)

@@ -13,16 +13,10 @@ from tabulate import tabulate
 from evaluators.intervals import interval
 from evaluators.metrics import Metric, metric
 from evaluators.report.differences import change, comparison_in_words, dimensions, is_dimensions
-from evaluators.report.model import FALLBACK, Key, PublishedFigure, Report, Section, Spread, compare, number
-from evaluators.report.origins import UNDERTRAINED, provenance, training
-from evaluators.report.words import and_ as _and
-from evaluators.report.words import better as _better
-from evaluators.report.words import capital as _capital
-from evaluators.report.words import heading as _heading
-from evaluators.report.words import name as _name
-from evaluators.report.words import span as _span
-from evaluators.report.words import versions as _versions
-from evaluators.report.words import with_interval as _with_interval
+from evaluators.report.model import FALLBACK, Key, Report, Section, Spread, number
+from evaluators.report.origins import UNDERTRAINED, machines, provenance, training
+from evaluators.report.published import published_lines, published_note, published_tables
+from evaluators.report.words import and_, better, capital, grid, heading, name_of, span, versions, with_interval
 from evaluators.store import Figure
 
 INTERVALS = "[what the intervals cover](../../docs/intervals.md)"
@@ -43,11 +37,11 @@ def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
     parts += _answer(report, shown)
     parts += [f"![{name}]({name})\n" for name in pictures]
     parts.append(f"## Rows and columns\n\n{report.table.about} n is the number of samples per replication.\n")
-    parts += [line + "\n" for line in (shared_steps(report), equal_sets(report), dimensions(report, _heading)) if line]
+    parts += [line + "\n" for line in (shared_steps(report), equal_sets(report), dimensions(report, heading)) if line]
     parts += [text for section in across for text in _against_rate(section)]
     parts += _by_metric(report, rest)
     if report.table.layout == "rates":
-        parts += _published(report)
+        parts += published_tables(report)
     parts += ["## Metrics\n", "\n".join(_definitions(report)) + "\n"]
     parts += training(report)
     parts += ["## Provenance\n", provenance(report) + "\n"]
@@ -65,19 +59,31 @@ def summary_lines(report: Report, computed: Sequence[str], paths: Sequence[Path]
         room = LINES - len(lines) - len(tail) - 6
         keys = _most_wanted(main.rows, computed, room)
         texts = [[label(report, key, main.rows), *_cells(main, main.rates, key)] for key in keys]
-        table = tabulate(texts, ["", *map(_heading, main.rates)], tablefmt="plain", disable_numparse=True)
-        lines += ["", f"{title(main).replace('`', '')}: {_better(main.metric)}; means ± 95 % intervals", *table.splitlines()]
+        table = tabulate(texts, ["", *map(heading, main.rates)], tablefmt="plain", disable_numparse=True)
+        lines += ["", f"{title(main).replace('`', '')}: {better(main.metric)}; means ± 95 % intervals", *table.splitlines()]
         lines += [f"... and {len(main.rows) - len(keys)} more rows"] if len(keys) < len(main.rows) else []
         lines += [_marks(report), ""] if _marks(report) else [""]
     return (lines + tail)[:LINES]
 
 
+def line_of(report: Report, computed: Sequence[str], paths: Sequence[Path]) -> str:
+    """See `evaluators.report.summary_line`."""
+    main = report.main
+    first = main.first if main else None
+    parts = [f"{report.table.name}: {len(report.rows)} rows, {len(computed)} computed now"]
+    if main and first:
+        fps = main.rates[-1]
+        (text,) = _cells(main, [fps], first)
+        parts.append(f"{main.metric.title} of {label(report, first, main.rows)} at {heading(fps)}: {text}")
+    return "; ".join([*parts, str(paths[0])])
+
+
 def title(section: Section) -> str:
     """Metric, unit, extractor and set, and the versions where there are several."""
-    parts = [_name(section.metric)]
+    parts = [name_of(section.metric)]
     parts += [f"extractor `{section.extractor}`"] if section.extractor else []
     parts += [f"set `{section.set}`"] if section.set else []
-    parts += [_versions(section)] if section.several_versions else []
+    parts += [versions(section)] if section.several_versions else []
     return ", ".join(parts)
 
 
@@ -102,17 +108,17 @@ def _answer(report: Report, shown: Sequence[Section]) -> list[str]:
     about = f"dataset `{report.dataset}`, tier `{report.tier}`"
     if report.table.layout == "rates":
         parts = [f"**{title(main)}** ({about}):\n", _rates_table(main, main.rates) + "\n"]
-        reading = _capital(_better(main.metric))
+        reading = capital(better(main.metric))
     else:
         fps = main.rates[0]
-        where = ", ".join([_heading(fps), *([f"extractor `{main.extractor}`"] if main.extractor else []), f"set `{main.set}`"])
+        where = ", ".join([heading(fps), *([f"extractor `{main.extractor}`"] if main.extractor else []), f"set `{main.set}`"])
         parts = [f"**{where}** ({about}):\n", _metrics_table(report, shown, fps) + "\n"]
         reading = "↑ higher is better, ↓ lower is better, → nearest to real is best"
     parts.append(
         f"{reading}; the best generator of a column is bold, and every other whose difference from it does not exclude zero. Real motion, "
         f"oracles and controls do not compete.\n{intervals(shown)}\n"
     )
-    parts += [comparison_in_words(main, _heading) + "\n"] if main.comparison else []
+    parts += [comparison_in_words(main, heading) + "\n"] if main.comparison else []
     parts += [note + "\n" for note in notes(report)]
     return parts + _differences(main)
 
@@ -120,15 +126,17 @@ def _answer(report: Report, shown: Sequence[Section]) -> list[str]:
 def intervals(shown: Sequence[Section]) -> str:
     """What ± means in the sections that are shown."""
     counts = {
-        kind: _span(sorted({len(f.values) for s in shown if s.metric.resamples == kind for f in s.figures})) for kind in ("trials", "draws")
+        kind: span(sorted({len(f.values) for s in shown if s.metric.resamples == kind for f in s.figures}))
+        for kind in ("trials", "draws", "processes")
     }
     texts = {
         "trials": f"1.96 standard deviations of {counts['trials']} bootstrap samples of trials",
         "draws": f"1.96 standard errors of {counts['draws']} draws of clips, pairs or halves from the same trials",
+        "processes": f"1.96 standard errors of {counts['processes']} processes on the same machine",
     }
     of = {kind: ", ".join(dict.fromkeys(s.metric.title for s in shown if s.metric.resamples == kind)) for kind in texts}
-    both = all(of.values())
-    said = "; ".join(f"{texts[kind]}{f' ({of[kind]})' if both else ''}" for kind in texts if of[kind])
+    several = sum(map(bool, of.values())) > 1
+    said = "; ".join(f"{texts[kind]}{f' ({of[kind]})' if several else ''}" for kind in texts if of[kind])
     return f"Values are means ± 95 % intervals: {said}. They are of one training, unless a cell says otherwise: {INTERVALS}."
 
 
@@ -143,7 +151,7 @@ def _differences(section: Section) -> list[str]:
     return [
         f"**{section.metric.title}: difference from {name}**, ± its own 95 % interval; ▲ higher and ▼ lower where that excludes zero. Rows "
         "that saw the same draws are compared draw by draw, so a difference can be certain where the intervals of two rows overlap.\n",
-        _grid(lines, list(map(_heading, section.rates))) + "\n",
+        grid(lines, list(map(heading, section.rates))) + "\n",
     ]
 
 
@@ -157,11 +165,13 @@ def _columns_of_main(report: Report) -> list[Section]:
 
 def notes(report: Report) -> list[str]:
     """What the marks of rows mean, and which metric leads in place of another."""
-    notes = []
+    notes = [published_note(report)] if report.table.layout == "metrics" and report.published else []
     wanted = report.table.main
     if report.stand_in and report.main is not None and wanted is not None:
         asked = ", ".join([metric(wanted.metric).title, *(name for name in (wanted.extractor, wanted.set) if name)])
         notes.append(f"Nothing is stored of {asked}, which decides this table; {title(report.main)} stands first in its place.")
+    several = machines(report)[1:]
+    notes += [" ".join(machines(report))] if several else []
     if any(facts.get("undertrained") for facts in report.training.values()):
         notes.append(f"{UNDERTRAINED} undertrained: its validation loss still fell by more than 2 % over the last fifth of the training.")
     if any(tier != report.tier for tier in report.tiers.values()):
@@ -177,9 +187,9 @@ def notes(report: Report) -> list[str]:
 
 def _against_rate(section: Section) -> list[str]:
     """A metric with frame rates across, without the rates that repeat another set."""
-    parts = [f"## {title(section)}\n", f"{_capital(_better(section.metric))}.\n"]
+    parts = [f"## {title(section)}\n", f"{capital(better(section.metric))}.\n"]
     parts.append(_rates_table(section, section.own_rates) + "\n")
-    return parts + ([comparison_in_words(section, _heading) + "\n"] if section.comparison else [])
+    return parts + ([comparison_in_words(section, heading) + "\n"] if section.comparison else [])
 
 
 def _left(section: Section, shown: Sequence[Section], report: Report) -> list[float | None]:
@@ -200,7 +210,7 @@ def _by_metric(report: Report, sections: Sequence[tuple[Section, list[float | No
         rates = sorted({fps for _, left in group for fps in left}, key=lambda fps: -1.0 if fps is None else fps)
         left_out |= len(rates) > 2
         for fps in dict.fromkeys((rates[0], rates[-1])):
-            about = [*([f"extractor `{extractor}`"] if extractor else []), *([f"set `{set_}`"] if set_ else []), _heading(fps)]
+            about = [*([f"extractor `{extractor}`"] if extractor else []), *([f"set `{set_}`"] if set_ else []), heading(fps)]
             parts += [f"### {', '.join(about)}\n", _metrics_table(report, [s for s, left in group if fps in left], fps) + "\n"]
     if not parts:
         return []
@@ -217,10 +227,10 @@ def equal_sets(report: Report) -> str:
             here = [section for section in sections if fps in section.rates]
             for other in dict.fromkeys(section.repeated[fps] for section in here if fps in section.repeated):
                 same = [section for section in here if section.repeated.get(fps) == other]
-                metrics = "" if len(same) == len(here) else _and(list(dict.fromkeys(section.metric.title for section in same)))
+                metrics = "" if len(same) == len(here) else and_(list(dict.fromkeys(section.metric.title for section in same)))
                 equal.setdefault((set_, other, metrics), []).append(fps)
     texts = [
-        f"set `{set_}` holds the same as set `{other}` at {_and([_heading(fps) for fps in rates])}{metrics and f' ({metrics})'}"
+        f"set `{set_}` holds the same as set `{other}` at {and_([heading(fps) for fps in rates])}{metrics and f' ({metrics})'}"
         for (set_, other, metrics), rates in equal.items()
     ]
     return f"Not printed twice: {'; '.join(texts)}." if texts else ""
@@ -232,29 +242,9 @@ def shared_steps(report: Report) -> str:
     return "\n".join(["Steps that rows of different systems share:\n", *texts]) if texts else ""
 
 
-def _published(report: Report) -> list[str]:
-    """Published figures of another dataset, with the paper's own extractor, and the table's comparison computed from them."""
-    where = report.table.published
-    if not report.published or where is None:
-        return []
-    parts = ["## Published figures\n", f"On `{where.dataset}` and with the extractor of that benchmark: not to be compared with ours.\n"]
-    for name in dict.fromkeys(p.metric for p in report.published):
-        of_metric = [p for p in report.published if p.metric == name]
-        rates = sorted({p.fps for p in of_metric}, key=lambda fps: fps or 0)
-        rows = [[f"*{system}*", *texts] for system, texts in _published_cells(of_metric, rates, metric(name)).items()]
-        parts += [f"{_name(metric(name))}:\n", _grid(rows, [_heading(fps) for fps in rates]) + "\n"]
-        values = {p.system: p.value for p in of_metric if p.fps == rates[-1]}
-        ratio = compare(values, tuple(report.table.row(name).published for name in report.table.ratio), rates[-1], metric(name))
-        if ratio and values[ratio.rival]:
-            best = f"{ratio.rival}, the best of {_and(ratio.others)}" if len(ratio.others) > 1 else ratio.rival
-            share = values[ratio.mine] / values[ratio.rival]
-            parts.append(f"At {_heading(ratio.fps)}, published {metric(name).title} of {ratio.mine} is {share:.2f} times that of {best}.\n")
-    return parts
-
-
 def _definitions(report: Report) -> list[str]:
     """One line per metric that is printed."""
-    return [f"- {_name(m)}: {_better(m)}; {m.definition}." for m in dict.fromkeys(section.metric for section in report.sections)]
+    return [f"- {name_of(m)}: {better(m)}; {m.definition}." for m in dict.fromkeys(section.metric for section in report.sections)]
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------------------------
@@ -266,8 +256,8 @@ def _rates_table(section: Section, rates: Sequence[float | None]) -> str:
     lines = []
     for key in section.rows:
         counts = sorted({n for fps in rates for n in (section.cells[*key, fps].counts if (*key, fps) in section.cells else ())})
-        lines.append([label(section.report, key, section.rows), *_cells(section, rates, key, best), _span(counts)])
-    return _grid(lines, [*map(_heading, rates), "n"])
+        lines.append([label(section.report, key, section.rows), *_cells(section, rates, key, best), span(counts)])
+    return grid(lines, [*map(heading, rates), "n"])
 
 
 def _metrics_table(report: Report, sections: Sequence[Section], fps: float | None) -> str:
@@ -283,30 +273,11 @@ def _metrics_table(report: Report, sections: Sequence[Section], fps: float | Non
             for c, s, b in zip(cells, sections, best, strict=True)
         ]
         lines.append([label(report, key, keys), *texts])
-    where = report.table.published
-    if report.table.layout == "metrics" and where is not None:
-        taken = [s.metric_id if s.takes(where) else "" for s in sections]
-        columns = [
-            _published_cells([p for p in report.published if p.metric == name], [fps], metric(name)) if name else {} for name in taken
-        ]
-        for system in dict.fromkeys(p.system for p in report.published):
-            texts = [column.get(system, [""])[0] for column in columns]
-            if any(texts):
-                lines.append([f"*{system}, published, {where.dataset}*", *texts])
-    spans = [_span(sorted({n for f in section.figures if f.fps == fps for n in f.counts})) for section in sections]
+    if report.table.layout == "metrics":
+        lines += published_lines(report, sections, fps)
+    spans = [span(sorted({n for f in section.figures if f.fps == fps for n in f.counts})) for section in sections]
     lines.append(["*n*", *spans])
-    return _grid(lines, [_column(section) for section in sections])
-
-
-def _published_cells(listed: Sequence[PublishedFigure], rates: Sequence[float | None], entry: Metric) -> dict[str, list[str]]:
-    """System -> its published figures at the rates, in italics."""
-    cells = {(p.system, p.fps): f"*{_with_interval(p.value, p.ci95, entry)}*" for p in listed}
-    return {system: [cells.get((system, fps), "") for fps in rates] for system in dict.fromkeys(p.system for p in listed)}
-
-
-def _grid(lines: list[list[str]], headings: list[str]) -> str:
-    align = ("left", *["right"] * len(headings))
-    return tabulate(lines, ["system", *headings], tablefmt="github", disable_numparse=True, colalign=align)
+    return grid(lines, [_column(section) for section in sections])
 
 
 def _cells(
@@ -335,7 +306,7 @@ def _most_wanted(keys: Sequence[Key], computed: Sequence[str], room: int) -> lis
 
 
 def _cell(figure: Figure, entry: Metric, best: bool, spread: Spread | None = None) -> str:
-    text = _with_interval(*interval(figure.values, entry.resamples), entry)
+    text = with_interval(*interval(figure.values, entry.resamples), entry)
     text = f"**{text}**" if best else text
     if spread is None:
         return text
@@ -343,4 +314,4 @@ def _cell(figure: Figure, entry: Metric, best: bool, spread: Spread | None = Non
 
 
 def _column(section: Section) -> str:
-    return f"{_name(section.metric)}{f' ({_versions(section)})' if section.several_versions else ''} {ARROWS[section.metric.direction]}"
+    return f"{name_of(section.metric)}{f' ({versions(section)})' if section.several_versions else ''} {ARROWS[section.metric.direction]}"

@@ -77,6 +77,18 @@ class Report:
         return {training_of(document.system)[0]: document.tier for document in self.documents}
 
     @cached_property
+    def run_here(self) -> set[str]:
+        """The published systems that have a row of figures."""
+        return {row.published for row in self.rows.values() if row.published}
+
+    @property
+    def comparable(self) -> bool:
+        """Whether some figures are of the dataset and the extractor that the published ones are of."""
+        where = self.table.published
+        of_ours = {figure.extractor for figure in self.figures}
+        return where is not None and where.dataset == self.dataset and bool(where.official) and where.official in of_ours
+
+    @cached_property
     def training(self) -> dict[str, dict]:
         """Id -> how it was trained, where that is known."""
         facts = {document.system: document.provenance.get("training") for document in self.documents}
@@ -235,7 +247,9 @@ class Section:
 
     def takes(self, published: Published | None) -> bool:
         """Whether published figures belong to this section."""
-        return published is not None and self.extractor in ("", published.extractor) and self.set in ("", published.set)
+        if published is None or self.set not in ("", published.set):
+            return False
+        return self.extractor in ("", published.official if self.report.comparable else published.extractor)
 
     @cached_property
     def comparison(self) -> Comparison | None:
@@ -261,19 +275,29 @@ def build(store: Store, dataset: str, table: Table, tier: str) -> Report:
     """Everything the report needs, read from the store; rows that the tier lacks are taken over from the full run."""
     table = table.on(dataset)
     documents = {document.system: document for document in store.documents(dataset, table.name, tier)}
+    if tier in FALLBACK:
+        computed = {training_of(name)[0] for name in documents}
+        stored = {document.system: document for document in store.documents(dataset, table.name, FALLBACK[tier])}
+        documents |= {name: document for name, document in stored.items() if training_of(name)[0] not in computed}
     if not documents:
         raise InputError(
             f"nothing is stored for dataset={dataset} table={table.name} tier={tier} under {store.root}; run python -m evaluators.run "
             f"table={table.name} dataset={dataset} tier={tier} first"
         )
-    if tier in FALLBACK:
-        computed = {training_of(name)[0] for name in documents}
-        stored = {document.system: document for document in store.documents(dataset, table.name, FALLBACK[tier])}
-        documents |= {name: document for name, document in stored.items() if training_of(name)[0] not in computed}
     ordered = tuple(documents[name] for name in sorted(documents, key=table.place))
-    published = read_published(store.file("published.csv"), table.published)
+    table, published = with_published(table, dataset, store.file("published.csv"))
     listed = (replace(figure, system=training_of(figure.system)[0]) for figure in figures(ordered))
     return Report(table, dataset, tier, ordered, tuple(listed), tuple(published))
+
+
+def with_published(table: Table, dataset: str, path: Path) -> tuple[Table, list[PublishedFigure]]:
+    """The table and its published figures: those of the dataset, or, where there are none, those of the dataset that the table names."""
+    if table.published is None:
+        return table, []
+    named = table.published
+    found = {name: read_published(path, replace(named, dataset=name)) for name in (dataset, named.dataset)}
+    chosen = dataset if found[dataset] else named.dataset
+    return replace(table, published=replace(named, dataset=chosen, official=named.official.replace("DATASET", chosen))), found[chosen]
 
 
 def read_published(path: Path, where: Published | None) -> list[PublishedFigure]:

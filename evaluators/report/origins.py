@@ -47,10 +47,29 @@ def provenance(report: Report) -> str:
     parts = [tabulate(rows, ["row", "tier", "device", "dtype", "commit", "sha256"], tablefmt="github", disable_numparse=True)]
     versions = sorted({", ".join(f"{k} {v}" for k, v in sorted(d.provenance.get("packages", {}).items())) for d in report.documents})
     parts += [f"\nPackages: {line}." for line in versions if line]
+    parts += [f"\n{line}" for line in machines(report)]
     lines = {_left_out(d.provenance.get("counts") or {}) for d in report.documents}
     parts += [f"\n{line}" for line in sorted(lines) if line]
     parts.append(f"\nRaw replications: `raw/{report.dataset}/{report.table.name}/<tier>/<row>.json`.")
     return "\n".join(parts)
+
+
+def machines(report: Report) -> list[str]:
+    """On what machine rows were timed, and which rows on which where there are several; [] where none was timed."""
+    rows: dict[str, list[str]] = {}
+    rates: dict[str, list[float]] = {}
+    for document in report.documents:
+        on = document.provenance.get("measured_on")
+        if on:
+            text = f"{on['cpu']} ({on['cores']} cores, {on['system']}), threads {on['threads']}, torch {on['torch']}"
+            rows.setdefault(text, []).append(document.system)
+            rates.setdefault(text, []).append(float(on.get("gflops") or 0.0))
+    lines = []
+    for text, names in rows.items():
+        gflops = " to ".join(dict.fromkeys(f"{rate:.0f}" for rate in (min(rates[text]), max(rates[text]))))
+        speed = f"{gflops} GFLOP/s in float32 products of matrices beside the measurements"
+        lines.append(f"Measured on {text}; {speed}{': ' + ', '.join(names) if len(rows) > 1 else ''}.")
+    return lines + (["Rows of different machines are not to be compared."] if len(rows) > 1 else [])
 
 
 def _left_out(counts: Mapping[str, Mapping[str, int]]) -> str:

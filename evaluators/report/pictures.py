@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 COLOURS = 128
+CLOSEST = 0.06
+"""Of the width of a panel: labels of rates nearer to each other run together."""
 EMPHASIS = "#d0021b"
 GENERATORS = ("#0173b2", "#de8f05", "#029e73", "#8c4ec2", "#7a4a21", "#56b4e9", "#e377c2", "#9a9a00")
 MUTED = ("#111111", "#8a8a8a", "#5c5c5c", "#b5b5b5", "#3a3a3a", "#a0a0a0", "#727272", "#cccccc")
@@ -169,9 +171,18 @@ def _finish(axes: Axes, section: Section, names: Sequence[str]) -> None:
     means = np.array([np.mean(f.values) for f in section.cells.values() if f.system in names])
     if means.min() > 0 and means.max() > 30 * means.min():
         axes.set_yscale("log")
-    axes.set_xticks(_rates(section))
+    axes.set_xticks(ticks(_rates(section)))
     axes.set_title(_title(section))
     axes.set_xlabel("frames per second")
+
+
+def ticks(rates: Sequence[float]) -> list[float]:
+    """The rates that have a label: none that would run into the one before it."""
+    shown: list[float] = []
+    for rate in rates:
+        if not shown or rate - shown[-1] >= CLOSEST * (rates[-1] - rates[0]):
+            shown.append(rate)
+    return shown
 
 
 def _from_top(section: Section, names: Sequence[str]) -> list[str]:

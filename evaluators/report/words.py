@@ -1,13 +1,20 @@
-"""The words of a report: how a value, a rate, a metric and a list are said. Markdown and page say them in the same words."""
+"""The words of a report: how values, rates, metrics and lists are said, and the grid they stand in. Markdown and page share them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from tabulate import tabulate
 
 from evaluators.metrics import Metric
 from evaluators.report.model import Section, number
+
+
+def grid(lines: list[list[str]], headings: list[str]) -> str:
+    """A Markdown table; the first column holds the systems."""
+    align = ("left", *["right"] * len(headings))
+    return tabulate(lines, ["system", *headings], tablefmt="github", disable_numparse=True, colalign=align)
 
 
 def with_interval(value: float, half: float | None, entry: Metric) -> str:
@@ -19,7 +26,7 @@ def with_interval(value: float, half: float | None, entry: Metric) -> str:
     return f"{text} ± {half:.1e}" if "e" in text else f"{text} ± {half:.{entry.digits}f}"
 
 
-def name(entry: Metric) -> str:
+def name_of(entry: Metric) -> str:
     return entry.title + (f" ({entry.unit})" if entry.unit else "")
 
 

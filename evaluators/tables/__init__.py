@@ -19,6 +19,8 @@ from nerm.registry import plugin_folders
 Role = Literal["generator", "oracle", "control", "real"]
 Layout = Literal["rates", "metrics"]
 FOLDER = Path(__file__).parent
+REAL = "real"
+"""The system of rows that are made of recordings."""
 CURVES = 8
 """The most curves that one picture shows."""
 T = TypeVar("T")
@@ -26,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """One row. Only generators compete for the best value.
+    """One row. Only generators compete for the best value. A row whose system is not implemented shows its published figures alone.
 
     published: its name in published.csv, if it has one.  system: where its motion comes from, by default its id; `real` is recordings.
     variant: damage done to recordings, or `train` for those of the training split (`evaluators.counterparts`); of a system, what is done to
@@ -47,6 +49,13 @@ class Row:
     def __post_init__(self) -> None:
         if not self.system:
             object.__setattr__(self, "system", self.id)
+
+    @property
+    def is_implemented(self) -> bool:
+        """Whether it can be run: it is made of recordings, or there is a system of that name."""
+        from baselines.base import SYSTEMS
+
+        return self.system == REAL or self.system in SYSTEMS
 
     def with_training(self, training: int) -> Row:
         """The same row from another training of its system: its figures are printed with those of the first."""
@@ -70,12 +79,17 @@ class Main:
 
 @dataclass(frozen=True)
 class Published:
-    """Where the published figures of a table are in published.csv, and the extractor and set of our figures that they are printed with."""
+    """Where the published figures of a table are in published.csv, and the extractor and set of our figures that they are printed with.
+
+    dataset: of the published figures, where there are none of the dataset that is run.  official: the extractor that they were computed
+    with, in which DATASET stands for the dataset's name; figures of ours by another one are not comparable. '' where it is not known.
+    """
 
     table: str
     dataset: str
     extractor: str = ""
     set: str = ""
+    official: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from acting import acting
 from evaluators.metrics import APPLICABLE, METRICS, Metric, metric, physical, reconstruction, trials
 from evaluators.metrics import distribution as d
 from evaluators.metrics import retrieval as r
+from evaluators.metrics.cost.calls import milliseconds_per_sample, peak_memory_mb
 from evaluators.metrics.detail import bands, contact_times, events, fidelity, peaks
 from evaluators.protocols import PROTOCOLS
 from evaluators.protocols.reconstruction import BANDS_HZ
@@ -103,12 +104,16 @@ CASES: dict[str, Callable[[list], float]] = {
     **{f"band_correlation_{band}": in_band(fidelity.band_correlation, band) for band in BANDS_HZ},
     **{name: averaged(getattr(contact_times, name)) for name in ("contact_timing", "contacts_found")},
     **{name: averaged(getattr(events, name)) for name in ("events_found", "events_invented", "event_strength")},
+    "seconds_per_sample": lambda parts: milliseconds_per_sample([s for part in parts for (s,) in part]),
+    "peak_memory": lambda parts: peak_memory_mb([s for part in parts for (s,) in part]),
     **{f"peak_{of}_error": averaged(getattr(peaks, f"peak_{of}_error")) for of in PEAKS},
 }
 
 
 def samples(entry: Metric, fps: float = 120.0) -> list[tuple]:
     """Synthetic samples of what the metric takes."""
+    if entry.takes == "calls":
+        return [(0.1 * (1 + i % 5),) for i in range(20)]
     if "features" in entry.takes:
         x = np.random.default_rng(1).normal(size=(64, 6))
         return list(zip(x, 0.8 * x + np.random.default_rng(2).normal(size=x.shape), LABELS, strict=True))

@@ -10,7 +10,7 @@ import pytest
 from evaluators.report import summary, write_report
 from evaluators.report.markdown import markdown
 from evaluators.report.model import build
-from evaluators.report.pictures import EMPHASIS, drawn_rows, styles
+from evaluators.report.pictures import EMPHASIS, drawn_rows, styles, ticks
 from evaluators.report.values import COLUMNS, comma_separated
 from evaluators.store import Document, Record, Store
 from evaluators.tables import CURVES, Row, load_table
@@ -26,7 +26,8 @@ framerates,humanml3d,MDM,clip_fid,120,7.878,,
 framerates,humanml3d,NeRM,clip_fid,120,1.315,,
 framerates,humanml3d,NeRM,mre,20,0.041,,
 text,humanml3d,JL2P,fid,20,11.02,.046,
-text,humanml3d,NeRM,fid,20,0.389,,
+text,humanml3d,NeRM (native-framerate),fid,20,0.389,,
+text,kit,JL2P,fid,12.5,6.545,.072,
 """
 
 
@@ -76,6 +77,11 @@ def printed(text: str, heading: str) -> dict[str, list[str]]:
 
 def bold(text: str, heading: str) -> list[str]:
     return [name for name, cells in printed(text, heading).items() if any("**" in cell for cell in cells)]
+
+
+def test_labels_of_rates_do_not_run_together():
+    assert ticks([24, 25, 30, 48, 50, 90, 144, 240]) == [24, 48, 90, 144, 240]
+    assert ticks([20, 40, 60, 100, 120]) == [20, 40, 60, 100, 120] and ticks([20]) == [20]
 
 
 # --- files ----------------------------------------------------------------------------------------------------------------------------
@@ -295,7 +301,9 @@ def test_a_table_with_metrics_across_has_systems_down_and_published_figures_mark
     table = printed(text, TEXT.question)
     assert table["system"] == ["R-precision top 3 ↑", "FID ↓"]
     assert table["T2M"][0].startswith("**0.700 ±") and table["NeRM"][1].startswith("**2.800 ±")
-    assert table["*JL2P, published, humanml3d*"] == ["", "*11.020 ± 0.046*"] and table["*n*"] == ["1000", "1000"]
+    assert table["*JL2P, published on humanml3d; not run here*"] == ["", "*11.020 ± 0.046*"] and table["*n*"] == ["1000", "1000"]
+    assert table["*NeRM (native-framerate), published on humanml3d*"] == ["", "*0.389*"], "its row is `nerm`, which was run"
+    assert text.count("they are not to be compared with ours") == 1
     assert "↑ higher is better, ↓ lower is better, → nearest to real is best; the best generator of a column is bold" in text
     assert "At 20 fps, FID of NeRM is 4.200 ± 0.070 below that of T2M, compared in pairs." in text
 
@@ -313,8 +321,32 @@ def test_published_figures_of_a_frame_rate_table_have_a_section_of_their_own(sto
     text = markdown(of_tier(store))
     table = printed(text, "## Published figures")
     assert table["*NeRM*"] == ["*0.389 ± 0.011*", "*1.315*"]
-    assert printed(text, "MRE (mm):")["*NeRM*"] == ["*41.0*"]
+    assert printed(text, "MRE (mm):")["*NeRM*"] == ["*41.0*"] and "1 is read as 1000 mm" in text
     assert "At 120 fps, published clip-FID of NeRM is 0.17 times that of MDM." in text
+    assert table["*MDM; not run here*"] == ["*0.544*", "*7.878*"]
+    assert text.count("they are not to be compared with ours") == 1
+
+
+def test_published_figures_of_the_same_dataset_and_extractor_can_be_compared_and_stand_beside_those_of_that_extractor(store):
+    """The table names `official` as the extractor of the paper; the report of the paper's dataset has figures by it, and by another."""
+    assert TABLE.published is not None
+    table = replace(TABLE, published=replace(TABLE.published, official="official"))
+    for extractor, said in (("guo", "only figures without an extractor can be compared"), ("official", "can be compared with them")):
+        found = records(0.4, extractor=extractor) + records(0.4, extractor="anyrate")
+        store.write(Document("humanml3d", "framerates", "full", "nerm", found, {}, {}))
+        report = build(store, "humanml3d", table, "full")
+        text = markdown(report)
+        assert said in text and "not to be compared with ours" not in text and report.comparable == (extractor == "official")
+        beside = {line["extractor"] for line in lines(comma_separated(report)) if line["published"] and line["tier"] == "full"}
+        assert beside == {extractor}
+
+
+def test_published_figures_are_those_of_the_dataset_that_was_run_where_there_are_any(store):
+    store.write(Document("kit", "text", "full", "t2m", records(1.0, "fid", rates=(12.5,)), {}, {}))
+    report = build(store, "kit", TEXT, "full")
+    assert [(p.system, p.fps, p.value) for p in report.published] == [("JL2P", 12.5, 6.545)]
+    assert "*JL2P, published; not run here*" in markdown(report)
+    assert report.table.published is not None and report.table.published.official == "guo_kit"
 
 
 def test_the_comparison_is_said_in_plain_words(store):
@@ -425,8 +457,8 @@ def test_a_summary_has_at_most_thirty_lines_and_the_rows_just_computed_are_among
 
 def test_a_value_that_is_zero_within_its_interval_is_printed_as_zero():
     from evaluators.metrics import metric
-    from evaluators.report.markdown import _with_interval
+    from evaluators.report.words import with_interval
 
-    assert _with_interval(-1.4e-4, 0.12, metric("trial_distance")) == "0.000 ± 0.120"
-    assert _with_interval(1.4e-4, 2e-5, metric("trial_distance")) == "1.4e-04 ± 2.0e-05"
-    assert _with_interval(1.25, 0.12, metric("trial_distance")) == "1.250 ± 0.120"
+    assert with_interval(-1.4e-4, 0.12, metric("trial_distance")) == "0.000 ± 0.120"
+    assert with_interval(1.4e-4, 2e-5, metric("trial_distance")) == "1.4e-04 ± 2.0e-05"
+    assert with_interval(1.25, 0.12, metric("trial_distance")) == "1.250 ± 0.120"

@@ -1,8 +1,12 @@
 """Tables as data: rows are fields and never patterns; mistakes are answered with the nearest name."""
 
+import csv
+
 import pytest
 
+from baselines.base import SYSTEMS
 from evaluators.tables import Main, Row, list_tables, load_table, read_table
+from nerm.checkpoint import RESULTS
 from nerm.errors import InputError
 from nerm.registry import forget_plugin, load_plugin
 
@@ -55,6 +59,44 @@ def test_weights_of_a_user_are_a_row_of_their_own_that_is_known_again_by_its_id(
     assert TABLE.stored_row("my+model").title == "my+model"
     ids = ["zz", "real", "nerm+abcdef12", "nerm", "nerm-fixed", "a+b"]
     assert sorted(ids, key=TABLE.place) == ["nerm", "nerm+abcdef12", "nerm-fixed", "real", "a+b", "zz"]
+
+
+@pytest.mark.parametrize("name", ["text", "framerates"])
+def test_every_published_system_of_a_table_has_a_row_and_those_without_a_system_are_not_run(name):
+    table = load_table(name)
+    assert table.published is not None
+    with (RESULTS / "published.csv").open(newline="") as file:
+        published = {line["system"] for line in csv.DictReader(file) if line["table"] == name}
+    assert published == {row.published for row in table.rows if row.published}
+    left = {row.id for row in table.rows if not row.is_implemented}
+    assert left == ({"jl2p", "hier", "mofusion", "physdiff"} if name == "text" else set())
+    assert all(row.published for row in table.rows if not row.is_implemented)
+
+
+def test_the_extractor_serves_every_unseen_rate_from_the_rate_that_the_table_names():
+    from evaluators.extractors.anyrate.extractor import load
+
+    table, space = load_table("unseen_rates"), load(RESULTS / "models" / "anyrate.safetensors").space
+    served = {24: 24, 25: 30, 30: 30, 48: 40, 50: 60, 90: 100, 144: 120, 240: 240}
+    assert {rate: space.nearest(rate) for rate in table.rates} == served
+    words = " ".join(table.about.split())
+    assert "25 is read as 30, 48 as 40, 50 as 60, 90 as 100, and 144 as 120" in words
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("time_encoding", ["none", "simple", "codebook"]),
+        ("variational", ["deterministic", "variational"]),
+        ("time_normalization", ["off", "on"]),
+    ],
+)
+def test_the_paper_s_ablations_have_its_rows_in_its_order_and_each_can_be_trained(name, changed):
+    table = load_table(name)
+    assert [row.published for row in table.rows if row.published] == changed
+    assert all(SYSTEMS.get(row.system).trains for row in table.rows if row.system != "real")
+    with (RESULTS / "published.csv").open(newline="") as file:
+        assert {line["metric"] for line in csv.DictReader(file) if line["table"] == name} <= set(table.metrics)
 
 
 def test_mistakes_in_a_table_are_answered_with_the_nearest_name(tmp_path):

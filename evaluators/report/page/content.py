@@ -18,7 +18,7 @@ from evaluators.report.markdown import equal_sets, intervals, label, notes, shar
 from evaluators.report.model import Key, Report, Section, number
 from evaluators.report.origins import UNDERTRAINED
 from evaluators.report.pictures import drawn_rows
-from evaluators.report.words import better, heading, name, versions, with_interval
+from evaluators.report.words import better, heading, name_of, versions, with_interval
 from evaluators.store import Document
 from evaluators.tables import training_of
 
@@ -111,7 +111,7 @@ def _cell(section: Section, key: Key, fps: float | None) -> list[Any]:
 def _about(entry: Metric) -> dict[str, Any]:
     return {
         "metric": entry.name,
-        "title": name(entry),
+        "title": name_of(entry),
         "direction": entry.direction,
         "better": better(entry),
         "definition": entry.definition,
