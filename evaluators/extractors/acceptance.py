@@ -59,7 +59,7 @@ ACCURACY = 0.9
 CLIP_FRAMES = 32
 CLIPS_A_TRIAL = 16
 DRAWS = 400
-FPS = (20.0, 60.0, 120.0)
+FPS = (20.0, 40.0, 60.0, 120.0)
 LOWEST_FPS = 120.0
 """Lowest native rate of the recordings whose clips are used, so that they are the same ones at every rate."""
 FASTEST = 1.25

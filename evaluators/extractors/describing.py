@@ -8,6 +8,7 @@ It knows joints and rates; it knows no generator and no dataset.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ from nerm.motion.kinematics import PHYSICAL_CUTOFF_HZ, derivative, lowpass
 
 BANDS_HZ = ((0.0, 4.0), (4.0, 8.0), (8.0, 12.0), (12.0, 20.0))
 FLOORS = (1.0, 2.0, 10.0, 40.0)
-"""Of the energy in each band, (m/s^2)^2 per joint: about that of white noise of 1 mm at 120 fps."""
+"""Of the energy in each band, (m/s^2)^2 per joint: about that of white noise of 1 mm at FLOORS_FPS; of the lowest band far above it."""
+FLOORS_FPS = 120.0
 BAND_SHARE = 0.4
 """The share of a rate that is used, as the highest frequency."""
 PARTS = {
@@ -71,8 +73,16 @@ def sized(joints: Tensor) -> Tensor:
     return joints * (_SIZE_M / bones.norm(dim=-1).sum(-1).mean(1).clamp(min=1e-3))[:, None, None, None]
 
 
-def describe(joints: NDArray | Tensor, fps: float) -> Described:
-    """Clips [n, m, 22, 3] in metres at one rate, in any place and heading."""
+def noise_floors(fps: float) -> tuple[float, ...]:
+    """FLOORS at a rate. The fewer frames a second, the more of white noise lies in each Hz; the lowest band's floor covers it at any rate.
+
+    All bands above the lowest are raised alike, because a whitening lives on how they vary together.
+    """
+    return (FLOORS[0], *(max(FLOORS_FPS / fps, 1.0) * floor for floor in FLOORS[1:]))
+
+
+def describe(joints: NDArray | Tensor, fps: float, floors: Sequence[float] = FLOORS) -> Described:
+    """Clips [n, m, 22, 3] in metres at one rate, in any place and heading. floors: of the energy in each band."""
     joints = joints if isinstance(joints, Tensor) else torch.from_numpy(np.array(joints, dtype=np.float32))
     flat = canonical(sized(joints.float())).flatten(2)
     passed, velocity, *filters = _filters(joints.shape[1], float(fps))
@@ -86,7 +96,7 @@ def describe(joints: NDArray | Tensor, fps: float) -> Described:
         (_of_parts(lambda part: torch.log(speed[:, :, part].mean((1, 2)) + 0.03)), 1.0),
         (_of_parts(lambda part: torch.log(own_speed[:, :, part].mean((1, 2)) + 0.03))[:, 1:], 1.0),
     ]
-    for acceleration, floor in zip(accelerations, FLOORS, strict=False):
+    for acceleration, floor in zip(accelerations, floors, strict=False):
         energy = acceleration.square().sum(-1)
         groups.append((_of_parts(lambda part, energy=energy, floor=floor: torch.log(energy[:, :, part].mean((1, 2)) + floor)), 4.0))
     groups += [(_root(position, velocity), 0.0), (_floor(position, velocity), 0.0)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from made_up import walker
 
-from evaluators.extractors.describing import FLOORS, bands, describe, sized
+from evaluators.extractors.describing import FLOORS, bands, describe, noise_floors, sized
 from evaluators.extractors.whitening import fit_whitening
 from nerm.errors import InputError
 from nerm.motion.skeleton import yaw_matrix
@@ -47,6 +47,16 @@ def test_a_sine_has_its_energy_in_its_band(clips):
     expected = (2 / 3) * 0.5 * ((2 * np.pi * 10) ** 2 * 0.005) ** 2
     np.testing.assert_allclose(energy, expected, rtol=0.2)  # the edges of a band are not sharp
     assert (after[:, of_left_arm + 1] - before[:, of_left_arm + 1]).abs().max() < 1e-3  # the other arm is still
+
+
+@pytest.mark.parametrize("fps", [20.0, 24.0, 40.0, 60.0, 120.0])
+def test_the_floors_cover_a_millimetre_of_noise_at_every_rate(clips, fps):
+    still = sized(torch.from_numpy(np.repeat(clips[:1, :1], 64, axis=1))).numpy()
+    noise = 0.001 * np.random.default_rng(0).standard_normal((40, *still.shape[1:])).astype(np.float32)
+    floors, first = noise_floors(fps), 5 + 5 + 4
+    noisy, quiet = (describe(x, fps, floors).rest[:, first : first + 5 * bands(fps)] for x in (still + noise, still))
+    assert ((noisy - quiet).mean(0) < np.log(2.3)).all()  # about once the floor, above the lowest band
+    assert ((noisy - quiet)[:, :5].mean(0) < 0.15).all()
 
 
 def test_whitened_motion_has_unit_variance_and_a_known_nuisance_is_short():

@@ -2,7 +2,7 @@
 
 from evaluators.extractors import ExtractorEntry
 
-VERSION = 3
+VERSION = 4
 
 ENTRIES = (
     ExtractorEntry(
@@ -12,7 +12,7 @@ ENTRIES = (
         version=VERSION,
         loads="evaluators.extractors.anyrate.extractor:load",
         trains="evaluators.extractors.anyrate.training:train",
-        decisive_fps=(20.0, 60.0, 120.0),
+        decisive_fps=(20.0, 40.0, 60.0, 120.0),
         trained_on=("desynchronised limb", "bent limb", "wobbling limb", "leaning body", "foreign detail"),
         licence="MIT; weights: see NOTICE-WEIGHTS.md",
     ),

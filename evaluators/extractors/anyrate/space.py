@@ -2,11 +2,15 @@
 
 Descriptors say how unusual pose, speed, acceleration, feet and floor of a clip are. Learned features say whether its parts belong together.
 The whitening is told that measuring noise up to a millimetre, white or coloured, is no difference, and that tempo is one that counts.
+
+The whitening is fitted to energies with the floors of a high rate, and clips are embedded with floors that are raised to what a millimetre
+of noise has at their own rate. (A whitening fitted to energies with raised floors would blow up again what they hide: where most clips lie
+on the floor, little variance is left, and noise is most of it.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evaluators.extractors.describing import bands, describe
+from evaluators.extractors.describing import FLOORS, bands, describe, noise_floors
 from evaluators.extractors.whitening import Whitening, fit_whitening
 from nerm.errors import InputError
 
@@ -55,11 +59,13 @@ class Space(NamedTuple):
 
     def embed(self, joints: NDArray, fps: float, learned: Learned) -> NDArray[np.float32]:
         """Clips [n, m, 22, 3] -> [n, D]; D depends on the rate, and is the same for equal bands."""
-        return self.whitenings[self.nearest(fps)](self.joined(joints, fps, learned)[0])
+        return self.whitenings[self.nearest(fps)](self.joined(joints, fps, learned, noise_floors(fps))[0])
 
-    def joined(self, joints: NDArray, fps: float, learned: Learned) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """[n, D] before the whitening, and [D] the direction of tempo."""
-        described = describe(joints, fps)
+    def joined(
+        self, joints: NDArray, fps: float, learned: Learned, floors: Sequence[float] = FLOORS
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """[n, D] before the whitening, and [D] the direction of tempo. floors: see `describe`."""
+        described = describe(joints, fps, floors)
         parts = [self.pose(described.pose.numpy()), described.rest.numpy(), self.learned(learned(joints, fps))]
         tempo = np.concatenate([np.zeros(parts[0].shape[1]), described.tempo.numpy(), np.zeros(parts[2].shape[1])])
         return np.concatenate(parts, axis=1), tempo.astype(np.float32)
