@@ -53,6 +53,7 @@ class ExtractorEntry:
     decisive_fps: rates at which its controls must hold.  trained_on: the kinds of damage that its training shows it; no control is among
     them (`evaluators.extractors.acceptance`).  reproduces: as in `baselines.base.System`.
     weights: False for an extractor without weights; `loads` is then called with None.
+    skeletons: names of those that it reads.
     """
 
     name: str
@@ -66,6 +67,7 @@ class ExtractorEntry:
     reproduces: Mapping[str, str] = field(default_factory=dict)
     licence: str = ""
     weights: bool = True
+    skeletons: tuple[str, ...] = ("smpl22",)
 
     @property
     def file(self) -> str:

@@ -98,6 +98,7 @@ class DatasetEntry:
     opens: (home: Path | None) -> Dataset, from the folder of prepared datasets (None: NERM_DATA).
     prepares: a `Preparation`, for python -m nerm.prepare; '' if nothing has to be prepared.
     sentences: () -> training sentences by label, known without the data; '' if it has no labels.
+    skeleton: the name of its motion's.
     """
 
     name: str
@@ -106,6 +107,7 @@ class DatasetEntry:
     prepares: str = ""
     sentences: str = ""
     licence: str = ""
+    skeleton: str = "smpl22"
 
 
 DATASETS: Registry[DatasetEntry] = Registry("dataset", DatasetEntry, "nerm.data")

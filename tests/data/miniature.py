@@ -42,7 +42,7 @@ def write_lists(folder: Path, splits=SPLITS) -> None:
     names = {split: [f"{prefix}{number:06d}" for prefix in ("", "M") for number in numbers] for split, numbers in splits.items()}
     for split, ids in names.items():
         (folder / f"{split}.txt").write_text("\n".join(ids) + "\n")
-    (folder / "all.txt").write_text("\n".join(sum(names.values(), [])) + "\n")
+    (folder / "all.txt").write_text("\n".join([name for ids in names.values() for name in ids]) + "\n")
 
 
 def write_features(folder: Path, format: FeatureFormat, seconds: float = 3.0) -> Path:
@@ -151,7 +151,13 @@ def native(folder: Path) -> Path:
     """amass_data/ at 120, 100, 60 and 250 fps, the bodies, index.csv, texts and lists; a clip of HumanAct12 beside."""
     folder.mkdir(parents=True, exist_ok=True)
     body_model(folder)
-    homes = (("KIT/3/walk", 120.0), ("CMU/01/01_01", 120.0), ("SFU/a/b", 100.0), ("MPI_HDM05/bd/x", 120.0), ("Transitions_mocap/m/y", 250.0))
+    homes = (
+        ("KIT/3/walk", 120.0),
+        ("CMU/01/01_01", 120.0),
+        ("SFU/a/b", 100.0),
+        ("MPI_HDM05/bd/x", 120.0),
+        ("Transitions_mocap/m/y", 250.0),
+    )
     rows = []
     for number in range(15):
         home, fps = homes[number % len(homes)]

@@ -18,6 +18,7 @@ ENTRIES = (
         opens="nerm.data.t2m.opening:open_kit",
         prepares="nerm.data.t2m.official:KIT",
         licence="KIT Motion-Language: see its home",
+        skeleton="kit21",
     ),
     DatasetEntry(
         "humanml3d-native",
