@@ -40,7 +40,7 @@ def sentence_for(condition: Condition, dataset: str) -> str | None:
 
 
 def action_for(condition: Condition, classes: int) -> int | None:
-    """The class number of a label: the name of an action (of HumanAct12 or UESTC, by how many the model has) or a number. None for no condition."""
+    """The class number of a label: the name of an action (of HumanAct12 or UESTC) or a number. None for no condition."""
     names = ACTIONS.get(classes, ())
     if condition.text is not None:
         raise InputError(f"text {condition.text!r}; this model takes action labels: give one such as '{(names or ('0', '1'))[1]}'")
@@ -111,14 +111,14 @@ class FeatureReadout:
         self.longest = longest
 
     def frames(self, seconds: float) -> int:
-        """Feature frames to generate, at the rate of the format from 0 to at most `seconds`. InputError if not positive or above `longest`."""
+        """Feature frames to generate, at the format's rate from 0 to at most `seconds`. InputError if not positive or above `longest`."""
         return whole_frames(seconds, self.longest, self.format.fps)
 
     def motion(self, features: Tensor | NDArray, seconds: float, fps: float) -> Motion:
         """The motion of the first frames(seconds) feature frames, at `fps`: exactly frame_count(seconds, fps) frames at k / fps.
 
-        At its own rate the motion carries its features. They end up to one frame before `seconds`. If `fps` has a frame after that end, one more
-        pose is made from the velocities of the last one.
+        At its own rate the motion carries its features. They end up to one frame before `seconds`. If `fps` has a frame after that
+        end, one more pose is made from the velocities of the last one.
         """
         fps, count, format = check_fps(fps), self.frames(seconds), self.format
         x = np.asarray(torch.as_tensor(features).detach().float().cpu(), dtype=np.float64)

@@ -188,7 +188,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
         if row.checkpoint:
             given[row.id] = weights
         try:
-            same_skeleton(row, config.dataset, lambda row: system(row.system, given.get(row.id, "")))
+            same_skeleton(row, config.dataset, harness.systems)
             for one in (row, *(row.with_training(number) for number in others)):
                 given |= {one.id: str(others[one.training])} if one.training else {}
                 harness.generation.check(one)

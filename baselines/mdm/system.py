@@ -74,7 +74,7 @@ class MDMGenerator:
     def sample(
         self, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seeds: Sequence[int], guidance: float | None = None
     ) -> list[Motion]:
-        """One motion per condition, frame_count(seconds, fps) frames each; generated at the rate of its features and brought to `fps` by the resampler."""
+        """One motion per condition, frame_count(seconds, fps) frames each; made at its features' rate and brought to `fps`."""
         check_fps(fps)
         one_each(conditions, seconds, seeds)
         if self.readout is None:

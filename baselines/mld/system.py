@@ -100,7 +100,7 @@ class Mld:
     def sample(
         self, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seeds: Sequence[int], guidance: float | None = None
     ) -> list[Motion]:
-        """One motion per condition, made at the rate of its features and brought to `fps`; it depends on its own condition, time and seed alone.
+        """One motion per condition, made at its features' rate and brought to `fps`; it depends on its own condition, time and seed alone.
 
         A label is read as its first training sentence (by an action model: as the action's name). guidance: None is the
         configuration's; 1 leaves the unconditional half out.

@@ -65,7 +65,7 @@ class T2M:
     ) -> list[Motion]:
         """One motion per condition, made at the features' rate in whole snippets, cropped, and brought to `fps`.
 
-        seconds: each above 0, at most 10.15 (shipped) or 9.75 (official) at 20 fps. guidance: T2M has none, so anything but None is an InputError.
+        seconds: each above 0, at 20 fps at most 10.15 (shipped) or 9.75 (official). guidance: T2M has none, so only None is taken.
         """
         if guidance is not None:
             raise InputError(f"guidance={guidance:g}; T2M has no guidance: leave it out")
@@ -80,8 +80,8 @@ class T2M:
     def estimate_length(self, texts: Sequence[str], seeds: Sequence[int]) -> list[float]:
         """Seconds for each text, drawn from the estimator's distribution over numbers of snippets.
 
-        As published, a draw below 10 snippets (6 for KIT-ML) is repeated at most twice, and the third draw is kept. There is at least one snippet. The
-        seconds are those of whole snippets: `sample` makes exactly that many.
+        As published, a draw below 10 snippets (6 for KIT-ML) is repeated at most twice, and the third draw is kept. There is at least one
+        snippet. The seconds are those of whole snippets: `sample` makes exactly that many.
         """
         if self.estimator is None:
             raise InputError(f"this T2M came without a length estimator; put the official file beside it, as {_PLACES[0]}")

@@ -40,5 +40,5 @@ def read_statistics(sources: Path, format: FeatureFormat) -> tuple[NDArray, NDAr
 
 
 def of_the_evaluator(std: NDArray) -> bool:
-    """Whether these are the published deviations of the official text-motion evaluator, in which root and contacts weigh 25 times as much."""
+    """Whether these are the deviations published with the official evaluator, in which root and contacts weigh 25 times as much."""
     return hashlib.sha256(std.astype("<f4").tobytes()).hexdigest() in _EVALUATORS
