@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniature import CAPTIONS, MINIATURES, amass, body_model, moving, native, text_line, write_features
+from miniature import CAPTIONS, MINIATURES, PIECE, amass, body_model, moving, native, text_line, write_features
 
 from nerm.data.actions.uestc import video_of
 from nerm.data.dataset import load_dataset, mirror_images, preparation, published_statistics
@@ -74,7 +74,7 @@ def test_a_line_with_times_is_an_item_whose_second_has_twenty_frames(official):
     for name in ("humanml3d", "kit"):
         dataset = opened(official, name)
         item = next(item for item in dataset.items("train") if item.id == "A_000000")
-        assert item.captions == ("a person turns",) and item.group == "000000" and dataset.tokens(item)[0].startswith("a/DET person/NOUN")
+        assert item.captions == (PIECE,) and item.group == "000000" and dataset.tokens(item)[0].startswith("a/DET person/NOUN")
         whole = np.load(official / name / "new_joint_vecs" / "000000.npy")
         cut = dataset.motion(item).features.values
         assert np.array_equal(cut, whole[10:58][: len(whole) - 10])  # 0.5 and 2.9 s of a text file, at 12.5 fps too
