@@ -26,6 +26,8 @@ def build_reference(dataset: Dataset, places: Sequence[Path], folder: Path, rate
     subject = subject_of(dataset)
     extractors = {}
     for name in EXTRACTORS.names:
+        if dataset.skeleton.name not in EXTRACTORS.get(name).skeletons:
+            continue
         try:
             extractors[name] = load_extractor(name, [place / MODELS for place in places])
         except InputError:

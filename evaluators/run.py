@@ -18,7 +18,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,6 +143,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     from evaluators.extractors import load_extractor
     from evaluators.generation import REAL
     from evaluators.harness import Harness
+    from evaluators.skeletons import for_dataset, same_skeleton
     from evaluators.store import Store
     from nerm.checkpoint import MODELS, SUFFIX
     from nerm.data.dataset import load_dataset
@@ -200,38 +201,6 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     for reason, names in skipped.items():
         progress(f"{', '.join(names)}: not computed here ({reason})")
     return harness
-
-
-def for_dataset(table: Table, dataset: str, base_fps: float) -> Table:
-    """The table with the extractors that read the dataset's skeleton; one of whole motions at the base rate is at that of the dataset."""
-    from evaluators.extractors import EXTRACTORS
-    from nerm.data.dataset import DATASETS
-
-    skeleton = DATASETS.get(dataset).skeleton
-    extractors = tuple(name for name in table.extractors if skeleton in EXTRACTORS.get(name).skeletons)
-    left_out = [name for name in table.extractors if name not in extractors]
-    if left_out:
-        progress(f"extractors {', '.join(left_out)} are left out: they do not read skeleton '{skeleton}' of dataset '{dataset}'")
-    rates = (base_fps,) if table.layout == "metrics" else table.rates
-    return replace(table, extractors=extractors, rates=rates)
-
-
-def same_skeleton(row: Row, dataset: str, system: Callable[[Row], Generator]) -> None:
-    """An InputError if a row cannot be compared with the dataset's motion, because it is of another skeleton."""
-    from evaluators.generation import REAL
-    from nerm.data.dataset import DATASETS
-
-    skeleton = DATASETS.get(dataset).skeleton
-    if row.system == REAL:
-        if row.variant and skeleton != "smpl22":
-            raise InputError(f"recordings of skeleton '{skeleton}' are not damaged; damage is defined on the 22 joints")
-        return
-    trained_on = system(row).facts.dataset
-    if trained_on in DATASETS and DATASETS.get(trained_on).skeleton != skeleton:
-        raise InputError(
-            f"it was trained on '{trained_on}', whose motion has another skeleton than that of '{dataset}'; train it on that "
-            f"(dataset={dataset}) and give {row.system}.checkpoint=PATH"
-        )
 
 
 def with_weights(row: Row, checkpoint: str, places: Sequence[Path]) -> Row:

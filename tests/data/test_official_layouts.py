@@ -14,6 +14,7 @@ from nerm.data.actions.uestc import video_of
 from nerm.data.dataset import load_dataset, mirror_images, preparation, published_statistics
 from nerm.data.pickles import load_arrays
 from nerm.data.t2m.amass import official_frames, segment_joints
+from nerm.data.t2m.statistics import of_the_evaluator
 from nerm.data.t2m.texts import Line, pieces, unmirrored
 from nerm.errors import InputError
 from nerm.motion import SMPL22
@@ -307,6 +308,13 @@ def test_the_published_reference_clips_are_read_as_published(tmp_path):
         np.testing.assert_allclose(motion.joints, published, atol=2e-4)
         assert np.array_equal(motion.features.values, np.load(sources / "new_joint_vecs" / f"{item.id}.npy"))
         np.testing.assert_allclose(decode(motion.features.values), published, atol=1e-5)
+
+
+@pytest.mark.skipif(not (SHARED.parent / "kit").is_dir(), reason="the reference files of KIT-ML are not here")
+def test_the_doctor_knows_the_statistics_of_the_evaluator(official):
+    """The statistics that are published beside KIT-ML's files are the evaluator's; those of HumanML3D are its own."""
+    std = {path: np.load(SHARED.parent / path) for path in ("kit/Std.npy", "evaluator_meta/t2m/std.npy", "humanml3d/Std.npy")}
+    assert [of_the_evaluator(values) for values in std.values()] == [True, True, False]
 
 
 def test_both_sides_of_a_skeleton_are_exchanged_by_mirroring(official):
