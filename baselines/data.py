@@ -1,4 +1,7 @@
-"""What systems of a fixed rate train on: HumanML3D features at 20 fps of a dataset's items, crops of them as batches, sentences.
+"""What systems of a fixed rate train on: the published features of a dataset's items, crops of them as batches, sentences.
+
+Features that come with a dataset are taken as they are, with the statistics that belong to them; others are made of its motion at the rate
+of the format (of 22 joints at 20 fps, of the 21 of KIT-ML at 12.5).
 
 It knows the interface of datasets and the format; it knows no network and no loss.
 """
@@ -21,12 +24,11 @@ from torch import Tensor
 
 from nerm.atomic import replacing
 from nerm.cli import data_home, progress
-from nerm.data.dataset import Item
+from nerm.data.dataset import Item, mirror_images, published_statistics
 from nerm.errors import InputError
-from nerm.motion import resample
-from nerm.motion.features import FEATURES_263, encode_humanml263
+from nerm.motion import Motion, resample
+from nerm.motion.features import FEATURES_263, FeatureFormat, encode, format_of, format_of_dims
 from nerm.motion.resample import VERSION as RESAMPLER
-from nerm.motion.skeleton import LEFT_RIGHT22
 from nerm.words import mirror_caption
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Version of the cached features; raise it when they change."""
-FPS = FEATURES_263.fps
 UNIT = 4
 SHORTEST = 40
 _LEAST_STD = 1e-4
@@ -45,8 +46,8 @@ _LEAST_STD = 1e-4
 class FeatureData:
     """The features of the items of one split, not normalised, and the statistics of the TRAIN split of the same dataset.
 
-    features, mirrored: per item [T-1, 263] float32, of the motion and of its mirror image.
-    mean, std: [263] over train items and their mirror images, std averaged within the format's groups.
+    features, mirrored: per item [T-1, D] float32, of the motion and of its mirror image.
+    mean, std: [D] those that belong to the dataset, or over train items and their mirror images, std averaged within the format's groups.
     """
 
     features: list[Tensor]
@@ -54,6 +55,11 @@ class FeatureData:
     items: list[Item]
     mean: Tensor
     std: Tensor
+
+    @cached_property
+    def format(self) -> FeatureFormat:
+        """That of the features."""
+        return format_of_dims(len(self.mean))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -67,7 +73,9 @@ class FeatureData:
         """Places of the items with at least `shortest` frames: what to draw from."""
         keep = self.lengths >= shortest
         if not keep.any():
-            raise InputError(f"the dataset has no item of at least {shortest} frames at {FPS:g} fps; give one with longer motions")
+            raise InputError(
+                f"the dataset has no item of at least {shortest} frames at {self.format.fps:g} fps; give one with longer motions"
+            )
         return keep.nonzero()[:, 0]
 
     def draw(self, usable: Tensor, size: int, generator: torch.Generator, pool: int = 1, stable: bool = True) -> Tensor:
@@ -89,7 +97,7 @@ class FeatureData:
     def batch(
         self, places: Tensor, mirrored: Tensor, generator: torch.Generator, longest: int, unit: int = UNIT, shortest: int = SHORTEST
     ) -> tuple[Tensor, Tensor]:
-        """Crops of items: (x [B, L, 263] normalised and zero-padded, lengths [B] long), L the longest of them.
+        """Crops of items: (x [B, L, D] normalised and zero-padded, lengths [B] long), L the longest of them.
 
         As in HumanML3D's loader a crop is the whole item (at most `longest` frames) in whole units, or in one case of three a unit less,
         at a random start. It is not made shorter than `shortest`; an item that is shorter is taken whole.
@@ -108,7 +116,7 @@ class FeatureData:
             start = int(share * (len(frames) - length + 1))
             crops.append(frames[start : start + length])
         lengths = torch.tensor([len(crop) for crop in crops])
-        x = torch.zeros(len(crops), int(lengths.max()), FEATURES_263.dims)
+        x = torch.zeros(len(crops), int(lengths.max()), len(self.mean))
         for filled, crop in zip(x, crops, strict=True):
             filled[: len(crop)] = (crop - self.mean) / self.std
         return x, lengths
@@ -156,9 +164,9 @@ class Texts:
 def load_feature_data(dataset: Dataset, split: str = "train") -> FeatureData:
     """The features of a split: from the cache under NERM_DATA/features, or made (a minute or so) and put there.
 
-    The cache is keyed by the digest of the dataset; a dataset with an empty digest is not cached.
+    The cache is keyed by the digest of the dataset; a dataset with an empty digest is not cached, nor is one that holds features.
     """
-    if not dataset.digest:
+    if not dataset.digest or published_statistics(dataset) is not None:
         return make_feature_data(dataset, split)
     path = data_home() / "features" / f"{dataset.name}-{split}-{dataset.digest[:16]}-v{VERSION}.{RESAMPLER}.safetensors"
     items = _long_enough(dataset, split)
@@ -178,38 +186,49 @@ def load_feature_data(dataset: Dataset, split: str = "train") -> FeatureData:
 
 def make_feature_data(dataset: Dataset, split: str = "train", train: FeatureData | None = None) -> FeatureData:
     """The same without a cache. train: data of the train split, which gives the statistics for another split; made if not given."""
-    if split != "train" and train is None:
+    published = published_statistics(dataset)
+    if split != "train" and train is None and published is None:
         train = make_feature_data(dataset, "train")
-    items = _long_enough(dataset, split)
+    items, format = _long_enough(dataset, split), format_of(dataset.skeleton)
+    by_id = {item.id: item for item in dataset.items(split)}
+    images = {plain: by_id[image] for image, plain in mirror_images(dataset).items() if image in by_id}
     features, mirrored = [], []
     for item in items:
-        joints = resample(dataset.motion(item), FPS, "cubic", "sample").joints
-        # The codec is given metres in double precision: its steps between frames are small differences.
-        features.append(_encode(joints))
-        mirrored.append(_encode(joints[:, LEFT_RIGHT22] * np.array([-1.0, 1.0, 1.0])))
-    mean, std = (train.mean, train.std) if train is not None else statistics(features + mirrored)
+        motion = dataset.motion(item)
+        features.append(_features(motion, format))
+        mirrored.append(_features(dataset.motion(images[item.id]) if item.id in images else motion.mirrored(), format))
+    if published is not None:
+        mean, std = (torch.from_numpy(values).float() for values in published)
+    else:
+        mean, std = (train.mean, train.std) if train is not None else statistics(features + mirrored, format)
     return FeatureData([torch.from_numpy(x) for x in features], [torch.from_numpy(x) for x in mirrored], items, mean, std)
 
 
-def statistics(features: Sequence[NDArray]) -> tuple[Tensor, Tensor]:
-    """(mean [263], std [263]) over all frames; the deviation is averaged within the format's groups, as HumanML3D publishes it."""
+def statistics(features: Sequence[NDArray], format: FeatureFormat = FEATURES_263) -> tuple[Tensor, Tensor]:
+    """(mean [D], std [D]) over all frames; the deviation is averaged within the format's groups, as HumanML3D publishes it."""
     count = sum(len(frames) for frames in features)
     mean = sum(frames.sum(axis=0, dtype=np.float64) for frames in features) / count
     std = np.sqrt(sum(((frames - mean) ** 2).sum(axis=0) for frames in features) / count)
-    for columns in FEATURES_263.slices.values():
+    for columns in format.slices.values():
         std[columns] = max(float(std[columns].mean()), _LEAST_STD)
     return torch.from_numpy(np.asarray(mean, dtype=np.float32)), torch.from_numpy(std.astype(np.float32))
 
 
 def _long_enough(dataset: Dataset, split: str) -> list[Item]:
-    items = [item for item in dataset.items(split) if item.seconds >= UNIT / FPS]
+    images, least_s = mirror_images(dataset), UNIT / format_of(dataset.skeleton).fps
+    items = [item for item in dataset.items(split) if item.seconds >= least_s and item.id not in images]
     if not items:
-        raise InputError(f"dataset '{dataset.name}' has no item of at least {UNIT / FPS:g} s in split '{split}'; prepare it again")
+        raise InputError(f"dataset '{dataset.name}' has no item of at least {least_s:g} s in split '{split}'; prepare it again")
     return items
 
 
-def _encode(joints: NDArray) -> NDArray[np.float32]:
-    return encode_humanml263(joints.astype(np.float64)).astype(np.float32)
+def _features(motion: Motion, format: FeatureFormat) -> NDArray[np.float32]:
+    """Those that came with the motion, or made of its joints at the rate of the format."""
+    if motion.features is not None and motion.features.format == format.name:
+        return np.asarray(motion.features.values, dtype=np.float32)
+    joints = resample(motion, format.fps, "cubic", "sample").joints
+    # The codec is given double precision: its steps between frames are small differences.
+    return encode(joints.astype(np.float64) * (1 / format.metres_per_unit), format).astype(np.float32)
 
 
 def _write(data: FeatureData, path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, get_args
 
@@ -17,25 +18,22 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from nerm.cli import choose, suggest
+from nerm.data.actions.labels import HUMANACT12, UESTC
 from nerm.data.dataset import sentence_of
 from nerm.errors import InputError
 from nerm.generator import Condition
-from nerm.motion import SMPL22, Motion, frame_count
+from nerm.motion import SMPL22, Motion, Skeleton, frame_count
 from nerm.motion.actions import FORMAT as ACTION_FORMAT
 from nerm.motion.actions import ROWS as ACTION_ROWS
 from nerm.motion.actions import decode_actions25, frames_of_actions25
-from nerm.motion.features import FEATURES_263, append_last_pose, decode_humanml263
+from nerm.motion.features import FEATURES_263, append_last_pose, decode, format_of_dims
 from nerm.motion.motion import Features, check_fps
 from nerm.motion.resample import Method, at_times, frame_times
-from nerm.motion.skeleton import SMPL24, forward_kinematics
+from nerm.motion.smpl import joints_from_poses
 
 FPS = FEATURES_263.fps
-# fmt: off
-HUMANACT12 = (
-    "warm_up", "walk", "run", "jump", "drink", "lift_dumbbell", "sit", "eat", "turn_steering_wheel", "phone", "boxing", "throw",
-)
-"""Actions of HumanAct12 in the order of their class numbers (Guo et al., Action2Motion, ACM MM 2020)."""
-# fmt: on
+ACTIONS = {len(names): names for names in (HUMANACT12, UESTC)}
+"""Number of classes of an action model -> the names of its actions."""
 
 
 def sentence_for(condition: Condition, dataset: str) -> str | None:
@@ -44,8 +42,8 @@ def sentence_for(condition: Condition, dataset: str) -> str | None:
 
 
 def action_for(condition: Condition, classes: int) -> int | None:
-    """The class number of a label: the name of an action (of HumanAct12, if the model has 12) or a number. None for no condition."""
-    names = HUMANACT12 if classes == len(HUMANACT12) else ()
+    """The class number of a label: the name of an action (of HumanAct12 or UESTC) or a number. None for no condition."""
+    names = ACTIONS.get(classes, ())
     if condition.text is not None:
         raise InputError(f"text {condition.text!r}; this model takes action labels: give one such as '{(names or ('0', '1'))[1]}'")
     label = condition.label
@@ -103,39 +101,48 @@ class Readout(Protocol):
 
 
 class FeatureReadout:
-    """Normalised features [n, 263] -> Motion of 22 joints. mean, std: [263].
+    """Normalised features [n, D] -> Motion. mean, std: [D], 263 numbers for the 22 joints at 20 fps, 251 for the 21 of KIT-ML at 12.5.
 
     upsampling: how the resampler fills in frames.  longest: feature frames that the network can make; None for no limit.
     """
 
     def __init__(self, mean: Tensor | ArrayLike, std: Tensor | ArrayLike, upsampling: str = "slerp", longest: int | None = None) -> None:
-        self.mean, self.std = _statistic(mean, "mean"), _statistic(std, "std")
+        self.format = format_of_dims(int(np.shape(mean)[-1]))
+        self.mean, self.std = _statistic(mean, "mean", self.format.dims), _statistic(std, "std", self.format.dims)
         self.method: Method = choose("upsampling", upsampling, get_args(Method))  # type: ignore[assignment]
         self.longest = longest
 
     def frames(self, seconds: float) -> int:
-        """Feature frames to generate, at 20 fps from 0 to at most `seconds`. InputError if not positive or above `longest`."""
-        return whole_frames(seconds, self.longest)
+        """Feature frames to generate, at the format's rate from 0 to at most `seconds`. InputError if not positive or above `longest`."""
+        return whole_frames(seconds, self.longest, self.format.fps)
 
     def motion(self, features: Tensor | NDArray, seconds: float, fps: float) -> Motion:
         """The motion of the first frames(seconds) feature frames, at `fps`: exactly frame_count(seconds, fps) frames at k / fps.
 
-        At 20 fps the motion carries its features. They end up to one frame before `seconds`. If `fps` has a frame after that end, one more
-        pose is made from the velocities of the last one.
+        At its own rate the motion carries its features. They end up to one frame before `seconds`. If `fps` has a frame after that
+        end, one more pose is made from the velocities of the last one.
         """
-        fps, count = check_fps(fps), self.frames(seconds)
+        fps, count, format = check_fps(fps), self.frames(seconds), self.format
         x = np.asarray(torch.as_tensor(features).detach().float().cpu(), dtype=np.float64)
-        if x.ndim != 2 or x.shape[1] != FEATURES_263.dims or len(x) < count:
-            raise InputError(f"features of shape {list(x.shape)}; {seconds:g} s need at least {[count, FEATURES_263.dims]}")
+        if x.ndim != 2 or x.shape[1] != format.dims or len(x) < count:
+            raise InputError(f"features of shape {list(x.shape)}; {seconds:g} s need at least {[count, format.dims]}")
         x = x[:count] * self.std + self.mean
-        joints = decode_humanml263(x)
-        if fps == FPS:
-            return Motion(joints.astype(np.float32), FPS, features=Features(FEATURES_263.name, x))
+        joints, unit, skeleton = decode(x, format), format.metres_per_unit, self._skeleton
+        if fps == format.fps:
+            return Motion((joints * unit).astype(np.float32), fps, skeleton, features=Features(format.name, x))
         times = frame_times(seconds, fps)
-        if times[-1] > (count - 1) / FPS + 1e-9:
-            joints = append_last_pose(joints, x)
-        # Frame k of the format is at k / 20 s; both rates start at 0.
-        return at_times(Motion(joints.astype(np.float32), FPS), times, fps, self.method)
+        if times[-1] > (count - 1) / format.fps + 1e-9:
+            joints = append_last_pose(joints, x, format)
+        # Frame k of the format is at k / format.fps s; both rates start at 0.
+        return at_times(Motion((joints * unit).astype(np.float32), format.fps, skeleton), times, fps, self.method)
+
+    @cached_property
+    def _skeleton(self) -> Skeleton:
+        """That of the format; of another than the 22 joints at the lengths of the mean pose, which are about those of the data."""
+        known = self.format.skeleton
+        if known is SMPL22:
+            return known
+        return known.with_lengths_of(decode(self.mean[None], self.format)[0] * self.format.metres_per_unit, known.name)
 
 
 class ActionReadout:
@@ -156,9 +163,7 @@ class ActionReadout:
         """frame_count(seconds, fps) frames at k / fps. At 20 fps the motion carries its features, which are not turned."""
         x = features.detach().float().cpu().numpy().astype(np.float64).reshape(len(features), 6, ACTION_ROWS).transpose(2, 1, 0)
         rotations, translation = decode_actions25(x)
-        joints = forward_kinematics(rotations, translation, SMPL24)[:, : len(SMPL22)] * np.array([1.0, -1.0, -1.0])
-        joints[..., 1] -= joints[..., 1].min()
-        motion = Motion(joints.astype(np.float32), FPS).canonical()
+        motion = Motion(joints_from_poses(rotations, translation).astype(np.float32), FPS).canonical()
         resampled = motion if fps == FPS else at_times(motion, frame_times(seconds, fps), fps)
         motion = resampled[: frame_count(seconds, fps)]
         return replace(motion, features=Features(ACTION_FORMAT, frames_of_actions25(x)[: len(motion)])) if fps == FPS else motion

@@ -25,9 +25,12 @@ def build_reference(dataset: Dataset, places: Sequence[Path], folder: Path, rate
     """Measure the parts and write them to `folder`; the paths written. places: folders that hold models/."""
     subject = subject_of(dataset)
     extractors = {}
-    for name in (known.name for known in EXTRACTORS if not known.official):  # what ships does not depend on files that others publish
+    for known in (EXTRACTORS.get(name) for name in EXTRACTORS.names):
+        # What ships does not depend on files that others publish.
+        if known.official or dataset.skeleton.name not in known.skeletons:
+            continue
         try:
-            extractors[name] = load_extractor(name, [place / MODELS for place in places])
+            extractors[known.name] = load_extractor(known.name, [place / MODELS for place in places])
         except InputError:
             continue  # nothing is kept for an extractor that is not trained
     paths = [save_subject(subject, folder)]

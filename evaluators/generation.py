@@ -27,10 +27,11 @@ from nerm.cli import choose
 from nerm.data.dataset import Dataset, Item
 from nerm.errors import InputError
 from nerm.generator import AddsTexture, Code, Condition, Generator, ReadsCodes, Reconstructs
-from nerm.motion import Motion, frame_count
+from nerm.motion import SMPL22, Motion, frame_count
 from nerm.motion.motion import Features
 from nerm.motion.resample import VERSION as RESAMPLER
 from nerm.motion.resample import Method, at_rate
+from nerm.motion.skeleton import SKELETONS
 
 BATCH = 32
 """Requests of a block; a system is asked for one block at a time."""
@@ -272,6 +273,8 @@ def _asked(requests: Iterable[Request]) -> list[list]:
 
 def _motion_arrays(motion: Motion) -> Code:
     arrays = {"joints": motion.joints, "fps": np.array(motion.fps)}
+    if motion.skeleton != SMPL22:
+        arrays |= {"skeleton": np.array(motion.skeleton.name), "lengths": motion.skeleton.lengths}
     if motion.features is not None:
         arrays |= {"features": motion.features.values, "format": np.array(motion.features.format)}
     return arrays
@@ -279,7 +282,8 @@ def _motion_arrays(motion: Motion) -> Code:
 
 def _motion_of(arrays: Mapping[str, NDArray]) -> Motion:
     features = Features(str(arrays["format"]), arrays["features"]) if "features" in arrays else None
-    return Motion(arrays["joints"], float(arrays["fps"]), features=features)
+    skeleton = SKELETONS[str(arrays["skeleton"])].with_lengths(arrays["lengths"]) if "skeleton" in arrays else SMPL22
+    return Motion(arrays["joints"], float(arrays["fps"]), skeleton, features=features)
 
 
 def _packed(codes: Sequence[Code]) -> dict[str, NDArray]:

@@ -184,6 +184,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     from evaluators.cache import Cache
     from evaluators.extractors import load_extractor
     from evaluators.harness import Harness
+    from evaluators.skeletons import for_dataset, same_skeleton
     from evaluators.store import Store
     from nerm.checkpoint import MODELS, SUFFIX
     from nerm.data.dataset import load_dataset
@@ -195,6 +196,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
         return same_dataset(load_dataset(config.dataset), subject)
 
     subject, references = open_reference(config.dataset, table.protocols, places)
+    table = for_dataset(table, config.dataset, subject.base_fps)
     device = device_of(config.device)
 
     @cache
@@ -232,6 +234,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
         if row.checkpoint:
             given[row.id] = weights
         try:
+            same_skeleton(row, config.dataset, harness.systems)
             for one in (row, *(row.with_training(number) for number in others)):
                 given |= {one.id: str(others[one.training])} if one.training else {}
                 harness.check(one)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nerm.motion import SMPL22
+from nerm.motion import SMPL22, Skeleton
 
 
 def centre_frame(frames: int) -> int:
@@ -13,10 +13,10 @@ def centre_frame(frames: int) -> int:
     return frames // 2
 
 
-def canonical(joints: Tensor) -> Tensor:
-    """Clips [n, m, 22, 3] moved and turned so that the root is above the origin and faces +z at the centre frame; heights unchanged."""
+def canonical(joints: Tensor, skeleton: Skeleton = SMPL22) -> Tensor:
+    """Clips [n, m, J, 3] moved and turned so that the root is above the origin and faces +z at the centre frame; heights unchanged."""
     centre = joints[:, centre_frame(joints.shape[1])]
-    left_hip, right_hip, left_shoulder, right_shoulder = (SMPL22.index(n) for n in ("l_hip", "r_hip", "l_shoulder", "r_shoulder"))
+    left_hip, right_hip, left_shoulder, right_shoulder = (skeleton.index(n) for n in ("l_hip", "r_hip", "l_shoulder", "r_shoulder"))
     across = (centre[:, left_hip] - centre[:, right_hip]) + (centre[:, left_shoulder] - centre[:, right_shoulder])
     yaw = torch.atan2(-across[:, 2], across[:, 0])
     cos, sin, zero, one = torch.cos(yaw), torch.sin(yaw), torch.zeros_like(yaw), torch.ones_like(yaw)

@@ -23,15 +23,13 @@ from torch.nn import functional as F
 
 from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
-from nerm.motion import SMPL22
+from nerm.motion import SMPL22, Skeleton
 from nerm.time_encoding import CodebookAttention
 from nerm.training import Budget, fit
 from nerm.windows import Windows
 
 CLIP_FRAMES = 8
-_BONES = len(SMPL22) - 1
-FEATURES = 3 * (CLIP_FRAMES * _BONES + CLIP_FRAMES - 1)
-_HIPS_SHOULDERS = [SMPL22.index(name) for name in ("l_hip", "r_hip", "l_shoulder", "r_shoulder")]
+_VELOCITIES = 3 * (CLIP_FRAMES - 1)
 
 
 @dataclass
@@ -110,18 +108,20 @@ def perplexity(counts: Tensor) -> float:
     return math.exp(-float(torch.special.xlogy(share, share).sum()))
 
 
-def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
-    """Clips [B, CLIP_FRAMES, 22, 3] in metres at rates [B] -> [B, FEATURES]: bone directions, root velocity in m/s.
+def clip_features(joints: Tensor, fps: Tensor, skeleton: Skeleton = SMPL22) -> Tensor:
+    """Clips [B, CLIP_FRAMES, J, 3] in metres at rates [B] -> [B, F]: bone directions, root velocity in m/s.
 
     Turned so that the clip starts facing +z: a code describes a movement, not its direction in the world.
     """
-    left_hip, right_hip, left_shoulder, right_shoulder = (joints[:, 0, i] for i in _HIPS_SHOULDERS)
+    left_hip, right_hip, left_shoulder, right_shoulder = (
+        joints[:, 0, skeleton.index(name)] for name in ("l_hip", "r_hip", "l_shoulder", "r_shoulder")
+    )
     across = left_hip - right_hip + left_shoulder - right_shoulder
     size = torch.hypot(across[:, 0], across[:, 2]).clamp(min=1e-6)
     c, s, o = across[:, 0] / size, across[:, 2] / size, torch.zeros_like(size)
     turn = torch.stack([c, o, -s, o, o + 1, o, s, o, c], -1).unflatten(-1, (3, 3))
     joints = torch.einsum("bfjx,bxy->bfjy", joints, turn)
-    bones = F.normalize(joints[:, :, 1:] - joints[:, :, SMPL22.parents[1:]], dim=-1, eps=1e-6)
+    bones = F.normalize(joints[:, :, 1:] - joints[:, :, skeleton.parents[1:]], dim=-1, eps=1e-6)
     velocity = torch.diff(joints[:, :, 0], dim=1) * fps.to(joints)[:, None, None]
     return torch.cat([bones.flatten(1), velocity.flatten(1)], -1)
 
@@ -150,7 +150,7 @@ class CodebookTask:
         with torch.no_grad():
             decoded, _, _, index = module.reconstruct(held)
         counts = torch.bincount(index, minlength=self.config.size)
-        read_out, truth = (x[:, : -3 * (CLIP_FRAMES - 1)].unflatten(-1, (-1, 3)) for x in (decoded, held))
+        read_out, truth = (x[:, :-_VELOCITIES].unflatten(-1, (-1, 3)) for x in (decoded, held))
         cosine = F.cosine_similarity(read_out, truth, dim=-1)
         loss = F.mse_loss(module.standard(decoded), module.standard(held))
         return {
@@ -166,11 +166,11 @@ class CodebookTask:
         index = self.chosen[torch.multinomial(windows.seconds[self.chosen].float() + 0.1, clips, replacement=True, generator=generator)]
         start = (torch.rand(clips, generator=generator) * (windows.count[index] - CLIP_FRAMES + 1)).long()
         joints = windows.frames[(windows.offset[index] + start)[:, None] + torch.arange(CLIP_FRAMES)]
-        return clip_features(joints, windows.fps[index])
+        return clip_features(joints, windows.fps[index], windows.skeleton)
 
 
 class CodebookModule(nn.Module):
-    """Encoder, quantiser and decoder. held: features [n, FEATURES] that give mean, scales and the first codes."""
+    """Encoder, quantiser and decoder. held: features [n, F] that give mean, scales and the first codes."""
 
     held: Tensor
     mean: Tensor
@@ -181,19 +181,20 @@ class CodebookModule(nn.Module):
         self.config = config
         self.register_buffer("held", held, persistent=False)
         self.register_buffer("mean", held.mean(0))
-        velocity = torch.arange(FEATURES) >= 3 * CLIP_FRAMES * _BONES
+        features = held.shape[1]
+        velocity = torch.arange(features) >= features - _VELOCITIES
         # One scale for all bones and one for the root: otherwise a foot, which hardly turns, would weigh as much as an arm.
         scale = torch.where(velocity, held[:, velocity].std(0).mean(), held[:, ~velocity].std(0).mean())
         self.register_buffer("scale", scale.clamp(min=1e-3))
-        self.encoder = _perceptron(FEATURES, config.width, config.code_width)
-        self.decoder = _perceptron(config.code_width, config.width, FEATURES)
+        self.encoder = _perceptron(features, config.width, config.code_width)
+        self.decoder = _perceptron(config.code_width, config.width, features)
         self.quantiser = Quantiser(config)
 
     def standard(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.scale
 
     def reconstruct(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(decoded features [B, FEATURES], encodings [B, d], their codes [B, d], index [B])."""
+        """(decoded features [B, F], encodings [B, d], their codes [B, d], index [B])."""
         encoded = self.encoder(self.standard(features))
         index = self.quantiser.nearest(encoded.detach())
         code = self.quantiser.codes[index]

@@ -11,18 +11,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerm.clips import canonical, on_ground
-from nerm.motion import SMPL22
+from nerm.motion import SMPL22, Skeleton
 
 BLUR_S = 0.04
 """Standard deviation of the Gaussian that clips are smoothed with: half the amplitude is left at 4.7 Hz, a tenth at 8.5."""
 REACH = 4  # frames on either side that the smoothing sees
-FEATURES = 3 * 3 * len(SMPL22)
-"""Values per frame: joints (m), velocities (m/s), accelerations (m/s^2)."""
 
 
-def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
-    """joints: [n, m, 22, 3] metres at fps [n], about 30 -> [n, m - 2 REACH - 2, 198], first and second differences included."""
-    place = canonical(smooth(joints, fps))
+def clip_features(joints: Tensor, fps: Tensor, skeleton: Skeleton = SMPL22) -> Tensor:
+    """joints: [n, m, J, 3] metres at fps [n], about 30 -> [n, m - 2 REACH - 2, 9 J].
+
+    A frame has its joints (m), their velocities (m/s) and their accelerations (m/s^2).
+    """
+    place = canonical(smooth(joints, fps), skeleton)
     rate = fps.to(place.dtype)[:, None, None, None]
     velocity = torch.diff(place, dim=1) * rate
     acceleration = torch.diff(velocity, dim=1) * rate
@@ -33,7 +34,7 @@ def clip_features(joints: Tensor, fps: Tensor) -> Tensor:
 
 
 def smooth(joints: Tensor, fps: Tensor) -> Tensor:
-    """joints: [n, m, 22, 3] at fps [n] -> [n, m - 2 REACH, 22, 3], blurred in time."""
+    """joints: [n, m, J, 3] at fps [n] -> [n, m - 2 REACH, J, 3], blurred in time."""
     offset_s = torch.arange(-REACH, REACH + 1, device=joints.device) / fps[:, None]
     weight = torch.softmax(-0.5 * (offset_s / BLUR_S).square(), dim=1).to(joints.dtype)
     return torch.einsum("nmjck,nk->nmjc", joints.unfold(1, 2 * REACH + 1, 1), weight)
@@ -42,7 +43,7 @@ def smooth(joints: Tensor, fps: Tensor) -> Tensor:
 class Critic(nn.Module):
     """Convolutions over the frames of a clip; the verdict is the mean of their outputs. asinh keeps a single impact from dominating.
 
-    mean, std: [198] of recordings' features.
+    mean, std: [9 J] of recordings' features.
     """
 
     mean: Tensor
@@ -52,13 +53,13 @@ class Critic(nn.Module):
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        self.enter = nn.Conv1d(FEATURES + 1, width, 3, padding=1)
+        self.enter = nn.Conv1d(len(mean) + 1, width, 3, padding=1)
         self.mix = nn.Conv1d(width, width, 3, padding=1)
         self.halve = nn.ModuleList(nn.Conv1d(width, width, 3, stride=2, padding=1) for _ in range(2))
         self.leave = nn.Conv1d(width, 1, 1)
 
     def forward(self, features: Tensor, fps: Tensor) -> Tensor:
-        """features: [n, m, 198] at fps [n] -> verdicts [n], larger for recordings."""
+        """features: [n, m, 9 J] at fps [n] -> verdicts [n], larger for recordings."""
         x = torch.asinh(2 * (features - self.mean) / self.std)
         rate = torch.log2(fps.to(x.dtype) / 60)[:, None, None].expand(*x.shape[:2], 1)
         h = F.leaky_relu(self.enter(torch.cat([x, rate], -1).transpose(1, 2)), 0.2)

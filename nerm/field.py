@@ -7,7 +7,7 @@ Nothing in it is per frame: reading it at 60 fps and keeping every third frame g
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerm.cli import choose
-from nerm.motion import SMPL22
+from nerm.errors import InputError
+from nerm.motion import Skeleton
+from nerm.motion.skeleton import SKELETONS
 from nerm.time_encoding import CodebookAttention, CodeCurve, FourierEncoding, NoEncoding, coordinate
 
 
@@ -37,10 +39,12 @@ class FieldConfig:
     longest_s: float = 10.0
     codebook_size: int = 512
     codebook_width: int = 64
+    skeleton: str = "smpl22"  # of the motion; a training takes both from its dataset
+    bone_lengths: list[float] | None = None  # metres, with 0 for the root; None: those of the skeleton of that name
 
 
 class Pose(NamedTuple):
-    """root: [..., 3] metres.  directions: [..., 21, 3] unit vectors from parent to child."""
+    """root: [..., 3] metres.  directions: [..., J-1, 3] unit vectors from parent to child."""
 
     root: Tensor
     directions: Tensor
@@ -72,13 +76,14 @@ class Field(nn.Module):
         for matrix in (p for p in self.layers.parameters() if p.ndim == 2):
             nn.init.normal_(matrix, std=(2 / config.width) ** 0.5)
         self.leave = nn.LayerNorm(config.width)
-        bones = len(SMPL22) - 1
+        self.skeleton = skeleton_of(config)
+        bones = len(self.skeleton) - 1
         self.root_head = nn.Linear(config.width, 3)
         self.bone_head = nn.Linear(config.width, 3 * bones)
-        self.register_buffer("mean_directions", torch.as_tensor(SMPL22.offsets[1:] / SMPL22.lengths[1:, None], dtype=torch.float32))
+        self.register_buffer("mean_directions", torch.as_tensor(self.skeleton.axes[1:], dtype=torch.float32))
         self.register_buffer("mean_root", torch.tensor([0.0, 0.9, 0.0]))
         self.register_buffer("root_scale", torch.tensor([1.0, 0.2, 1.0]))
-        self.register_buffer("to_joints", _ancestry(), persistent=False)
+        self.register_buffer("to_joints", _ancestry(self.skeleton), persistent=False)
 
     def matrices(self) -> list[nn.Parameter]:
         """The matrices of the hidden layers and of their modulation, which Muon trains."""
@@ -118,7 +123,7 @@ class Field(nn.Module):
         return Pose(root, F.normalize(bones, dim=-1, eps=1e-6))
 
     def joints(self, pose: Pose) -> Tensor:
-        """Joint positions [..., 22, 3] relative to the root, metres."""
+        """Joint positions [..., J, 3] relative to the root, metres."""
         return torch.einsum("jb,...bc->...jc", self.to_joints, pose.directions)
 
 
@@ -156,10 +161,28 @@ def _encoding(config: FieldConfig) -> NoEncoding | FourierEncoding | CodebookAtt
     return makers[choose("time_encoding", config.time_encoding, list(makers))]()
 
 
-def _ancestry() -> Tensor:
-    """[22, 21] metres: entry (j, b) is the length of bone b if it lies on the way from the root to joint j."""
-    matrix = torch.zeros(len(SMPL22), len(SMPL22) - 1)
-    for joint in range(1, len(SMPL22)):
-        matrix[joint] = matrix[SMPL22.parents[joint]]
-        matrix[joint, joint - 1] = SMPL22.lengths[joint]
+def skeleton_of(config: FieldConfig) -> Skeleton:
+    """The skeleton that a field moves."""
+    known = SKELETONS[choose("skeleton", config.skeleton, list(SKELETONS))]
+    if config.bone_lengths is None:
+        return known
+    if len(config.bone_lengths) != len(known):
+        raise InputError(f"{len(config.bone_lengths)} bone lengths for skeleton '{known.name}' of {len(known)} joints; give one a joint")
+    return known.with_lengths(config.bone_lengths)
+
+
+def on_skeleton(config: FieldConfig, skeleton: Skeleton) -> FieldConfig:
+    """The same settings for a field that moves this skeleton."""
+    if SKELETONS.get(skeleton.name) is None or SKELETONS[skeleton.name].names != skeleton.names:
+        raise InputError(f"skeleton '{skeleton.name}' is not one that a field can move; it can be {', '.join(SKELETONS)}")
+    own = skeleton == SKELETONS[skeleton.name]
+    return replace(config, skeleton=skeleton.name, bone_lengths=None if own else skeleton.lengths.tolist())
+
+
+def _ancestry(skeleton: Skeleton) -> Tensor:
+    """[J, J-1] metres: entry (j, b) is the length of bone b if it lies on the way from the root to joint j."""
+    matrix = torch.zeros(len(skeleton), len(skeleton) - 1)
+    for joint in range(1, len(skeleton)):
+        matrix[joint] = matrix[skeleton.parents[joint]]
+        matrix[joint, joint - 1] = skeleton.lengths[joint]
     return matrix

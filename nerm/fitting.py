@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.motion import SMPL22, Motion
+from nerm.motion import Motion
 
 STEPS, RATE, PRIOR, ROOT_WEIGHT = 500, 0.1, 1e-6, 0.1
 """Measured on 16 test windows with a field of 9 mm on training windows, mean MRE / root path in mm: 200 steps 23.1 / 26, 500 steps
@@ -57,9 +57,10 @@ def fit_codes(
     if steps < 0 or batch < 1 or not rate > 0:
         raise InputError(f"steps={steps}, batch={batch}, rate={rate}; expected steps >= 0, batch >= 1 and a positive rate")
     for number, motion in enumerate(motions):
-        if motion.skeleton.names != SMPL22.names:
+        if motion.skeleton.names != field.skeleton.names:
             raise InputError(
-                f"motion {number} is on skeleton '{motion.skeleton.name}'; a code is fitted to the 22 joints of '{SMPL22.name}'"
+                f"motion {number} is on skeleton '{motion.skeleton.name}'; a code is fitted to the {len(field.skeleton)} joints of "
+                f"'{field.skeleton.name}'"
             )
         if motion.seconds > field.config.longest_s + 1e-6:
             raise InputError(
@@ -95,7 +96,7 @@ def fit_error(joints: NDArray, truth: NDArray) -> FitError:
 
 
 class _Group(NamedTuple):
-    """Motions of one batch on the field's device. joints: [sum of T, 22, 3]; the rest is one per motion."""
+    """Motions of one batch on the field's device. joints: [sum of T, J, 3]; the rest is one per motion."""
 
     joints: Tensor
     offset: Tensor
@@ -104,7 +105,7 @@ class _Group(NamedTuple):
     seconds: Tensor
 
     def clips(self, phase: Tensor) -> tuple[Tensor, Tensor]:
-        """Times [n, 64] s and joints [n, 64, 22, 3]: evenly spread over the whole motion, shifted by phase [n] in [0, 1) of their step.
+        """Times [n, 64] s and joints [n, 64, J, 3]: evenly spread over the whole motion, shifted by phase [n] in [0, 1) of their step.
 
         They cover the whole motion in every step, which a random short clip does not, so the gradient is far less noisy.
         """

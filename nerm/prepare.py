@@ -26,7 +26,7 @@ from pathlib import Path
 from nerm.atomic import replacing
 from nerm.cli import InputError, data_home, parse, progress, run
 from nerm.data.dataset import preparation
-from nerm.data.preparation import Preparation, Recording, Trial
+from nerm.data.preparation import LeftOut, Preparation, Recording, Trial
 from nerm.lock import alone
 
 
@@ -98,14 +98,14 @@ def prepare(kind: Preparation, sources: Path, target: Path, workers: int = 2, on
     _resume_or_clear(work, {"facts": facts, "recordings": hashlib.sha256(repr(wanted).encode()).hexdigest()})
     _make_parts(kind, wanted, sources, work, workers)
 
-    def trial(index: int) -> Trial:
+    def trial(index: int) -> Trial | LeftOut:
         made = read_part(_part(work, index))
         if made is None:
             raise InputError(f"the part of {wanted[index].name} cannot be read; run the same command again, it makes damaged parts anew")
         return made
 
     try:
-        manifest = assemble(wanted, trial, work / "corpus", facts)
+        manifest = assemble(kind, wanted, trial, sources, work / "corpus", facts)
         if target.exists():
             target.rmdir()  # known to be empty
         (work / "corpus").rename(target)

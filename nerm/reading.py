@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nerm.field import Field
-from nerm.motion import SMPL22, Motion, frame_times
+from nerm.motion import Motion, frame_times
 
 
 def decode(field: Field, z: Tensor, seconds: float, fps: float) -> Motion:
@@ -21,4 +21,4 @@ def decode_at(field: Field, z: Tensor, seconds: float, times: Tensor, fps: float
     device = z.device
     pose = field(times[None].to(device), torch.tensor([seconds], dtype=torch.float64, device=device), z[None].float(), fps)
     joints = field.joints(pose) + pose.root[..., None, :]
-    return Motion(joints[0].float().cpu().numpy().astype(np.float32), fps, SMPL22)
+    return Motion(joints[0].float().cpu().numpy().astype(np.float32), fps, field.skeleton)

@@ -99,8 +99,8 @@ class RefinementModule(nn.Module):
         """In float32: rounding to bfloat16 differs from frame to frame, and velocities show it at once."""
         with torch.autocast(z.device.type, enabled=False):
             pose = self.field(times, seconds, z, fps)
-            recorded = clip_features(joints, fps)
-            made = clip_features(self.field.joints(pose) + pose.root[..., None, :], fps)
+            recorded = clip_features(joints, fps, self.field.skeleton)
+            made = clip_features(self.field.joints(pose) + pose.root[..., None, :], fps, self.field.skeleton)
             verdicts = self.critic(recorded, fps), self.critic(made.detach(), fps)
             critic_loss = F.softplus(verdicts[1] - verdicts[0]).mean()
             fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
@@ -128,7 +128,7 @@ class RefinementTask:
         self.config, self.codes, self.sampled, self.windows = config, codes, sampled, windows
         generator = torch.Generator().manual_seed(1)
         drawn = [self._slow_clips(generator) for _ in range(4)]
-        features = torch.cat([clip_features(clips.joints, clips.fps).flatten(0, 1) for clips in drawn])
+        features = torch.cat([clip_features(clips.joints, clips.fps, windows.skeleton).flatten(0, 1) for clips in drawn])
         self.module = RefinementModule(config, stage1, field_, Critic(features.mean(0), features.std(0)))
 
     def optimizers(self) -> list[torch.optim.Optimizer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from nerm.cli import progress
 from nerm.codebook import install, train_codebook
 from nerm.data.dataset import Dataset, Item
 from nerm.errors import InputError
-from nerm.field import Codes, Field, FieldConfig, Pose
+from nerm.field import Codes, Field, FieldConfig, Pose, on_skeleton
 from nerm.reading import decode
 from nerm.settings import Stage1Config, settings_of
 from nerm.training import Budget, Fit, fit
@@ -115,7 +116,7 @@ class FieldModule(nn.Module):
     def forward(
         self, index: Tensor, times: Tensor, seconds: Tensor, fps: Tensor, joints: Tensor, noise: Tensor, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Equation 3 of the paper. joints: [B, m, 22, 3]; times: [B, m]."""
+        """Equation 3 of the paper. joints: [B, m, J, 3]; times: [B, m]."""
         z, kl = self.codes(index, noise)
         fade = min(1.0, 0.4 + 2 * progress) if self.config.fade_octaves else 1.0
         pose = self.field(times, seconds, z, fps, fade)
@@ -136,7 +137,7 @@ def clip_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Squared errors of joints about the root and of the root path, in (10 cm)^2, of velocities and of accelerations; mm for the log.
 
-    joints: [B, m, 22, 3] metres at fps [B]. Motion above 8 Hz is about a millimetre in positions, but large in accelerations.
+    joints: [B, m, J, 3] metres at fps [B]. Motion above 8 Hz is about a millimetre in positions, but large in accelerations.
     """
     error = (field_.joints(pose) - joints + joints[..., :1, :])[..., 1:, :]
     root = pose.root - joints[..., 0, :]
@@ -179,6 +180,7 @@ def train_field(dataset: Dataset, config: Stage1Config, budget: Budget, folder: 
     torch.manual_seed(budget.seed)
     config = replace(config, fixed_fps=config.fixed_fps or dataset.base_fps)
     items, windows = training_windows(dataset, "train", config)
+    config = replace(config, field=field_for(config.field, items, windows))
     task = FieldTask(config, windows)
     if config.field.time_encoding == "codebook":
         book = train_codebook(windows, steps=CODEBOOK_STEPS, seed=budget.seed, folder=folder / "codebook", device=budget.device)
@@ -187,6 +189,14 @@ def train_field(dataset: Dataset, config: Stage1Config, budget: Budget, folder: 
     outcome = fit(task, budget, folder / "field", f"field ({config.training_rate} rate)")
     save_field(task.module, items, config, dataset, folder / "field.safetensors", outcome.facts(config.clips))
     return outcome
+
+
+def field_for(config: FieldConfig, items: Sequence[Item], windows: Windows) -> FieldConfig:
+    """The settings of a field for these windows: on their skeleton, and one code long enough for the longest of them."""
+    longest = math.ceil(max(item.seconds for item in items) - 1e-6)
+    if longest > config.longest_s:
+        progress(f"field: the longest item lasts {longest} s, so a code holds {longest} s instead of {config.longest_s:g}")
+    return on_skeleton(replace(config, longest_s=max(config.longest_s, float(longest))), windows.skeleton)
 
 
 class Stage1(NamedTuple):

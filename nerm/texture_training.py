@@ -142,6 +142,20 @@ def bands_of(dataset: Dataset, settings: Stage1Config, config: TextureConfig) ->
     return held_by(config, max((item.fps for item in dataset.items("train")), default=0.0))
 
 
+def no_texture(dataset: Dataset, settings: Stage1Config, config: TextureConfig) -> str:
+    """Why nothing of a texture can be learned from a dataset, whatever its bands; '' if it can. Wrong bands are an InputError."""
+    if dataset.skeleton.names != SMPL22.names:
+        return f"it is drawn for the {len(SMPL22)} joints of '{SMPL22.name}', and the dataset has '{dataset.skeleton.name}'"
+    usual = TextureConfig()
+    if config.edges_hz == usual.edges_hz:
+        try:
+            bands_of(dataset, settings, usual)
+        except InputError as error:
+            return str(error)
+    bands_of(dataset, settings, config)
+    return ""
+
+
 def held_by(config: TextureConfig, fastest_fps: float) -> TextureConfig:
     """The bands that recordings of that rate hold."""
     first, *others = config.edges_hz
@@ -156,6 +170,8 @@ def held_by(config: TextureConfig, fastest_fps: float) -> TextureConfig:
 def train_texture(dataset: Dataset, config: TextureConfig, budget: Budget, folder: Path) -> Fit:
     """Learn the texture about the field of folder/nerm.safetensors, from the windows that it was trained on, and put it into that file."""
     torch.manual_seed(budget.seed)
+    if dataset.skeleton.names != SMPL22.names:
+        raise InputError(no_texture(dataset, Stage1Config(), config))
     model = load_nerm(folder / "nerm.safetensors")
     settings, _, codes, _, _ = load_stage1(folder / "field.safetensors", dataset)
     model.check_field(settings, folder)

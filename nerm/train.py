@@ -119,11 +119,14 @@ def train_nerm(dataset: Dataset, settings: Train, budget: Budget, folder: Path) 
     from nerm.refinement import refine
     from nerm.stage1 import train_field
     from nerm.stage2 import train_denoiser
-    from nerm.texture_training import bands_of, train_texture
+    from nerm.texture_training import no_texture, train_texture
 
+    if settings.stage == "all" and settings.add_texture:  # so that an error comes now, and not after half an hour
+        reason = no_texture(dataset, settings.stage1, settings.texture)
+        if reason:
+            progress(f"texture: left out ({reason})")
+            settings = replace(settings, add_texture=False)
     shares = shares_of(settings)
-    if settings.stage == "all" and "texture" in shares:
-        bands_of(dataset, settings.stage1, settings.texture)  # so that an error comes now, and not after half an hour
     stages: dict[str, Callable[[Budget], Fit]] = {
         "field": lambda budget: train_field(dataset, settings.stage1, budget, folder),
         "denoiser": lambda budget: train_denoiser(dataset, settings.stage2, budget, folder),

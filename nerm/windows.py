@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 
 from nerm.cli import choose
-from nerm.data.dataset import Dataset, Item
+from nerm.data.dataset import Dataset, Item, mirror_images
 from nerm.errors import InputError
-from nerm.motion import Motion, resample
-from nerm.motion.skeleton import LEFT_RIGHT22
+from nerm.motion import SMPL22, Motion, Skeleton, resample
 from nerm.settings import Stage1Config
 
 
 @dataclass
 class Windows:
-    """Poses of many windows in memory, each turned to face +z above the origin. frames: [N, 22, 3]; the rest is per window."""
+    """Poses of many windows in memory, each turned to face +z above the origin. frames: [N, J, 3]; the rest is per window."""
 
     frames: Tensor
     offset: Tensor
@@ -28,6 +27,7 @@ class Windows:
     fps: Tensor
     seconds: Tensor
     mirrored: Tensor
+    skeleton: Skeleton = SMPL22
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -47,12 +47,17 @@ def load_windows(motions: Sequence[Motion], mirror: bool = False) -> Windows:
         fps.repeat(twice),
         ((counts - 1) / fps).repeat(twice),
         torch.arange(twice * len(motions)) >= len(motions),
+        motions[0].skeleton,
     )
 
 
 def training_windows(dataset: Dataset, split: str, config: Stage1Config) -> tuple[list[Item], Windows]:
-    """The items of a split and their motions as training data; at the fixed rate if that is what is trained."""
-    items = list(dataset.items(split))
+    """The items of a split and their motions as training data; at the fixed rate if that is what is trained.
+
+    Items that are mirror images of others are left out: mirroring costs NeRM nothing.
+    """
+    mirrored = mirror_images(dataset)
+    items = [item for item in dataset.items(split) if item.id not in mirrored]
     if not items:
         raise InputError(f"dataset '{dataset.name}' has no item in split '{split}'; nothing can be learned from it")
     motions = [dataset.motion(item) for item in items]
@@ -70,7 +75,7 @@ def draw_windows(windows: Windows, count: int, generator: torch.Generator) -> Te
 class Clips(NamedTuple):
     """Clips of recordings.  windows: [B] indices of their windows.  times: [B, m] s in the window.  seconds: [B] durations of the windows.
 
-    fps: [B] of the clip.  joints: [B, m, 22, 3] metres.
+    fps: [B] of the clip.  joints: [B, m, J, 3] metres.
     """
 
     windows: Tensor
@@ -91,7 +96,7 @@ def draw_clips(windows: Windows, index: Tensor, frames: int, stride: Tensor, gen
     start = (torch.rand(len(index), generator=generator) * (torch.clamp(count - 1 - reach, min=0) + 1)).long()
     frame = torch.minimum(start[:, None] + stride[:, None] * torch.arange(frames), count[:, None] - 1)
     joints = windows.frames[windows.offset[index][:, None] + frame]
-    flipped = joints[:, :, torch.from_numpy(LEFT_RIGHT22)] * torch.tensor([-1.0, 1.0, 1.0])
+    flipped = joints[:, :, torch.from_numpy(windows.skeleton.left_right)] * torch.tensor([-1.0, 1.0, 1.0])
     joints = torch.where(windows.mirrored[index][:, None, None, None], flipped, joints)
     times = frame / fps[:, None]
     return Clips(index, times, windows.seconds[index], fps / stride, joints)
@@ -106,7 +111,7 @@ def many_rates(fps: Tensor, generator: torch.Generator, lowest_only: bool = Fals
 
 
 def window_joints(windows: Windows, index: int) -> np.ndarray:
-    """[T, 22, 3] of one window."""
+    """[T, J, 3] of one window."""
     start, count = int(windows.offset[index]), int(windows.count[index])
-    motion = Motion(windows.frames[start : start + count].numpy(), float(windows.fps[index]))
+    motion = Motion(windows.frames[start : start + count].numpy(), float(windows.fps[index]), windows.skeleton)
     return (motion.mirrored() if windows.mirrored[index] else motion).joints

@@ -26,9 +26,10 @@ from nerm.checkpoint import SUFFIX, model_path
 from nerm.errors import InputError
 from nerm.generator import Condition, one_each
 from nerm.motion import Motion
-from nerm.motion.features import FEATURES_263
+from nerm.motion.features import FORMATS
 from nerm.motion.motion import check_fps
 
+FORMAT_DIMS = [format.dims for format in FORMATS]
 TOGETHER = 32  # samples per call on devices other than a processor
 
 
@@ -53,7 +54,7 @@ class MDMGenerator:
         self.together = 1 if alone else together or (1 if self.device.type == "cpu" else TOGETHER)
         self.sampler = self._sampler()
         self.readout = None
-        if weights.mean is not None and weights.std is not None and self.config.network.features == FEATURES_263.dims:
+        if weights.mean is not None and weights.std is not None and self.config.network.features in FORMAT_DIMS:
             self.readout = FeatureReadout(weights.mean, weights.std, self.config.upsampling, self.config.longest)
         self._encoder: Encoder | None = None
 
@@ -73,13 +74,13 @@ class MDMGenerator:
     def sample(
         self, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seeds: Sequence[int], guidance: float | None = None
     ) -> list[Motion]:
-        """One motion per condition, frame_count(seconds, fps) frames each; generated at 20 fps and brought to `fps` by the resampler."""
+        """One motion per condition, frame_count(seconds, fps) frames each; made at its features' rate and brought to `fps`."""
         check_fps(fps)
         one_each(conditions, seconds, seeds)
         if self.readout is None:
             raise InputError(
-                f"this MDM makes {self.config.network.features} numbers per frame, which describe no 22 joints without a body model or "
-                f"another skeleton; use features(...) for them, or a model with {FEATURES_263.dims}"
+                f"this MDM makes {self.config.network.features} numbers per frame, which describe no joints without a body model or "
+                f"another skeleton; use features(...) for them, or a model with {' or '.join(map(str, FORMAT_DIMS))}"
             )
         frames = [self.readout.frames(length) for length in seconds]
         made = self.features(conditions, frames, seeds, guidance)

@@ -6,7 +6,7 @@ Source: Tevet et al., Human Motion Diffusion Model, ICLR 2023, section 3 (equati
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +42,10 @@ class Recipe:
     shortest: int = SHORTEST
     pool: int = 1
 
+    def for_lengths(self, *parts: FeatureData) -> Recipe:
+        """The same recipe for data whose longest items may be shorter than `shortest`."""
+        return replace(self, shortest=min(self.shortest, *(int(data.lengths.max()) // UNIT * UNIT for data in parts)))
+
 
 RECIPES = {
     # A few thousand steps: many small batches teach more than few large ones. The table asks for motions of half a second and more.
@@ -51,7 +55,7 @@ RECIPES = {
 
 
 class Batch(NamedTuple):
-    """x, noise [B, L, 263] normalised, zero beyond lengths [B]; text [B, 1, d]; keep [B] bool: with the condition; step [B]."""
+    """x, noise [B, L, D] normalised, zero beyond lengths [B]; text [B, 1, d]; keep [B] bool: with the condition; step [B]."""
 
     x: Tensor
     lengths: Tensor
@@ -151,6 +155,8 @@ def train(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped"
     """Train until the budget is used up, going on where a run in `folder` stopped; writes and returns folder/mdm.safetensors."""
     config, recipe = SCALES[choose("scale", scale, list(SCALES))], RECIPES[scale]
     data, held_out = load_feature_data(dataset, "train"), load_feature_data(dataset, "val")
+    network = replace(config.network, njoints=data.format.dims)
+    config, recipe = replace(config, network=network, fps=data.format.fps), recipe.for_lengths(data, held_out)
     torch.manual_seed(budget.seed)
     task = MDMTask(config, recipe, data, held_out)
     outcome = fit(task, budget, folder / KIND, KIND)

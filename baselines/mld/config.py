@@ -114,10 +114,12 @@ SCALES: dict[str, dict[str, Any]] = {
 """By scale: what differs from the published sizes (26.4 M parameters). paper: nothing; shipped: at most 1.60 M parameters."""
 
 
-def scaled(scale: str) -> MldConfig:
-    """The configuration of a scale."""
-    settings = SCALES[choose("scale", scale, list(SCALES))]
-    return MldConfig(**(settings | {"vae": VaeConfig(**settings["vae"]), "denoiser": DenoiserConfig(**settings["denoiser"])}))
+def scaled(scale: str, features: int = 263) -> MldConfig:
+    """The configuration of a scale. features: numbers of a frame."""
+    settings: dict[str, Any] = SCALES[choose("scale", scale, list(SCALES))]
+    width: dict[str, Any] = {"features": features}
+    parts = {"vae": VaeConfig(**settings["vae"], **width), "denoiser": DenoiserConfig(**settings["denoiser"], **width)}
+    return MldConfig(**(settings | parts))
 
 
 # The original's settings: its names and ours, settings that its networks accept but never read, and its ablation switches.

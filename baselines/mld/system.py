@@ -33,7 +33,7 @@ from nerm.errors import InputError
 from nerm.generator import Condition, Facts, one_each
 from nerm.motion import Motion
 from nerm.motion.actions import ROWS as ACTION_ROWS
-from nerm.motion.features import FEATURES_263
+from nerm.motion.features import FORMATS
 from nerm.motion.motion import check_fps
 
 TOGETHER = 32
@@ -62,7 +62,6 @@ class Mld:
     facts: Facts = field(default_factory=Facts)
     name: str = KIND
     digest: str = ""
-    native_fps = FPS
 
     def __post_init__(self) -> None:
         for network in (self.vae, self.denoiser):
@@ -75,6 +74,11 @@ class Mld:
             self._readout = ActionReadout(self.config.longest)
         else:
             self._readout = FeatureReadout(self.mean, self.std, longest=self.config.longest)
+
+    @property
+    def native_fps(self) -> float:
+        """The rate of its features."""
+        return self._readout.format.fps if isinstance(self._readout, FeatureReadout) else FPS
 
     def to(self, device: str | torch.device) -> Mld:
         """The same system on another device."""
@@ -96,7 +100,7 @@ class Mld:
     def sample(
         self, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seeds: Sequence[int], guidance: float | None = None
     ) -> list[Motion]:
-        """One motion per condition, made at 20 fps and brought to `fps`; it depends on its own condition, time and seed alone.
+        """One motion per condition, made at its features' rate and brought to `fps`; it depends on its own condition, time and seed alone.
 
         A label is read as its first training sentence (by an action model: as the action's name). guidance: None is the
         configuration's; 1 leaves the unconditional half out.
@@ -214,10 +218,10 @@ def load_official(path: Path) -> Mld:
     mean: Tensor | None = None
     std: Tensor | None = None
     digest = hashlib.sha256(path.read_bytes())
-    if features == FEATURES_263.dims:
-        mean, std = load_statistics(path)
+    if features in [format.dims for format in FORMATS]:
+        mean, std = load_statistics(path, features)
         digest.update(mean.numpy().tobytes() + std.numpy().tobytes())
     elif features != 6 * ACTION_ROWS:
-        raise InputError(f"checkpoint {path} makes {features} features per frame; motion of 22 joints is read from 263 or 150 of them")
+        raise InputError(f"checkpoint {path} makes {features} features per frame; motion is read from 263, 251 or 150 of them")
     one = torch.ones(tuple(config.denoiser.latent))
     return Mld(config, vae, denoiser, mean, std, torch.zeros_like(one), one, name=path.stem, digest=digest.hexdigest())

@@ -27,7 +27,7 @@ from baselines.mld.vae import ActorVae, MldVae, build_vae
 from baselines.training import facts_of, origin_of
 from nerm.diffusion import noised
 from nerm.errors import InputError
-from nerm.motion.features import FEATURES_263
+from nerm.motion.features import format_of_dims
 from nerm.training import Budget, fit
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ RECIPES = {"paper": Recipe(vae=8e-4, denoiser=1e-3), "shipped": Recipe(vae=1e-3,
 
 
 class VaeModule(nn.Module):
-    """The VAE and its loss. mean, std: [263] of the features, to recover joints."""
+    """The VAE and its loss. mean, std: [D] of the features, to recover joints."""
 
     mean: Tensor
     std: Tensor
@@ -91,7 +91,7 @@ class VaeModule(nn.Module):
         self.register_buffer("std", std.clone(), persistent=False)
 
     def forward(self, x: Tensor, lengths: Tensor, noise: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """The paper's loss (section 3.1). x: [B, L, 263] normalised, zero beyond lengths [B]; noise: [B, tokens, width]."""
+        """The paper's loss (section 3.1). x: [B, L, D] normalised, zero beyond lengths [B]; noise: [B, tokens, width]."""
         mean, logvar = (part.float() for part in self.vae.distribution(x, lengths))
         z = mean + (0.5 * logvar).exp() * noise
         made = self.vae.decode(z, lengths)
@@ -246,7 +246,7 @@ class DenoiserTask:
 def train(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
     """Train both stages within the budget, in `folder` (resumable); returns the path of the weights, folder/mld.safetensors."""
     data, val = load_feature_data(dataset), load_feature_data(dataset, "val")
-    system = train_on(data, val, dataset.name, budget, folder, scaled(scale), RECIPES[scale])
+    system = train_on(data, val, dataset.name, budget, folder, scaled(scale, data.format.dims), RECIPES[scale])
     path = folder / f"{KIND}.safetensors"
     system.save(path, **origin_of(budget, dataset))
     return path
@@ -290,11 +290,11 @@ def train_on(
 
 
 def recover_joints(features: Tensor) -> Tensor:
-    """Features [B, T, 263], not normalised -> joints [B, T, 22, 3] in metres, differentiable (`decode_humanml263` in torch).
+    """Features [B, T, D], not normalised -> joints [B, T, J, 3] in metres, differentiable (`nerm.motion.features.decode` in torch).
 
     Heading and root are sums of the steps before a frame; joints 1 to 21 are turned back by the heading and put on the root.
     """
-    f = FEATURES_263
+    f = format_of_dims(features.shape[-1])
     before = F.pad(features[:, :-1], (0, 0, 1, 0))
     angle = 2 * before[..., f.turn].cumsum(1)  # the format holds half of it
     step_x, step_z = before[..., f.root_velocity].split(1, -1)
@@ -303,7 +303,7 @@ def recover_joints(features: Tensor) -> Tensor:
     ric = features[..., f.ric].unflatten(-1, (-1, 3))
     x, z = _turned(ric[..., 0], ric[..., 2], angle)
     joints = torch.stack([x + root[..., :1], ric[..., 1], z + root[..., 2:]], -1)
-    return torch.cat([root[..., None, :], joints], -2)
+    return torch.cat([root[..., None, :], joints], -2) * f.metres_per_unit
 
 
 def start_as_sinusoids(network: nn.Module) -> None:

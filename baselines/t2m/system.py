@@ -1,4 +1,4 @@
-"""T2M behind the interface of all systems: text -> motion at 20 fps, and how long a motion of a text is.
+"""T2M behind the interface of all systems: text -> motion at the rate of its features, and how long a motion of a text is.
 
 A motion's length is the one that is asked for, as in the ground-truth-length protocol; `estimate_length` is the published system's own
 answer. A label is read as its first training sentence; without a condition the text encoder reads only sos and eos, as in training for
@@ -25,11 +25,12 @@ from nerm import checkpoint
 from nerm.errors import InputError
 from nerm.generator import Condition, Facts, one_each
 from nerm.motion import Motion
-from nerm.motion.features import FEATURES_263
+from nerm.motion.features import FEATURES_251, FEATURES_263
 
 KIND = "t2m"
 
-SHORTEST_SNIPPETS = 10  # a shorter estimate is drawn again, at most twice (6 for KIT, which the interface does not take)
+SHORTEST_SNIPPETS = {FEATURES_263.dims: 10, FEATURES_251.dims: 6}
+"""Numbers of a frame -> the least snippets that an estimate may have; a shorter one is drawn again, at most twice."""
 DROPPED = ("ep", "total_it", "sub_ep", "sl_len", "epoch", "iter", "niter")  # counters; optimiser states begin with opt_
 _PLACES = ("length_est_bigru/model/latest.tar", "length_est_bigru/latest.tar", "length_est_bigru.tar")
 _ESTIMATOR = "estimator."
@@ -38,8 +39,6 @@ _TABLE = ".positional_encoder.pe"  # made anew on loading and not saved
 
 class T2M:
     """The temporal VAE, the length estimator (None if an official checkpoint came without one), word vectors and feature statistics."""
-
-    native_fps = FEATURES_263.fps
 
     def __init__(
         self,
@@ -59,13 +58,14 @@ class T2M:
         self.words, self.mean, self.std = words, mean, std
         self.name, self.digest, self.facts = name, digest, facts or Facts()
         self.readout = FeatureReadout(mean, std, longest=self.config.longest)
+        self.native_fps = self.readout.format.fps
 
     def sample(
         self, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seeds: Sequence[int], guidance: float | None = None
     ) -> list[Motion]:
-        """One motion per condition, made at 20 fps in whole snippets, cropped, and brought to `fps`.
+        """One motion per condition, made at the features' rate in whole snippets, cropped, and brought to `fps`.
 
-        seconds: each above 0, at most 10.15 (shipped) or 9.75 (official). guidance: T2M has none, so anything but None is an InputError.
+        seconds: each above 0, at 20 fps at most 10.15 (shipped) or 9.75 (official). guidance: T2M has none, so only None is taken.
         """
         if guidance is not None:
             raise InputError(f"guidance={guidance:g}; T2M has no guidance: leave it out")
@@ -80,8 +80,8 @@ class T2M:
     def estimate_length(self, texts: Sequence[str], seeds: Sequence[int]) -> list[float]:
         """Seconds for each text, drawn from the estimator's distribution over numbers of snippets.
 
-        As published, a draw below 10 snippets is repeated at most twice, and the third draw is kept. There is at least one snippet. The
-        seconds are those of whole snippets: `sample` makes exactly that many.
+        As published, a draw below 10 snippets (6 for KIT-ML) is repeated at most twice, and the third draw is kept. There is at least one
+        snippet. The seconds are those of whole snippets: `sample` makes exactly that many.
         """
         if self.estimator is None:
             raise InputError(f"this T2M came without a length estimator; put the official file beside it, as {_PLACES[0]}")
@@ -93,7 +93,7 @@ class T2M:
             generator = torch.Generator().manual_seed(int(seed))
             words, classes = (x[None].to(device) for x in self.words.one(text))
             chances = self.estimator(words, classes, torch.tensor([words.shape[1]]))[0].softmax(dim=-1).cpu()
-            count = draw_snippets(chances, generator)
+            count = draw_snippets(chances, generator, SHORTEST_SNIPPETS[self.config.dim_pose])
             lengths.append((max(count, 1) * UNIT - 1) / self.native_fps)
         return lengths
 
@@ -116,7 +116,7 @@ class T2M:
         checkpoint.write(path, KIND, tensors, about, exact=("mean", "std"))
 
 
-def draw_snippets(chances: Tensor, generator: torch.Generator, shortest: int = SHORTEST_SNIPPETS) -> int:
+def draw_snippets(chances: Tensor, generator: torch.Generator, shortest: int) -> int:
     """A number of snippets from chances [classes]; drawn again where it is below `shortest`, at most twice."""
     count = 0
     for _ in range(3):
@@ -161,10 +161,9 @@ def load_official(path: Path, name: str = "t2m", device: str = "cpu") -> T2M:
     """
     parts = networks_of(safe_load(path), VAE_PARTS, path)
     config = _widths(parts, path)
-    if config.dim_pose != FEATURES_263.dims:
-        raise InputError(
-            f"checkpoint {path} makes features of {config.dim_pose} numbers; motions of 22 joints need the {FEATURES_263.dims} of HumanML3D"
-        )
+    if config.dim_pose not in SHORTEST_SNIPPETS:
+        known = " or ".join(str(dims) for dims in SHORTEST_SNIPPETS)
+        raise InputError(f"checkpoint {path} makes features of {config.dim_pose} numbers; expected {known}, of HumanML3D or KIT-ML")
     vae = TemporalVAE(config)
     for part, state in parts.items():
         load_strict(getattr(vae, part), state, f"checkpoint {path}, {part}")

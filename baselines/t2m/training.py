@@ -329,8 +329,8 @@ class MotionTask:
 
 def train(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
     """Train all of T2M in `folder` (resumable stage by stage) and write folder/t2m.safetensors; returns its path."""
-    config, words = T2MConfig(scale=scale), own_words()
     data, val = load_feature_data(dataset, "train"), load_feature_data(dataset, "val")
+    config, words = T2MConfig(scale=scale, dim_pose=data.format.dims), own_words()
     settings = SETTINGS[scale]
     fits: dict[str, Fit] = {}
     budgets = stage_budgets(budget)

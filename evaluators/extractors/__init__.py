@@ -87,7 +87,7 @@ class ExtractorEntry:
     decisive_fps: rates at which its controls must hold.  trained_on: the kinds of damage that its training shows it; no control is among
     them (`evaluators.extractors.acceptance`).  reproduces: as in `baselines.base.System`.
     weights: False for an extractor without weights; `loads` is then called with None.  official: its published file, if it is not trained
-    here.
+    here.  skeletons: names of those that it reads.
     """
 
     name: str
@@ -102,6 +102,7 @@ class ExtractorEntry:
     licence: str = ""
     weights: bool = True
     official: Official | None = None
+    skeletons: tuple[str, ...] = ("smpl22",)
 
     @property
     def file(self) -> str:

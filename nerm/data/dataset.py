@@ -6,10 +6,12 @@ A dataset is a folder of this package whose `__init__.py` declares a DatasetEntr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
 
 from nerm.cli import suggest
 from nerm.errors import InputError
@@ -67,6 +69,28 @@ class Dataset(Protocol):
         ...
 
 
+@runtime_checkable
+class HoldsMirrorImages(Protocol):
+    """What a dataset offers whose items include mirror images of others.
+
+    mirror_images: id of such an item -> id of the item that it is the mirror image of.
+    """
+
+    @property
+    def mirror_images(self) -> Mapping[str, str]: ...
+
+
+@runtime_checkable
+class HoldsFeatures(Protocol):
+    """What a dataset may offer whose motion can come with published features.
+
+    statistics: (mean, deviation) of these features, which belong to the dataset; None if it has none.
+    """
+
+    @property
+    def statistics(self) -> tuple[NDArray, NDArray] | None: ...
+
+
 @dataclass(frozen=True)
 class DatasetEntry:
     """A dataset as data; "module:attribute" strings are imported when they are needed.
@@ -75,6 +99,7 @@ class DatasetEntry:
     prepares: a `Preparation`, for python -m nerm.prepare; '' if nothing has to be prepared.
     sentences: () -> training sentences by label, known without the data; '' if it has no labels.
     classes: () -> {label: its action class}, known without the data; '' if every label is a class of its own.
+    skeleton: the name of its motion's.
     """
 
     name: str
@@ -84,6 +109,7 @@ class DatasetEntry:
     sentences: str = ""
     classes: str = ""
     licence: str = ""
+    skeleton: str = "smpl22"
 
 
 DATASETS: Registry[DatasetEntry] = Registry("dataset", DatasetEntry, "nerm.data")
@@ -92,6 +118,16 @@ DATASETS: Registry[DatasetEntry] = Registry("dataset", DatasetEntry, "nerm.data"
 def load_dataset(name: str, home: Path | None = None) -> Dataset:
     """The prepared dataset of that name, or an error that says how to prepare it."""
     return load_object(DATASETS.get(name).opens)(home)
+
+
+def mirror_images(dataset: Dataset) -> Mapping[str, str]:
+    """Id of an item that is the mirror image of another one -> the other one's id; empty for most datasets."""
+    return dataset.mirror_images if isinstance(dataset, HoldsMirrorImages) else {}
+
+
+def published_statistics(dataset: Dataset) -> tuple[NDArray, NDArray] | None:
+    """(mean, deviation) of the features that come with a dataset's motion; None for a dataset without features of its own."""
+    return dataset.statistics if isinstance(dataset, HoldsFeatures) else None
 
 
 def preparation(name: str) -> Preparation:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nerm.data.assemble import describe
-from nerm.data.corpus import Corpus, load_corpus
+from nerm.data.corpus import Corpus, damaged_arrays, load_corpus
 from nerm.data.dataset import SPLITS
 from nerm.data.pack import examine_packed
 from nerm.data.preparation import Finding, Preparation
 from nerm.errors import InputError
+
+_WHOLE = Finding("ok", "the content has the digest of its manifest")
 
 
 def examine(preparation: Preparation, given: str | None, place: Path) -> tuple[str, bool]:
@@ -45,7 +47,9 @@ def examine_corpus(place: Path) -> tuple[Corpus | None, list[Finding]]:
     except InputError as error:
         return None, [Finding("damaged", str(error)), *unfinished]
     counts = (_count(corpus, split) for split in SPLITS)
-    return corpus, [Finding("ok", "the content has the digest of its manifest"), Finding("ok", "; ".join(counts)), *unfinished]
+    damaged = damaged_arrays(place, corpus.manifest)
+    whole = Finding("damaged", f"{', '.join(damaged)}: delete the folder and prepare it again") if damaged else _WHOLE
+    return corpus, [whole, Finding("ok", "; ".join(counts)), *unfinished]
 
 
 def _examine_sources(preparation: Preparation, sources: Path | None, made_from: dict[str, str]) -> list[Finding]:

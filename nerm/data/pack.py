@@ -37,6 +37,8 @@ _TABLES = ("trials.csv", "windows.csv", "validation.csv", "lengths.npy")
 
 def pack(corpus: Corpus, path: Path) -> dict:
     """Write a corpus into one file, atomically. Returns its size in bytes, largest joint error in mm, and its sha256 once unpacked."""
+    if corpus.manifest.get("arrays") or corpus.manifest.get("files") or corpus.skeleton != SMPL22:
+        raise InputError(f"corpus '{corpus.name}' holds more than joints on the 22-joint skeleton and cannot be packed; copy its folder")
     buffer = io.BytesIO()
     digest = hashlib.sha256()
     worst = 0.0
@@ -173,7 +175,7 @@ def _unpack(path: Path, work: Path) -> None:
         digest.update(members[name])
     if digest.hexdigest() != manifest["sha256"]:
         raise InputError(f"{path} is damaged: its content does not have the digest that it names; fetch it again")
-    write_manifest(work, manifest | {"content": content_digest(work)})
+    write_manifest(work, manifest | {"content": content_digest(work, {})})
 
 
 def examine_packed(path: Path) -> str:

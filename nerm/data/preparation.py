@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nerm.data.corpus import WINDOW_S
 from nerm.data.validation import Check
 from nerm.errors import InputError
+from nerm.motion import SMPL22, Skeleton
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,9 @@ class Recording:
 class Trial:
     """A recording brought to the corpus skeleton.
 
-    joints: [T, 22, 3] float32 metres, floor at 0.  lengths: [22] metres, the person's own.  scale: corpus metres per recorded metre.
+    joints: [T, J, 3] float32 metres, floor at 0.  lengths: [J] metres, the person's own.  scale: corpus metres per recorded metre.
     start: frame of the file where it begins.  floor_m: height that became 0, in corpus metres.  checks: `nerm.data.validation.measure`.
+    arrays: what else the sources say of each frame, by name, [T, ...] float32.
     """
 
     joints: NDArray[np.float32]
@@ -46,6 +49,14 @@ class Trial:
     start: int
     floor_m: float
     checks: dict[str, Check]
+    arrays: Mapping[str, NDArray] = field(default_factory=dict)
+
+
+class LeftOut(NamedTuple):
+    """A recording that is not used. kind: why, one of a few words, for counting.  text: what was found."""
+
+    kind: str
+    text: str
 
 
 class Finding(NamedTuple):
@@ -63,6 +74,8 @@ class Preparation(ABC):
     """How a dataset is prepared. Worker processes find it by its name (`nerm.data.dataset.preparation`)."""
 
     name: str
+    window_s: float = WINDOW_S
+    """Trials are cut into windows of at most this long; infinite for a dataset whose recordings are its items."""
 
     @abstractmethod
     def locate(self, given: str | None) -> Path | None:
@@ -89,8 +102,16 @@ class Preparation(ABC):
         """The folder that `read` finds the files of a collection in. scratch: a folder to unpack into."""
 
     @abstractmethod
-    def read(self, recording: Recording, folder: Path) -> Trial:
-        """One recording, read, checked and brought to the corpus skeleton."""
+    def read(self, recording: Recording, folder: Path) -> Trial | LeftOut:
+        """One recording, read, checked and brought to the corpus skeleton; or why it is left out."""
+
+    def skeleton(self, lengths: NDArray) -> Skeleton:
+        """The skeleton of the corpus. lengths: [J] metres, those of the first trial."""
+        return SMPL22
+
+    def companions(self, sources: Path, used: Sequence[Recording]) -> Mapping[str, bytes]:
+        """File name -> content, of what else belongs to the corpus: captions of the recordings that were used, statistics."""
+        return {}
 
     @abstractmethod
     def examine(self, sources: Path | None, made_from: Mapping[str, str]) -> list[Finding]:

@@ -10,7 +10,7 @@ from nerm.cli import choose
 from nerm.data.corpus import Corpus
 from nerm.data.dataset import SPLITS, Item
 from nerm.errors import InputError
-from nerm.motion import SMPL22, Motion, Skeleton
+from nerm.motion import Motion, Skeleton
 
 
 def no_captions(label: str, split: str) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ class StoredDataset:
 
     @property
     def skeleton(self) -> Skeleton:
-        return SMPL22
+        return self.corpus.skeleton
 
     def items(self, split: str) -> Sequence[Item]:
         """The windows of a split in the order of the corpus."""

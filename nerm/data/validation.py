@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from nerm.motion import SMPL22
+from nerm.motion import SMPL22, Skeleton
 
 JUMP_MPS = 20.0  # a mapped joint faster than this is a tracking jump
 _FLOOR_M = (-0.01, 0.07)  # foot joints of a person on the floor of the recording lie at about 0.03 m
@@ -20,20 +20,23 @@ _ABOVE_M = 0.10  # if nothing is lower than this half of the time, the person st
 _RIGID_MM = 10.0
 _SCALE = (0.7, 1.4)
 _REPEATED = 0.05
-_LIMBS = [SMPL22.index(f"{side}_{name}") for side in "lr" for name in ("knee", "ankle", "elbow", "wrist")]
+_LIMBS = [f"{side}_{name}" for side in "lr" for name in ("knee", "ankle", "elbow", "wrist")]
 
 Check = float | str
 
 
-def measure(points: NDArray, joints: NDArray, fps: float, scale: float, floor_m: float, frames_in_file: int) -> dict[str, Check]:
+def measure(
+    points: NDArray, joints: NDArray, fps: float, scale: float, floor_m: float, frames_in_file: int, skeleton: Skeleton = SMPL22
+) -> dict[str, Check]:
     """The checks of one trial.
 
-    points: [T, 22, 3] metres as recorded.  joints: [T, 22, 3] metres on the corpus skeleton, floor at 0.
+    points: [T, J, 3] metres as recorded.  joints: [T, J, 3] metres on the corpus skeleton, floor at 0.
     """
-    bones = np.linalg.norm(points[:, 1:] - points[:, SMPL22.parents[1:]], axis=-1)
-    own = np.linalg.norm(joints[:, 1:] - joints[:, SMPL22.parents[1:]], axis=-1)
+    limbs = np.array([skeleton.index(name) for name in _LIMBS]) - 1
+    bones = np.linalg.norm(points[:, 1:] - points[:, skeleton.parents[1:]], axis=-1)
+    own = np.linalg.norm(joints[:, 1:] - joints[:, skeleton.parents[1:]], axis=-1)
     lowest = joints[..., 1].min(axis=1)
-    speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * fps if len(joints) > 1 else np.zeros((1, len(SMPL22)))
+    speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * fps if len(joints) > 1 else np.zeros((1, len(skeleton)))
     still = speed.max(axis=1) < 1e-3
     return {
         "cut_frames": frames_in_file - len(joints),
@@ -42,11 +45,11 @@ def measure(points: NDArray, joints: NDArray, fps: float, scale: float, floor_m:
         "lowest_m": float(lowest.min()),
         "median_lowest_m": float(np.median(lowest)),
         "fastest_mps": float(speed.max()),
-        "fastest_joint": SMPL22.names[int(speed.max(axis=0).argmax())],
+        "fastest_joint": skeleton.names[int(speed.max(axis=0).argmax())],
         "jumps": float((speed.max(axis=1) > JUMP_MPS).sum()),
         "repeated": 0.0 if still.all() else float(still.mean()),
-        "limb_change_mm": float(np.ptp(bones[:, np.array(_LIMBS) - 1], axis=0).max() * 1000),
-        "skeleton_error_mm": float(np.abs(own - SMPL22.lengths[1:]).max() * 1000),
+        "limb_change_mm": float(np.ptp(bones[:, limbs], axis=0).max() * 1000),
+        "skeleton_error_mm": float(np.abs(own - skeleton.lengths[1:]).max() * 1000),
     }
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nerm.errors import InputError
 from nerm.motion.rotations import matrix_from_axis_angle, matrix_from_rows6d, rows6d
 from nerm.motion.skeleton import SMPL24, Skeleton, forward_kinematics
+from nerm.motion.smpl import T_POSE
 
 JOINTS = len(SMPL24)
 ROWS = JOINTS + 1
@@ -66,10 +67,10 @@ def rotations_of_frames(frames: NDArray) -> NDArray:
     return _rows(frames)[:, :JOINTS]
 
 
-def positions_of_frames(frames: NDArray, body: Skeleton = SMPL24) -> NDArray:
+def positions_of_frames(frames: NDArray, body: Skeleton = T_POSE) -> NDArray:
     """[T, 150] -> joint positions [T, 24, 3] in the axes of the data, translation included.
 
-    body: rest offsets of the joints. The published evaluation takes those of the SMPL model, which SMPL24 resembles only.
+    body: rest offsets of the joints. The published evaluation takes those of the SMPL model, which the mean body resembles only.
     """
     rotations, translation = decode_actions25(_rows(frames).transpose(1, 2, 0))
     return forward_kinematics(rotations, translation, body)

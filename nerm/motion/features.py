@@ -104,6 +104,26 @@ class FeatureFormat:
 FEATURES_263 = FeatureFormat("humanml263", SMPL22, 20.0, 1.0, 0.002, (2, 1), (17, 16), (7, 10, 8, 11), (5, 8), (13, 14))
 FEATURES_251 = FeatureFormat("kit251", KIT21, 12.5, 0.001, 0.05, (11, 16), (5, 8), (19, 20, 14, 15), (17, 18), (5, 8))
 
+FORMATS = (FEATURES_263, FEATURES_251)
+
+
+def format_of(skeleton: Skeleton) -> FeatureFormat:
+    """The published format of the features of a skeleton."""
+    known = next((format for format in FORMATS if format.skeleton.names == skeleton.names), None)
+    if known is None:
+        raise InputError(f"skeleton '{skeleton.name}' of {len(skeleton)} joints has no published features; smpl22 and kit21 have")
+    return known
+
+
+def format_of_dims(dims: int) -> FeatureFormat:
+    """The published format of features of that many numbers."""
+    known = next((format for format in FORMATS if format.dims == dims), None)
+    if known is None:
+        raise InputError(
+            f"features of {dims} numbers are of no published format; {' and '.join(f'{f.name} has {f.dims}' for f in FORMATS)}"
+        )
+    return known
+
 
 def process(joints: NDArray, format: FeatureFormat = FEATURES_263, target: Skeleton | None = None) -> tuple[NDArray, NDArray]:
     """The whole pipeline: any joints [T, J, 3], y up -> (features [T-1, dims], the canonical joints [T, J, 3] that they describe).

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerm.errors import InputError
-from nerm.motion.skeleton import LEFT_RIGHT22, SMPL22, Skeleton, heading, yaw_matrix
+from nerm.motion.skeleton import SMPL22, Skeleton, heading, yaw_matrix
 
 
 class Features(NamedTuple):
@@ -106,9 +106,7 @@ class Motion:
 
     def mirrored(self) -> Motion:
         """Left and right exchanged. Joints only: rotations are dropped."""
-        if len(self.skeleton) != 22:
-            raise InputError(f"mirroring is defined for the 22-joint skeleton, not for '{self.skeleton.name}'")
-        return Motion(self.joints[:, LEFT_RIGHT22] * np.array([-1, 1, 1], self.joints.dtype), self.fps, self.skeleton)
+        return Motion(self.joints[:, self.skeleton.left_right] * np.array([-1, 1, 1], self.joints.dtype), self.fps, self.skeleton)
 
 
 def check_fps(fps: float, name: str = "fps") -> float:

@@ -66,11 +66,18 @@ class Skeleton:
     def children(self) -> tuple[tuple[int, ...], ...]:
         return tuple(tuple(c for c, p in enumerate(self.parents) if p == j) for j in range(len(self)))
 
+    @cached_property
+    def left_right(self) -> NDArray[np.int64]:
+        """[J] permutation that swaps left and right (mirroring is x -> -x and this), by the names of the joints."""
+        swapped = [_other_side(name) for name in self.names]
+        return np.array([self.names.index(name) if name in self.names else joint for joint, name in enumerate(swapped)])
+
     def index(self, name: str) -> int:
-        try:
-            return self.names.index(name)
-        except ValueError:
-            raise InputError(f"skeleton '{self.name}' has no joint '{name}'; it has {', '.join(self.names)}") from None
+        """The place of a joint, by its own name or by its name on the 22-joint skeleton where that means the same joint."""
+        for known in (name, _MMM_NAMES.get(name)):
+            if known in self.names:
+                return self.names.index(known)
+        raise InputError(f"skeleton '{self.name}' has no joint '{name}'; it has {', '.join(self.names)}")
 
     def with_lengths(self, lengths: ArrayLike, name: str | None = None) -> Skeleton:
         """The same directions at other bone lengths [J] in metres (the root's entry is ignored)."""
@@ -80,6 +87,12 @@ class Skeleton:
         """The same directions at the bone lengths of a pose [J, 3]."""
         pose = np.asarray(pose, dtype=np.float64)
         return self.with_lengths(np.concatenate([[0.0], np.linalg.norm(pose[1:] - pose[list(self.parents[1:])], axis=-1)]), name)
+
+
+def _other_side(name: str) -> str:
+    """The name of the same joint on the other side: l_knee and r_knee, LK and RK; a joint of the trunk has a name that no joint has."""
+    side = {"l_": "r_", "r_": "l_"}.get(name[:2])
+    return side + name[2:] if side else {"L": "R", "R": "L"}.get(name[:1], "?") + name[1:]
 
 
 def bone_directions(joints: NDArray, skeleton: Skeleton) -> NDArray:
@@ -171,10 +184,15 @@ SMPL24 = Skeleton(
     np.concatenate([SMPL22.offsets, [(0, -0.084, 0), (0, -0.084, 0)]]),
 )
 """The 22 joints and the hands, as in the action data. The rest pose is that of SMPL22, not the zero pose of a body model."""
+_MMM_NAMES = {
+    f"{side}_{name}": mmm + joint
+    for side, mmm in (("l", "R"), ("r", "L"))
+    for name, joint in {"hip": "H", "knee": "K", "ankle": "A", "foot": "F", "shoulder": "S", "elbow": "E", "wrist": "W"}.items()
+} | {"pelvis": "root", "spine1": "BP", "spine3": "BT", "neck": "BLN", "head": "BUN"}
+"""Name on the 22-joint skeleton -> MMM's name. In the published data of KIT-ML the joints named L lie on -x when the person faces +z."""
 KIT21 = Skeleton("kit21", _NAMES21, _PARENTS21, _AXES21 * _LENGTHS21[:, None])
-"""The 21 joints of KIT-ML under MMM's names. In the published data the joints named L lie on -x when the person faces +z."""
+"""The 21 joints of KIT-ML under MMM's names, at about the published lengths; a prepared dataset has its own."""
+SKELETONS = {skeleton.name: skeleton for skeleton in (SMPL22, SMPL24, KIT21)}
 
-LEFT_RIGHT22 = np.array(
-    [SMPL22.names.index({"l": "r", "r": "l"}[n[0]] + n[1:]) if n[:2] in ("l_", "r_") else i for i, n in enumerate(SMPL22.names)]
-)
+LEFT_RIGHT22 = SMPL22.left_right
 """Permutation of the 22 joints that swaps left and right (mirroring is x -> -x and this)."""

@@ -22,7 +22,7 @@ from nerm.data.dataset import Item, sentence_of
 from nerm.errors import InputError
 from nerm.generator import Condition, Facts
 from nerm.motion import SMPL22, Motion, frame_count
-from nerm.motion.skeleton import joints_from_directions
+from nerm.motion.skeleton import KIT21, joints_from_directions
 from nerm.training import Budget
 
 LABELS = ["cmu/walk", "hdm05/grabHighR"]
@@ -366,12 +366,13 @@ def test_action_files_need_no_statistics_and_make_60_frames(tmp_path, options, g
     assert made.config.network.cond_mode == options["cond_mode"] and made.config.network.num_actions == options.get("num_actions", 1)
 
 
-def test_kit_files_give_features_and_say_why_they_give_no_motion(tmp_path):
+def test_kit_files_give_motion_of_21_joints_at_their_own_rate(tmp_path):
     made = opened(official(tmp_path, njoints=251)).with_steps(2)
     made._encoder = FakeEncoder(512)
     assert made.native_fps == 12.5 and made.features([WALK], [30], [0])[0].shape == (251, 1, 30)
-    with pytest.raises(InputError, match="251 numbers per frame"):
-        made.sample([WALK], [1.0], 20, [0])
+    own, faster = (made.sample([WALK], [1.0], fps, [0])[0] for fps in (12.5, 25.0))
+    assert own.skeleton.names == KIT21.names and own.features.format == "kit251" and own.features.values.shape == (13, 251)
+    assert len(faster) == 26 and faster.features is None
 
 
 def test_a_checkpoint_without_statistics_says_which_files_to_put_where(tmp_path):

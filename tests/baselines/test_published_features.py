@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.features import HUMANACT12, ActionReadout, FeatureReadout, Noise, action_for, load_statistics, sentence_for
+from baselines.features import ActionReadout, FeatureReadout, Noise, action_for, load_statistics, sentence_for
+from nerm.data.actions.labels import HUMANACT12
 from nerm.data.dataset import sentence_of
 from nerm.errors import InputError
 from nerm.generator import Condition

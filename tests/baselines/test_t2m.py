@@ -258,9 +258,9 @@ def test_an_estimated_length_is_one_that_can_be_sampled_and_depends_on_its_own_s
 def test_a_short_length_is_drawn_again_at_most_twice():
     chances = torch.zeros(50)
     chances[3] = 1.0
-    assert draw_snippets(chances, torch.Generator()) == 3
+    assert draw_snippets(chances, torch.Generator(), 10) == 3
     chances[3], chances[30] = 0.5, 0.5
-    drawn = [draw_snippets(chances, torch.Generator().manual_seed(seed)) for seed in range(400)]
+    drawn = [draw_snippets(chances, torch.Generator().manual_seed(seed), 10) for seed in range(400)]
     assert 0.05 < drawn.count(3) / 400 < 0.20  # 1/8
 
 

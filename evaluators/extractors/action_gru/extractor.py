@@ -14,15 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
-from baselines.features import HUMANACT12
 from evaluators.extractors import Classified, Extractor
 from evaluators.extractors.action_gru import VERSION
 from evaluators.extractors.action_gru.network import ActionGru, load_official
 from nerm import checkpoint
+from nerm.data.actions.labels import HUMANACT12
 from nerm.errors import InputError
 from nerm.motion import Motion, resample
 from nerm.motion.actions import FORMAT, positions_of_frames
 from nerm.motion.skeleton import SMPL24, Skeleton
+from nerm.motion.smpl import T_POSE
 
 HUMANACT12_FPS = 20.0
 """The files of HumanAct12 state no rate; this is the one at which ACTOR shows them."""
@@ -44,7 +45,7 @@ class ActionGruExtractor(Extractor):
         classes: Sequence[str] = (),
         fps: float | None = None,
         random_state: bool = True,
-        body: Skeleton = SMPL24,
+        body: Skeleton = T_POSE,
     ) -> None:
         """fps: the rate that it was trained at, which other motions are brought to (cubic, point values); None takes frames as they are.
 

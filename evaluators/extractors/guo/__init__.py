@@ -11,7 +11,7 @@ OFFICIAL_VERSION = 1
 _FILE = "text_mot_match/model/finest.tar"
 
 
-def _official(name: str, title: str, folder: str, sha256: str = "") -> ExtractorEntry:
+def _official(name: str, title: str, folder: str, sha256: str = "", skeleton: str = "smpl22") -> ExtractorEntry:
     return ExtractorEntry(
         name=name,
         title=f"{title}; file not included",
@@ -20,6 +20,7 @@ def _official(name: str, title: str, folder: str, sha256: str = "") -> Extractor
         loads=f"evaluators.extractors.guo.official:load_{name}",
         licence="published with EricGuo5513/text-to-motion (MIT code); the terms of the data it was trained on apply",
         official=Official((f"{folder}/{_FILE}",), "EricGuo5513/text-to-motion (checkpoints)", "checkpoints", sha256),
+        skeletons=(skeleton,),
     )
 
 
@@ -30,7 +31,7 @@ ENTRIES = (
         "t2m",
         "43e43d198f07b7e080749d1709326783d2bfb5810f56ed0c56c68951ee961d0d",
     ),
-    _official("guo_kit", "the official evaluator of KIT-ML: whole motions and texts at 12.5 fps", "kit"),
+    _official("guo_kit", "the official evaluator of KIT-ML: whole motions and texts at 12.5 fps", "kit", skeleton="kit21"),
     ExtractorEntry(
         name="guo",
         title="whole motions and texts at 20 fps: a text-motion evaluator on 263-d features, and whitened descriptors for distances",

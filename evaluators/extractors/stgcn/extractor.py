@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from baselines.features import HUMANACT12
 from evaluators.extractors import Classified, Extractor
 from evaluators.extractors.action_gru.extractor import HUMANACT12_FPS
 from evaluators.extractors.stgcn import VERSION
 from evaluators.extractors.stgcn.joints15 import IN_SMPL, ROOT
 from evaluators.extractors.stgcn.network import Stgcn, load_official
 from nerm import checkpoint
+from nerm.data.actions.labels import HUMANACT12, UESTC
 from nerm.errors import InputError
 from nerm.motion import Motion, resample
 from nerm.motion.actions import FORMAT, rotations_of_frames
@@ -79,7 +79,7 @@ def positions_of_15(motion: Motion) -> NDArray:
 
 def load_uestc(path: Path) -> StgcnExtractor:
     """From the official file; the digest is the sha256 of the file."""
-    return StgcnExtractor("uestc_stgcn", load_official(path), rotations_of_24, checkpoint.sha256(path), reads=FORMAT)
+    return StgcnExtractor("uestc_stgcn", load_official(path), rotations_of_24, checkpoint.sha256(path), UESTC, FORMAT)
 
 
 def load_modi(path: Path) -> StgcnExtractor:
