@@ -7,7 +7,8 @@
 
 Figures are stored one by one: the same command resumes. SYSTEM.checkpoint=PATH computes other weights of a system as a row of their own.
 Further trainings of a system lie beside its weights as SYSTEM.seed1.safetensors, SYSTEM.seed2.safetensors: the rows of that system are
-computed for each, and the report prints their mean and their spread.
+computed for each, and the report prints their mean and their spread. systems=package.module:Class computes a generator class of the
+user's, from the current folder or installed (docs/score-my-model.md).
 SYSTEM.codes=PATH gives the codes of its training (field.safetensors of a run), to reconstruct the training items. With several processes
 (accelerate launch -m evaluators.run ...) each makes its part. Without the dataset, rows made of recordings are the shipped ones.
 """
@@ -110,6 +111,7 @@ def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, l
     from evaluators.generation import REAL
     from evaluators.protocols import PROTOCOLS
     from evaluators.tables import Row, list_tables, load_table
+    from evaluators.user_class import is_class, row_of
     from nerm.data.dataset import DATASETS
 
     choose("table", config.table, list_tables())
@@ -128,6 +130,9 @@ def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, l
     listed = {row.id: row for row in table.rows}
     rows = []
     for name in dict.fromkeys(config.systems):
+        if is_class(name):
+            rows.append(row_of(name))
+            continue
         choose("systems", name, [*listed, *(system for system in SYSTEMS.names if system not in listed)])
         row = listed.get(name) or Row(name, SYSTEMS.get(name).title, system=name)
         if row.system != REAL and row.system not in SYSTEMS:
@@ -144,6 +149,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     from evaluators.generation import REAL
     from evaluators.harness import Harness
     from evaluators.store import Store
+    from evaluators.user_class import UserClass, is_class
     from nerm.checkpoint import MODELS, SUFFIX
     from nerm.data.dataset import load_dataset
 
@@ -156,8 +162,12 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     subject, references = open_reference(config.dataset, table.protocols, places)
     device = device_of(config.device)
 
+    classes = {generator.name: generator for generator in map(UserClass, filter(is_class, dict.fromkeys(config.systems)))}
+
     @cache
     def system(name: str, checkpoint: str) -> Generator:
+        if name in classes:
+            return classes[name]
         shipped = places[-1] / MODELS / f"{name}{SUFFIX}"
         return load_system(name, checkpoint or (shipped if shipped.exists() else None), device)
 

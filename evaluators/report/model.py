@@ -69,6 +69,8 @@ class Report:
         """Id -> row, of everything that is printed, in the order of the table. Several trainings of a system are one row."""
         ids = {training_of(d.system)[0]: str(d.provenance.get("checkpoint") or "") for d in self.documents}
         rows = {name: self.table.stored_row(name, checkpoint) for name, checkpoint in ids.items()}
+        titles = {d.system: str(d.provenance["title"]) for d in self.documents if "title" in d.provenance}
+        rows |= {name: replace(rows[name], title=title) for name, title in titles.items() if name in rows}
         return dict(sorted(rows.items(), key=lambda item: self.table.place(item[0])))
 
     @cached_property
@@ -271,7 +273,8 @@ def build(store: Store, dataset: str, table: Table, tier: str) -> Report:
         documents |= {name: document for name, document in stored.items() if training_of(name)[0] not in computed}
     ordered = tuple(documents[name] for name in sorted(documents, key=table.place))
     published = read_published(store.file("published.csv"), table.published)
-    listed = (replace(figure, system=training_of(figure.system)[0]) for figure in figures(ordered))
+    known = set(METRICS.names)  # a plugin that declared another one may not be here
+    listed = (replace(figure, system=training_of(figure.system)[0]) for figure in figures(ordered) if figure.metric in known)
     return Report(table, dataset, tier, ordered, tuple(listed), tuple(published))
 
 

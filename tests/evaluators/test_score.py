@@ -76,7 +76,7 @@ def test_scores_can_become_a_row_of_the_report_and_other_rates_stay(tiny, folder
 
 
 def test_conditions_say_what_to_generate(tiny, tmp_path, capsys):
-    main([f"conditions={tmp_path / 'c.csv'}", f"shipped={tiny.shipped}"])
+    main([f"write_conditions={tmp_path / 'c.csv'}", f"shipped={tiny.shipped}"])
     with (tmp_path / "c.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 11 and {"recording", "caption", "seconds", "seed"} <= set(rows[0])
