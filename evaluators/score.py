@@ -76,6 +76,8 @@ def main(arguments: Sequence[str]) -> int:
     check_rate(harness)
     given, notes = prepare(harness, folder, rows, config)
     scored = scorer(harness).score_given(given)
+    for reason, unused in (scored.left_out or {}).items():
+        folder.leave_out(reason, unused)
     kind = "each against its recording's caption" if given.paired else f"as a set, {captions(given)}"
     count = f"{len(given.motions)} motion{'s' * (len(given.motions) != 1)}"
     head = f"{count} of {config.motions} at {given.fps:g} fps, {kind}; {config.dataset}, protocol {config.protocol}, tier {config.tier}."
@@ -189,7 +191,7 @@ def prepare(harness: Harness, folder: Folder, rows: Sequence[Any] | None, config
     folder.leave_out("shorter than a clip of 32 frames", sum(len(motion) < 32 for motion in motions.values()))
     if resampled:
         notes.append(f"{resampled} files were brought to {fps:g} fps by {METHOD}.")
-    return Given(fps, motions, matched.own, matched.labels, METHOD if resampled else ""), notes
+    return Given(fps, motions, matched.own, METHOD if resampled else ""), notes
 
 
 def captions(given: Given) -> str:

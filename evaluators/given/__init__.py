@@ -25,14 +25,12 @@ class Given:
 
     motions: place -> motion at fps, in the order of their places.  own: None if the places are those of the dataset's items, for which the
     motions were made; else they are places in this list, in which each motion is an item and a group (a trial) of its own, with the caption
-    and the label that it was asked for, as far as they are known.  labels: place -> label that a motion was asked for, where the user says
-    so.  upsampling: the method that brought some of them to fps, '' if none was.
+    and the label that it was asked for, as far as they are known.  upsampling: the method that brought some of them to fps, '' if none was.
     """
 
     fps: float
     motions: Mapping[int, Motion]
     own: tuple[Item, ...] | None = None
-    labels: Mapping[int, str] | None = None
     upsampling: str = ""
 
     @property
@@ -42,10 +40,14 @@ class Given:
 
 
 class Scored(NamedTuple):
-    """The records of the user's motions, and the metrics that are left out because there are too few motions."""
+    """The records of the user's motions, and the metrics that are left out because there are too few motions.
+
+    left_out: reason -> how many motions the protocol could not use.
+    """
 
     records: Sequence[Record]
     short: Sequence[Shortage] = ()
+    left_out: Mapping[str, int] | None = None
 
 
 class ScoresFiles(ABC):

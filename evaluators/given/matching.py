@@ -6,7 +6,7 @@ What does not fit is an InputError, or is counted: nothing is left out in silenc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from evaluators.given.conditions import Asked
@@ -22,11 +22,10 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Matched:
-    """Motions by place, still at their own rates. own, labels: as in `evaluators.given.Given`.  notes: sentences for the user."""
+    """Motions by place, still at their own rates. own: as in `evaluators.given.Given`.  notes: sentences for the user."""
 
     motions: dict[int, Motion]
     own: tuple[Item, ...] | None
-    labels: dict[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -54,7 +53,7 @@ def match(folder: Folder, rows: Sequence[Asked] | None, items: Sequence[Item], l
         text = f"line {of_recordings[0].line} has a recording and line {other.line} has none"
         raise InputError(f"{source}: {text}; give a recording in every row, or in none")
     matched = _with_recordings(folder, used, items, source) if of_recordings else _without_recordings(folder, used)
-    return Matched(matched.motions, matched.own, matched.labels, _notes(folder, used))
+    return Matched(matched.motions, matched.own, _notes(folder, used))
 
 
 def _by_name(folder: Folder, items: Sequence[Item]) -> Matched:
@@ -73,7 +72,6 @@ def _by_name(folder: Folder, items: Sequence[Item]) -> Matched:
 def _with_recordings(folder: Folder, used: Mapping[str, Asked], items: Sequence[Item], source: Path) -> Matched:
     place_of = {item.id: place for place, item in enumerate(items)}
     motions: dict[int, Motion] = {}
-    labels: dict[int, str] = {}
     row_of: dict[int, Asked] = {}
     for name, row in used.items():
         where = f"{source}, line {row.line}: recording '{row.recording}'"
@@ -81,14 +79,13 @@ def _with_recordings(folder: Folder, used: Mapping[str, Asked], items: Sequence[
             raise InputError(f"{where} is no test item of the dataset; {_suggest(row.recording, list(place_of))}")
         place = place_of[row.recording]
         item = items[place]
-        if row.caption and item.captions and row.caption not in item.captions:
-            raise InputError(f"{where} has the caption '{item.captions[0]}', not '{row.caption}'; leave out one of recording and caption")
+        for kind, given, own in (("caption", row.caption, item.captions), ("label", row.label, (item.label,) if item.label else ())):
+            if given and own and given not in own:
+                raise InputError(f"{where} has the {kind} '{own[0]}', not '{given}'; leave out one of recording and {kind}")
         if place in motions:
             raise InputError(f"{where} is that of line {row_of[place].line} too; score one motion of a recording at a time")
         motions[place], row_of[place] = folder.motions[name], row
-        if row.label:
-            labels[place] = row.label
-    return Matched(motions, None, labels)
+    return Matched(motions, None)
 
 
 def _without_recordings(folder: Folder, used: Mapping[str, Asked], notes: tuple[str, ...] = ()) -> Matched:
@@ -98,7 +95,7 @@ def _without_recordings(folder: Folder, used: Mapping[str, Asked], notes: tuple[
         Item(name, f"motion {place}", motion.fps, motion.seconds, (row.caption,) if row.caption else (), row.label)
         for (place, motion), (name, row) in zip(motions.items(), used.items(), strict=True)
     )
-    return Matched(motions, own, {place: item.label for place, item in enumerate(own) if item.label}, notes)
+    return Matched(motions, own, notes)
 
 
 def _check_labels(rows, known: Sequence[str], source: Path) -> None:

@@ -13,7 +13,7 @@ from evaluators.metrics import METRICS
 from nerm.motion import SMPL22
 from nerm.motion.skeleton import joints_from_directions
 
-CLIPS, POOL, LEAST = 40, 90, 4
+CLIPS, POOL, LEAST = 40, 90, 3
 
 
 @contextmanager
