@@ -31,17 +31,19 @@ def too_few(name: str, there: int) -> bool:
 
 
 def sentence(shortages: Iterable[Shortage]) -> str:
-    """'FID, clip-FID (32 motions of different trials are needed, there are 9 in set all); ...'; '' for none."""
-    grouped: dict[tuple, list[str]] = {}
+    """'FID, clip-FID (at least 32 motions of different trials are needed, there are 9 in set all); ...'; '' for none."""
+    sets: dict[tuple, list[str]] = {}
     for short in shortages:
         entry = metric(short.metric)
-        titles = grouped.setdefault((entry.least, short.of, short.there, short.set), [])
-        if entry.title not in titles:
-            titles.append(entry.title)
+        of_title = sets.setdefault((entry.least, short.of, short.there, entry.title), [])
+        of_title += [short.set] if short.set and short.set not in of_title else []
+    titles: dict[tuple, list[str]] = {}
+    for (least, of, there, title), names in sets.items():
+        titles.setdefault((least, of, there, " and ".join(names)), []).append(title)
     return "; ".join(
-        f"{', '.join(titles)} (at least {least} {of} are needed, there {'is' if there == 1 else 'are'} {there}"
-        + (f" in set {set_})" if set_ else ")")
-        for (least, of, there, set_), titles in grouped.items()
+        f"{', '.join(listed)} (at least {least} {of} are needed, there {'is' if there == 1 else 'are'} {there}"
+        + (f" in set {names})" if names else ")")
+        for (least, of, there, names), listed in titles.items()
     )
 
 

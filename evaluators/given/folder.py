@@ -48,7 +48,9 @@ def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], me
     files = _files(path)
     _check_rates(path, files, in_fps, rates)
     folder = Folder(path, {})
-    folder.leave_out("no motion files", sum(p.is_file() and p.suffix.lower() not in (*READABLE, ".csv") for p in path.iterdir()))
+    folder.leave_out(
+        "of another kind than a motion file", sum(p.is_file() and p.suffix.lower() not in (*READABLE, ".csv") for p in path.iterdir())
+    )
     for file in files:
         name, suffix = stem_of(file.name), file.suffix.lower()
         try:

@@ -78,7 +78,7 @@ def test_files_that_cannot_be_used_are_counted_and_named(folder, capsys):
     (folder / "readme.txt").write_text("hello")
     read = read_folder(folder, 20.0, {})
     err = capsys.readouterr().err
-    assert read.left_out == {"no motion files": 1, "unreadable": 2} and len(read.motions) == 4
+    assert read.left_out == {"of another kind than a motion file": 1, "unreadable": 2} and len(read.motions) == 4
     assert f"{folder / 'nan.npz'}: motion with a value that is not finite at frame 7" in err and "cut.npz" in err
 
 
@@ -193,9 +193,13 @@ def test_a_list_that_does_not_fit_is_one_sentence(folder, tmp_path, text, answer
 
 
 def test_what_is_missing_is_said_once_for_metrics_of_equal_needs():
-    text = sentence([Shortage("foot_skate", 0), Shortage("velocity", 0), Shortage("acceleration", 1, LABELS, "all")])
-    assert text.startswith("foot skate, velocity (at least 1 motions of different trials are needed, there are 0); acceleration (")
-    assert text.endswith("captions of different labels are needed, there is 1 in set all)")
+    few = [Shortage(name, 0, set=set_) for set_ in ("matched", "all") for name in ("foot_skate", "velocity")]
+    text = sentence([*few, Shortage("acceleration", 1, LABELS, "all")])
+    assert text == (
+        "foot skate, velocity (at least 1 motions of different trials are needed, there are 0 in set matched and all); "
+        "acceleration (at least 1 captions of different labels are needed, there is 1 in set all)"
+    )
+    assert sentence([Shortage("velocity", 0)]).endswith("there are 0)") and sentence([]) == ""
 
 
 def test_a_frechet_distance_of_few_motions_says_how_few_there_are():

@@ -117,8 +117,8 @@ def test_one_motion_has_figures_of_motion_alone_and_what_the_others_need_is_said
     assert text.startswith("1 motion of") and "±" not in line(text, "velocity")[5] and float(line(text, "velocity")[5]) > 0
     assert line(text, "clip-FID", "anyrate", "matched")[5] == ""
     few = next(line for line in text.splitlines() if line.startswith("Too few for a figure: "))
-    assert f"clip-FID, precision, recall (at least {LEAST} motions of different trials are needed, there is 1 in set matched)" in few
-    assert "trial distance" in few
+    assert f"trial distance, trial KID, clip-FID, precision, recall (at least {LEAST} motions of different trials are needed" in few
+    assert "there is 1 in set matched and all)" in few
 
 
 def test_how_many_are_needed_is_declared_and_more_than_the_directions_of_real_motion():

@@ -12,12 +12,15 @@ from evaluators.protocols.clip.comparison import Comparison
 from evaluators.protocols.clip.detail import is_fast
 from evaluators.protocols.clip.over_trials import RETRIEVAL
 
+OF_REAL = ("clip_dimensions", "motion_dimensions")
+"""Metrics that only real motion has."""
 FAST = "motions of fast actions of different trials"
 
 
 def shortages(comparison: Comparison, metrics: Sequence[str], set_: str) -> list[Shortage]:
-    """The metrics that need more than the row has in a set. Those of captions, or of fast actions, are not missed where there are none."""
-    counts = [(name, *_count(comparison, name, set_)) for name in metrics]
+    """The metrics that need more than the row has in a set. Those of captions, or of fast actions, are not missed where there are none, nor
+    are those of real motion alone."""
+    counts = [(name, *_count(comparison, name, set_)) for name in metrics if comparison.real_is_row or name not in OF_REAL]
     return [Shortage(name, there, of, set_) for name, there, of in counts if too_few(name, there) and (there or of == TRIALS)]
 
 
