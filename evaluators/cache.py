@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from evaluators.store import canonical
 from nerm.atomic import replacing
+from nerm.cli import progress
 
 
 class Cache:
@@ -32,8 +32,10 @@ class Cache:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-            pass  # absent, or cut short by a full disk or a kill: made again below
+        except FileNotFoundError:
+            pass
+        except Exception as error:  # a file cut short by a full disk or a kill, or damaged, can fail in any way
+            progress(f"{path} is no whole file of the cache ({type(error).__name__}): it is made again")
         arrays = {name: np.asarray(array) for name, array in make().items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

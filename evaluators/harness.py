@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from evaluators.cache import Cache
+from evaluators.enough import sentence, with_enough
 from evaluators.extractors import Extractor
 from evaluators.generation import REAL, Block, Generation
 from evaluators.metrics import metric
@@ -209,8 +210,14 @@ class Harness:
             return None
 
     def plan(self, row: Row) -> list[tuple[EvaluationProtocol, list[Unit]]]:
-        """Every figure of a row that can be computed here, by protocol."""
-        return self._once(("plan", row.id), lambda: [(protocol, protocol.units(row)) for protocol in self.protocols])
+        """Every figure of a row that can be computed here, by protocol. A metric that needs more trials than there are is left out."""
+        return self._once(("plan", row.id), lambda: [(protocol, self._enough(row, protocol)) for protocol in self.protocols])
+
+    def _enough(self, row: Row, protocol: EvaluationProtocol) -> list[Unit]:
+        units, short_of = with_enough(protocol, row, self.items)
+        if short_of:
+            progress(f"{row.id}: left out: {sentence(short_of)}")
+        return units
 
     def missing(self, row: Row) -> list[tuple[EvaluationProtocol, list[Unit]]]:
         """The figures of `plan` that are not stored under today's key."""
@@ -314,6 +321,8 @@ class Harness:
             more |= {"training": {key: value for key, value in asdict(facts).items() if value not in (None, "", {})}} if facts.known else {}
         if row.checkpoint:
             more["checkpoint"] = row.checkpoint
+        if row.title != self.table.stored_row(row.id, row.checkpoint).title:
+            more["title"] = row.title  # nobody else knows it
         device = "cpu" if row.system == REAL else self.device
         return provenance(**more, device=device, dtype="float32", seed=self.seed, sha256=self.digests(row))
 

@@ -45,10 +45,12 @@ class TrialDraws:
 
 
 def draws_of(names: Iterable[str], draws: int, seed: int) -> TrialDraws:
-    """Bootstrap samples of the trials among `names`; a single trial allows none. seed: of the run."""
+    """Bootstrap samples of the trials among `names`. A single trial is drawn once: its figure has no interval. seed: of the run."""
     trials = np.unique(list(names))
-    if len(trials) < 2:
-        raise InputError(f"motions of {len(trials)} trials; an interval over trials needs at least 2")
+    if len(trials) == 0:
+        raise InputError("no motion of any trial; at least one is needed")
+    if len(trials) == 1:
+        return TrialDraws(trials, np.ones((1, 1)), draw_seed(trials, seed))
     own = draw_seed(trials, seed)
     return TrialDraws(trials, resampled(len(trials), draws, own), own)
 

@@ -9,9 +9,9 @@
 
 Figures are stored one by one: the same command resumes. SYSTEM.checkpoint=PATH computes other weights of a system as a row of their own.
 Further trainings of a system lie beside its weights as SYSTEM.seed1.safetensors, SYSTEM.seed2.safetensors: the rows of that system are
-computed for each, and the report prints their mean and their spread.
-SYSTEM.codes=PATH gives the codes of its training (field.safetensors of a run), to reconstruct the training items; SYSTEM.seed1.codes=PATH
-those of a further one. With several processes
+computed for each, and the report prints their mean and their spread. systems=package.module:Class computes a generator class of the
+user's, from the current folder or installed (docs/score-my-model.md). SYSTEM.codes=PATH gives the codes of its training
+(field.safetensors of a run), to reconstruct the training items; SYSTEM.seed1.codes=PATH those of a further one. With several processes
 (accelerate launch -m evaluators.run ...) each makes its part. Without the dataset, rows made of recordings are the shipped ones.
 """
 
@@ -149,6 +149,7 @@ def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, l
     from baselines.base import SYSTEMS
     from evaluators.protocols import PROTOCOLS
     from evaluators.tables import Row, list_tables, load_table, training_of
+    from evaluators.user_class import is_class, row_of
     from nerm.data.dataset import DATASETS
 
     choose("table", config.table, list_tables())
@@ -168,6 +169,9 @@ def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, l
     listed = {row.id: row for row in table.rows}
     rows = []
     for name in dict.fromkeys(config.systems):
+        if is_class(name):
+            rows.append(row_of(name))
+            continue
         choose("systems", name, [*listed, *(system for system in SYSTEMS.names if system not in listed)])
         row = listed.get(name) or Row(name, SYSTEMS.get(name).title, system=name)
         if not row.is_implemented:
@@ -186,6 +190,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     from evaluators.harness import Harness
     from evaluators.skeletons import for_dataset, same_skeleton
     from evaluators.store import Store
+    from evaluators.user_class import UserClass, is_class
     from nerm.checkpoint import MODELS, SUFFIX
     from nerm.data.dataset import load_dataset
 
@@ -199,9 +204,11 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     table = for_dataset(table, config.dataset, subject.base_fps)
     device = device_of(config.device)
 
+    classes = {generator.name: generator for generator in map(UserClass, filter(is_class, dict.fromkeys(config.systems)))}
+
     @cache
     def system(name: str, file: Path | None) -> Generator:
-        return load_system(name, file, device)
+        return classes[name] if name in classes else load_system(name, file, device)
 
     def file_of(row: Row) -> Path | None:
         shipped = places[-1] / MODELS / f"{row.system}{SUFFIX}"

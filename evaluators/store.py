@@ -144,9 +144,13 @@ class Store:
         path = root / place.with_name(f"{system}.{name}.csv")
         points: dict[float, list[tuple[float, float]]] = {}
         if path.is_file():
-            with path.open(newline="") as file:
-                for fps, hz, density in list(csv.reader(file))[1:]:
-                    points.setdefault(float(fps), []).append((float(hz), float(density)))
+            try:
+                with path.open(newline="") as file:
+                    for fps, hz, density in list(csv.reader(file))[1:]:
+                        points.setdefault(float(fps), []).append((float(hz), float(density)))
+            except (ValueError, csv.Error) as error:
+                self._set_aside(path, InputError(f"{path} is no whole file of curves ({error})"))
+                return {}
         return {fps: np.array(pairs).T for fps, pairs in points.items()}
 
     def write_curves(self, dataset: str, table: str, tier: str, system: str, name: str, curves: Mapping[float, NDArray]) -> Path:
@@ -239,12 +243,31 @@ def read_document(path: Path) -> Document:
             shared = raw.get("shared", {})
             records = tuple(record for series in raw["series"] for record in _from_series(shared | series))
             head = (raw["dataset"], raw["table"], raw["tier"], raw["system"])
-            return Document(*head, records, raw["provenance"], raw["machine"])
+            document = Document(*head, records, raw["provenance"], raw["machine"])
+            _check(document)
+            return document
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{path} is not a complete result file ({type(error).__name__}: {error}); delete it and run its table again"
         ) from None
     raise InputError(f"{path} has result format {version}; this version reads {FORMAT}")
+
+
+def _check(document: Document) -> None:
+    """A ValueError for content that no run writes, and that a report would stumble over."""
+    if not (isinstance(document.provenance, dict) and isinstance(document.machine, dict)):
+        raise ValueError("provenance and machine are no dicts")
+    seen = set()
+    for record in document.records:
+        key = tuple(getattr(record, name) for name in (*_SERIES, "replication"))
+        if key in seen:
+            raise ValueError(f"replication {record.replication} of {record.metric} twice")
+        seen.add(key)
+        if not np.isfinite(record.value):
+            raise ValueError(f"{record.metric} is {record.value}")
+        texts = (record.metric, record.set, record.extractor, record.upsampling, record.protocol)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(record.fps, (int, float, type(None))):
+            raise ValueError(f"a series of {record.metric} with a value of a wrong type")
 
 
 def canonical(data: Any) -> str:

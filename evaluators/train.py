@@ -48,6 +48,10 @@ def main(arguments: Sequence[str]) -> int:
     settings = parse(Train, arguments, USAGE)
     if bool(settings.extractor) == bool(settings.recipe):
         raise InputError(f"give either extractor= or recipe=. {USAGE}")
+    if settings.trial and settings.extractor:
+        raise InputError(
+            "trial=true is for recipe=, which then goes on with an extractor that fails; an extractor alone is never written so"
+        )
     if (settings.minutes is None) == (settings.steps is None) or (settings.minutes or settings.steps or 0) <= 0:
         raise InputError(f"give a positive number of minutes= or steps=. {USAGE}")
     from evaluators.extractors.delivery import train_extractor, trainable

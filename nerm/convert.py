@@ -18,15 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerm.cli import MISSING, choose, parse, progress, run
-from nerm.errors import InputError
+from nerm.errors import InputError, about
 
 if TYPE_CHECKING:
     from nerm.motion.motion import Motion
 
 USAGE = "Usage: python -m nerm.convert in=PATH from=FORMAT to=FORMAT fps=20 to_fps= out=PATH"
 _SUFFIXES = {".bvh": "bvh", ".amc": "amc", ".npz": "npz"}
-_ARRAYS = {(22, 3): "joints22", (263,): "humanml263", (251,): "kit251"}
-_SHAPES = {"joints22": "[T, 22, 3]", "humanml263": "[T, 263]", "kit251": "[T, 251]"}
 FORMATS = ("joints22", "humanml263", "kit251", "bvh", "amc", "npz")
 _WRITTEN = tuple(name for name in FORMATS if name != "amc")
 
@@ -71,19 +69,20 @@ def main(arguments: Sequence[str]) -> None:
 
 def read(path: Path, format: str, config: ConvertConfig | None = None) -> Motion:
     """The motion in a file of one of the FORMATS. Raises InputError on a file that is not of that format or has a wrong value."""
+    from nerm.motion.body import check_body
     from nerm.motion.features import FEATURES_251, FEATURES_263, motion_from_features
     from nerm.motion.motion import Motion
 
     config = config or ConvertConfig()
-    try:
+    with about(path):
         if format == "joints22":
-            return Motion(_load_array(path, format), _rate(config, 20.0))
+            motion = Motion(_load_array(path, format), _rate(config, 20.0))
+            check_body(motion, str(path))
+            return motion
         if format == "humanml263":
             return motion_from_features(_load_array(path, format), FEATURES_263, _rate(config, FEATURES_263.fps))
         if format == "kit251":
             return motion_from_features(_load_array(path, format), FEATURES_251, _rate(config, FEATURES_251.fps))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
     if format == "npz":
         from nerm.motion.files import load_motion
 
@@ -134,10 +133,14 @@ def _format_of_file(path: Path) -> str:
     if path.suffix.lower() in _SUFFIXES:
         return _SUFFIXES[path.suffix.lower()]
     if path.suffix.lower() == ".npy":
-        array = _open_array(path)
-        if array.shape[1:] in _ARRAYS:
-            return _ARRAYS[array.shape[1:]]
-        raise InputError(f"{path}: array of shape {list(array.shape)}; expected " + ", ".join(f"{s} for {f}" for f, s in _SHAPES.items()))
+        from nerm.motion.arrays import SHAPES, explain_shape, format_of, open_array
+
+        array = open_array(path)
+        given = format_of(array)
+        if given:
+            return given
+        expected = ", ".join(f"{shape} for {name}" for name, shape in SHAPES.items())
+        raise InputError(f"{path}: array of shape {list(array.shape)}; expected {expected}{explain_shape(array.shape)}")
     raise InputError(f"{path.name} does not tell its format; give from=, one of {', '.join(FORMATS)}")
 
 
@@ -207,10 +210,8 @@ def _read_amc(path: Path, config: ConvertConfig) -> Motion:
     if config.fps is None:
         raise InputError(f"{path}: an AMC carries no frame rate; give fps=, 120 for HDM05 and for most CMU recordings")
     capture = read_amc(path, read_asf(Path(config.asf)), config.fps, config.metres_per_unit or METRES_PER_UNIT)
-    try:
+    with about(path):
         return Motion(to_smpl22(capture), config.fps)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def _smpl22(motion: Motion) -> Motion:
@@ -235,25 +236,16 @@ def _joints22(motion: Motion) -> NDArray[np.float32]:
 
 def _load_array(path: Path, format: str) -> NDArray:
     """The numbers of an npy file, of the shape that the format has."""
-    array = _open_array(path)
-    shape = next(shape for shape, name in _ARRAYS.items() if name == format)
-    if array.shape[1:] != shape or array.ndim == 0 or len(array) == 0:
-        likely = _ARRAYS.get(array.shape[1:])
-        hint = f"; it looks like {likely}: give from={likely}" if likely and len(array) else ""
-        raise InputError(f"array of shape {list(array.shape)}; {format} needs {_SHAPES[format]}{hint}")
+    from nerm.motion.arrays import SHAPES, explain_shape, format_of, open_array
+
+    array = open_array(path)
+    likely = format_of(array)
+    if likely != format:
+        hint = f"; it looks like {likely}: give from={likely}" if likely else explain_shape(array.shape)
+        raise InputError(f"array of shape {list(array.shape)}; {format} needs {SHAPES[format]}{hint}")
     if array.dtype.kind not in "fiu":
         raise InputError(f"array of type {array.dtype}; {format} needs numbers")
     return np.array(array, dtype=array.dtype if array.dtype in (np.float32, np.float64) else np.float32)
-
-
-def _open_array(path: Path) -> NDArray:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path} is not a readable npy file ({str(error).splitlines()[0]})") from None
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} is an npz archive, not an npy array; give from=npz for a motion file")
-    return array
 
 
 def _save_array(path: Path, array: NDArray) -> None:

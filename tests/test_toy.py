@@ -52,7 +52,7 @@ def test_a_table_of_toys_is_computed_and_reported(toy, words, tmp_path, capsys):
     assert np.isfinite(list(values.values())).all()
     rows = {"trembling", "trembling-cubic", "freeze", "control-noise", "real"}
     assert {(row, "speed_gap", fps) for row in rows for fps in (25.0, 50.0)} <= values.keys()
-    assert {(row, metric, 50.0) for row in rows for metric in ("clip_fid", "velocity")} <= values.keys()
+    assert {(row, metric, 50.0) for row in rows for metric in ("trial_distance", "velocity")} <= values.keys()
     assert values["real", "speed_gap", 50.0] == 0 < values["freeze", "speed_gap", 50.0]
     assert values["trembling", "velocity", 50.0] > 0.01 > 1e-9 > values["freeze", "velocity", 50.0]
 

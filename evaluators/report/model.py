@@ -69,6 +69,8 @@ class Report:
         """Id -> row, of everything that is printed, in the order of the table. Several trainings of a system are one row."""
         ids = {training_of(d.system)[0]: str(d.provenance.get("checkpoint") or "") for d in self.documents}
         rows = {name: self.table.stored_row(name, checkpoint) for name, checkpoint in ids.items()}
+        titles = {d.system: str(d.provenance["title"]) for d in self.documents if "title" in d.provenance}
+        rows |= {name: replace(rows[name], title=title) for name, title in titles.items() if name in rows}
         return dict(sorted(rows.items(), key=lambda item: self.table.place(item[0])))
 
     @cached_property
@@ -286,7 +288,8 @@ def build(store: Store, dataset: str, table: Table, tier: str) -> Report:
         )
     ordered = tuple(documents[name] for name in sorted(documents, key=table.place))
     table, published = with_published(table, dataset, store.file("published.csv"))
-    listed = (replace(figure, system=training_of(figure.system)[0]) for figure in figures(ordered))
+    known = set(METRICS.names)  # a plugin that declared another one may not be here
+    listed = (replace(figure, system=training_of(figure.system)[0]) for figure in figures(ordered) if figure.metric in known)
     return Report(table, dataset, tier, ordered, tuple(listed), tuple(published))
 
 

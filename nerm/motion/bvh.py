@@ -10,7 +10,6 @@ Rotation channels multiply from left to right: CHANNELS Zrotation Xrotation Yrot
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +17,16 @@ from numpy.typing import NDArray
 
 from nerm.cli import progress
 from nerm.errors import InputError
+from nerm.motion.body import STANDING_M, height_along_bones
 from nerm.motion.bvh_writer import write_bvh
 from nerm.motion.capture import Capture, Frames
 from nerm.motion.mapping import detect_layout, to_smpl22, unknown_layout
 from nerm.motion.motion import Motion
-from nerm.motion.skeleton import SMPL22
 
 _CHANNELS = {f"{axis}{kind}": (axis.lower(), kind) for axis in "XYZ" for kind in ("position", "rotation")}
 _RATE_TOLERANCE = 1e-4
 _UNITS = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres", 0.0254: "inches", 0.05644: "inches / 0.45 as in CMU files"}
 _BVH43_UNIT = 0.0103  # metres per unit, on average over the people: all bvh43 files have one character's size
-_STANDING_M = (1.1, 1.45, 2.0)  # ankle to head along the bones: least, usual, most
 
 
 @dataclass
@@ -76,10 +74,8 @@ def read_bvh_motion(path: str | Path, metres_per_unit: float | None = None) -> M
 
 def guess_unit(joints: NDArray[np.float64], layout: str, source: str) -> float:
     """Metres per unit at which a person of these joints [T, 22, 3] is nearest to 1.45 m from ankle to head, along the bones."""
-    chain = [SMPL22.index(name) for name in ("head", "neck", "spine3", "spine2", "spine1", "pelvis")]
-    leg = [SMPL22.index(name) for name in ("l_hip", "l_knee", "l_ankle")]
-    height = sum(float(np.median(np.linalg.norm(joints[:, a] - joints[:, b], axis=-1))) for part in (chain, leg) for a, b in pairwise(part))
-    least, usual, most = _STANDING_M
+    height = height_along_bones(joints)
+    least, usual, most = STANDING_M
     units = {_BVH43_UNIT: "the unit of bvh43"} if layout == "bvh43" else {}
     units |= {unit: name for unit, name in _UNITS.items() if not (layout == "bvh43" and unit == 0.01)}
     unit = min(units, key=lambda u: abs(np.log(max(height, 1e-12) * u / usual)))

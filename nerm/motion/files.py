@@ -10,6 +10,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerm.atomic import replacing
-from nerm.errors import InputError
+from nerm.errors import InputError, about
+from nerm.motion.arrays import SHAPES, explain_shape, format_of, open_array
+from nerm.motion.body import check_body
 from nerm.motion.bvh import read_bvh_motion, write_bvh
-from nerm.motion.motion import Motion, check_fps
+from nerm.motion.features import FEATURES_251, FEATURES_263, motion_from_features
+from nerm.motion.motion import Features, Motion, check_fps
 from nerm.motion.skeleton import SMPL22, Skeleton
 
 READABLE = (".npz", ".bvh", ".npy")
@@ -65,7 +69,18 @@ def save_motion(motion: Motion, path: str | Path, metres_per_unit: float = 0.01)
 
 
 def load_motion(path: str | Path, fps: float | None = None, metres_per_unit: float | None = None) -> Motion:
-    """Read a motion. fps: needed for .npy, which carries none. metres_per_unit: of a .bvh; None guesses it and says so on stderr."""
+    """Read a motion, and check that it is of a person in metres (an error) with y up (said on stderr). See `read_motion`."""
+    motion = read_motion(path, fps, metres_per_unit)
+    if motion.skeleton.names == SMPL22.names and Path(path).suffix.lower() != ".bvh":
+        check_body(motion, str(path))
+    return motion
+
+
+def read_motion(path: str | Path, fps: float | None = None, metres_per_unit: float | None = None) -> Motion:
+    """Read a motion as it is. fps: needed for .npy, which carries none; features in one are recognised by their width.
+
+    metres_per_unit: of a .bvh; None guesses it and says so on stderr.
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in READABLE:
@@ -121,8 +136,12 @@ def _load_npz(path: Path, fps: float | None) -> Motion:
         raise InputError(f"{path} carries no frame rate; give fps=")
     else:
         rate = fps
-    skeleton = _skeleton(path, fields)
-    return Motion(_numbers(path, fields["joints"]), rate, skeleton, fields.get("rotations"))
+    skeleton, joints = _skeleton(path, fields), _numbers(path, fields["joints"])
+    if joints.ndim != 3 or joints.shape[1:] != (len(skeleton), 3):
+        expected = f"expected [T, {len(skeleton)}, 3] for skeleton '{skeleton.name}'{explain_shape(joints.shape)}"
+        raise InputError(f"{path}: joints of shape {list(joints.shape)}; {expected}")
+    with about(path):
+        return Motion(joints, rate, skeleton, fields.get("rotations"))
 
 
 def _skeleton(path: Path, fields: Mapping[str, NDArray]) -> Skeleton:
@@ -138,13 +157,17 @@ def _skeleton(path: Path, fields: Mapping[str, NDArray]) -> Skeleton:
 def _load_npy(path: Path, fps: float | None) -> Motion:
     if fps is None:
         raise InputError(f"{path} carries no frame rate; give fps=")
-    try:
-        joints = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read as npy ({error}); the file is damaged, cut off or not an npy") from None
-    if not isinstance(joints, np.ndarray):
-        raise InputError(f"{path} is not an npy array; expected joints [T, 22, 3] in metres")
-    return Motion(_numbers(path, joints), fps)
+    array = open_array(path)
+    given = format_of(array)
+    if given is None:
+        expected = ", ".join(f"{shape} for {name}" for name, shape in SHAPES.items())
+        raise InputError(f"{path}: array of shape {list(array.shape)}; expected {expected}{explain_shape(array.shape)}")
+    values = _numbers(path, np.array(array))
+    with about(path):
+        if given == "joints22":
+            return Motion(values, fps)
+        motion = motion_from_features(values, FEATURES_263 if given == "humanml263" else FEATURES_251, fps)
+        return replace(motion, features=Features(given, values))
 
 
 def _numbers(path: Path, joints: NDArray) -> NDArray:

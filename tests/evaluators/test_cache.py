@@ -34,6 +34,19 @@ def test_a_truncated_cache_file_is_made_again(tmp_path, left):
     assert (cache.get_or(KEY, lambda: pytest.fail("not repaired"))["features"] == arrays(0)["features"]).all()
 
 
+def test_a_damaged_cache_file_is_said_and_made_again(tmp_path, capsys):
+    cache = Cache(tmp_path)
+    cache.get_or(KEY, lambda: arrays(0))
+    path = cache.path(KEY)
+    data = bytearray(path.read_bytes())
+    data[300] ^= 255
+    np.save(path.with_suffix(".npy"), np.zeros(3))
+    for content in (bytes(data), b"nothing", path.with_suffix(".npy").read_bytes()):
+        path.write_bytes(content)
+        assert (cache.get_or(KEY, lambda: arrays(0))["features"] == arrays(0)["features"]).all()
+        assert f"{path} is no whole file of the cache" in capsys.readouterr().err
+
+
 def test_a_make_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         Cache(tmp_path).get_or(KEY, lambda: {"x": np.array(1 / 0)})

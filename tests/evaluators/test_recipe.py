@@ -145,3 +145,8 @@ def test_what_ships_is_registered_and_can_be_trained():
     shipped = RECIPES["shipped"]
     assert all(EXTRACTORS.get(name).trains for name in shipped.extractors)
     assert all(SYSTEMS.get(name).trains for name in shipped.systems)
+
+
+def test_trial_belongs_to_a_recipe():
+    with pytest.raises(InputError, match="trial=true is for recipe="):
+        train.main(["extractor=anyrate", "minutes=1", "trial=true"])

@@ -4,7 +4,10 @@ import csv
 
 import numpy as np
 import pytest
+from conftest import LEAST
 
+from evaluators.harness import FLOOR
+from evaluators.metrics import METRICS, SET_LEAST
 from evaluators.score import main
 from nerm.errors import InputError
 from nerm.motion import Motion
@@ -75,11 +78,73 @@ def test_scores_can_become_a_row_of_the_report_and_other_rates_stay(tiny, folder
     assert {row["fps"] for row in rows} == {"20", "60"}
 
 
-def test_conditions_say_what_to_generate(tiny, tmp_path, capsys):
-    main([f"conditions={tmp_path / 'c.csv'}", f"shipped={tiny.shipped}"])
+def test_conditions_say_what_to_generate_and_can_be_given_back(tiny, folder, tmp_path, capsys):
+    main([f"write_conditions={tmp_path / 'c.csv'}", f"shipped={tiny.shipped}"])
     with (tmp_path / "c.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 11 and {"recording", "caption", "seconds", "seed"} <= set(rows[0])
+    assert len(rows) == 11 and {"file", "recording", "caption", "seconds", "seed"} <= set(rows[0])
+    main([f"motions={folder}", f"shipped={tiny.shipped}"])
+    by_name = capsys.readouterr().out.splitlines()[1:]
+    main([f"motions={folder}", f"conditions={tmp_path / 'c.csv'}", f"shipped={tiny.shipped}"])
+    text = capsys.readouterr().out
+    assert "2 rows of c.csv without a motion" in text
+    assert [line for line in text.splitlines() if line.startswith("|")] == [line for line in by_name if line.startswith("|")]
+
+
+def test_captions_of_no_recording_are_scored_against_the_motions(tiny, folder, tmp_path, capsys):
+    """Each motion gets the caption of its recording under another name, so MM-distance is that of the pairs."""
+    captions = {item.id: item.captions for item in tiny.dataset.items("test")}
+    lines = ["file,caption"]
+    for path in sorted(folder.iterdir()):
+        lines.append(f'x{path.name},"{captions[path.stem][0] if captions[path.stem] else ""}"')
+    main([f"motions={folder}", f"shipped={tiny.shipped}", "protocol=text"])
+    paired = float(line(capsys.readouterr().out, "MM-distance", "guo")[5].split()[0])
+    for path in folder.iterdir():
+        path.rename(folder / f"x{path.name}")
+    (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
+    main([f"motions={folder}", f"shipped={tiny.shipped}", "protocol=text", f"conditions={tmp_path / 'mine.csv'}"])
+    text = capsys.readouterr().out
+    assert "at 20 fps, as a set, 8 with captions" in text and "protocol text" in text
+    assert float(line(text, "MM-distance", "guo")[5].split()[0]) == pytest.approx(paired, abs=2e-3)  # kept texts have half precision
+
+
+def test_one_motion_has_figures_of_motion_alone_and_what_the_others_need_is_said(tiny, folder, tmp_path, capsys):
+    with_one = tmp_path / "one"
+    with_one.mkdir()
+    sorted(folder.iterdir())[0].rename(with_one / "mine.npz")
+    main([f"motions={with_one}", f"shipped={tiny.shipped}"])
+    text = capsys.readouterr().out
+    assert text.startswith("1 motion of") and "±" not in line(text, "velocity")[5] and float(line(text, "velocity")[5]) > 0
+    assert line(text, "clip-FID", "anyrate", "matched")[5] == ""
+    few = next(line for line in text.splitlines() if line.startswith("Too few for a figure: "))
+    assert f"trial distance, trial KID, clip-FID, precision, recall (at least {LEAST} motions of different trials are needed" in few
+    assert "there is 1 in set matched and all)" in few
+
+
+def test_how_many_are_needed_is_declared_and_more_than_the_directions_of_real_motion():
+    assert {name: METRICS.get(name).least for name in ("velocity", "foot_skate", "multimodal_dist")} == dict.fromkeys(
+        ("velocity", "foot_skate", "multimodal_dist"), 1
+    )
+    assert SET_LEAST > 31  # clip_dimensions of real motion at 120 fps is 30, the highest of the reference that ships
+
+
+def test_a_table_leaves_out_what_it_has_too_few_motions_for_and_says_so(tiny, harness_of, capsys):
+    metrics, few = ("clip_fid", "velocity", "trial_distance"), METRICS.get("clip_fid")
+    object.__setattr__(few, "least", 10)
+    try:
+        harness = harness_of([FLOOR], metrics, (120.0,))
+        assert {unit.metric for _, units in harness.plan(FLOOR) for unit in units} == {"velocity", "trial_distance", ""}
+    finally:
+        object.__setattr__(few, "least", LEAST)
+    assert "real: left out: clip-FID (at least 10 motions of different trials are needed, there are 9)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("factor", "axes", "answer"), [(100, [0, 1, 2], "centimetres"), (1, [0, 2, 1], "lies along z")])
+def test_motions_in_centimetres_or_with_z_up_are_no_score_of_139_metres_a_second(tiny, folder, factor, axes, answer):
+    for path in folder.iterdir():
+        np.savez(path, joints=np.load(path)["joints"][..., axes] * factor, fps=60.0)
+    with pytest.raises(InputError, match=answer):
+        main([f"motions={folder}", f"shipped={tiny.shipped}"])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +154,8 @@ def test_conditions_say_what_to_generate(tiny, tmp_path, capsys):
         ("name=nerm", "not the id of a row"),
         ("tier=paper", "tier=paper does not exist"),
         ("protocol=clipp", "did you mean clip"),
-        ("motions=/nowhere", "holds no .npz file"),
+        ("motions=/nowhere", "motions=/nowhere does not exist"),
+        ("conditions=/nowhere.csv", "No such file or directory; give a CSV with the columns file, recording"),
     ],
 )
 def test_wrong_use_gets_one_sentence(tiny, folder, word, answer):

@@ -116,6 +116,37 @@ def test_a_damaged_entry_is_said_and_kept_aside_and_the_rest_is_still_there(tmp_
         store.read(*WHERE)
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda raw: raw | {"series": {"metric": "fid"}}, "not a complete result file"),
+        (lambda raw: raw | {"provenance": []}, "provenance and machine are no dicts"),
+        (lambda raw: raw | {"series": raw["series"] * 2}, "replication 0 of clip_fid twice"),
+        (lambda raw: raw | {"series": [raw["series"][0] | {"value": [float("nan")] * 3}]}, "clip_fid is nan"),
+        (lambda raw: raw | {"series": [raw["series"][0] | {"fps": "fast"}]}, "a value of a wrong type"),
+        (lambda raw: {"format": 2}, "not a complete result file"),
+        (lambda raw: [], "not a complete result file"),
+    ],
+)
+def test_an_entry_of_a_wrong_form_is_set_aside_and_the_rest_of_the_report_kept(tmp_path, capsys, damage, said):
+    store = Store(tmp_path)
+    path = store.write(document())
+    store.write(document(*records((2.0,)), system="mdm"))
+    text = json.dumps(damage(json.loads(path.read_text())))
+    path.write_text(text)
+    assert [d.system for d in store.documents(*WHERE[:3])] == ["mdm"]
+    assert said in capsys.readouterr().err and path.with_name("nerm.json.damaged").read_text() == text
+
+
+def test_damaged_curves_are_set_aside(tmp_path, capsys):
+    store = Store(tmp_path)
+    store.write(document())
+    path = store.write_curves(*WHERE, "spectrum", {20.0: np.ones((2, 3))})
+    path.write_text("fps,hz,density\n20,1,\n20,2\n")
+    assert store.curves(*WHERE, "spectrum") == {} and "no whole file of curves" in capsys.readouterr().err
+    assert path.with_name(f"{path.name}.damaged").exists() and not path.exists()
+
+
 def test_a_damaged_entry_gives_way_to_the_shipped_one_and_shipped_files_are_left_alone(tmp_path, capsys):
     shipped, store = Store(tmp_path / "shipped"), Store(tmp_path / "mine", tmp_path / "shipped")
     shipped.write(document(*records((1.0,))))

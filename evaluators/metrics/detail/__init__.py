@@ -20,6 +20,7 @@ def _entry(name: str, title: str, direction, unit: str, function: str, definitio
 _PAIRS: Takes = "motion pairs"
 _SHARE: dict = {"range": (0, 1)}
 _FAST = "motions of kicks, punches, jumps, hops and leaps (by label or caption), wrists and ankles, below 20 Hz"
+_FASTS: dict = {"least": 2}
 _SILENCE = "1 is what standing still scores, and above 1 standing still would be nearer: what a motion has there is then no detail"
 _BANDS = ((1, 2), (2, 4), (4, 8), (8, 12), (12, 20))
 
@@ -44,8 +45,19 @@ ENTRIES = (
         "median, and that a neighbour in the skeleton shares or a contact explains; stationary noise has none",
         digits=2,
     ),
-    _entry("peak_speed", "peak speed, median", "real", "m/s", "peaks:peak_speed", f"highest speed, median over {_FAST}", digits=2),
-    _entry("peak_speed_90", "peak speed, 90 %", "real", "m/s", "peaks:peak_speed", f"highest speed, 0.9 quantile over {_FAST}", digits=2),
+    _entry(
+        "peak_speed", "peak speed, median", "real", "m/s", "peaks:peak_speed", f"highest speed, median over {_FAST}", digits=2, **_FASTS
+    ),
+    _entry(
+        "peak_speed_90",
+        "peak speed, 90 %",
+        "real",
+        "m/s",
+        "peaks:peak_speed",
+        f"highest speed, 0.9 quantile over {_FAST}",
+        digits=2,
+        **_FASTS,
+    ),
     _entry(
         "peak_acceleration",
         "peak acceleration, median",
@@ -54,6 +66,7 @@ ENTRIES = (
         "peaks:peak_acceleration",
         f"highest acceleration, median over {_FAST}",
         digits=1,
+        **_FASTS,
     ),
     _entry(
         "peak_acceleration_90",
@@ -63,6 +76,7 @@ ENTRIES = (
         "peaks:peak_acceleration",
         f"highest acceleration, 0.9 quantile over {_FAST}",
         digits=1,
+        **_FASTS,
     ),
     # of the 8-20 Hz band as a distribution over frames and joints
     _entry(

@@ -42,16 +42,26 @@ class Side:
     """One side of a comparison at one rate: real motion, or a row of the table.
 
     places: [R] places of the items that it has motion for, sorted.  plans: set -> its clips.  parts: name of a part -> its arrays, one dict
-    for each motion of an item.  paired: False if its motions belong to no item (places then only numbers them): all of them are compared
-    with either half, and each counts as a trial.  kept: what was computed of this side alone, for the rows that come after.
+    for each motion of an item.  own: given if its motions belong to no item of the dataset; then its places are those in this list, which
+    says what each was asked for; all of them are compared with either half.  kept: what was computed of this side alone, for the rows that
+    come after.
     """
 
     fps: float
     places: NDArray[np.int64]
     plans: Mapping[str, Plan]
     parts: Callable[[str], Sequence[Arrays]]
-    paired: bool = True
+    own: Sequence[Item] | None = None
     kept: dict[tuple, Any] = field(default_factory=dict)
+
+    @property
+    def paired(self) -> bool:
+        """Whether its motions were made for items of the dataset."""
+        return self.own is None
+
+    def listed(self, items: Sequence[Item]) -> Sequence[Item]:
+        """What its places number: the items of the dataset, or its own."""
+        return items if self.own is None else self.own
 
     def able(self, set_: str, half: NDArray) -> NDArray[np.int64]:
         """Indices of the clips of a set that may be drawn for a half of the items."""
@@ -67,8 +77,9 @@ class Side:
         return np.stack([arrays[name] for arrays in self.parts(part)]).astype(np.float64)
 
     def trials(self, items: Sequence[Item], places: Iterable[int]) -> NDArray[np.str_]:
-        """The trial of each place. A motion that belongs to no item is a trial of its own."""
-        return np.array([items[place].group if self.paired else f"motion {place}" for place in places])
+        """The trial of each place."""
+        listed = self.listed(items)
+        return np.array([listed[place].group for place in places])
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,12 @@ def detail_records(comparison: Comparison, metrics: Sequence[str], set_: str) ->
 
 
 def _peak_records(comparison: Comparison, wanted: Sequence[str], set_: str) -> Iterator[Record]:
-    """Quantiles over motions of fast actions; none for motions that belong to no item, whose action is not known."""
+    """Quantiles over motions of fast actions, as far as captions or labels say so."""
     row, items = comparison.row, comparison.items
-    places = np.array([k for k in row.of_set(items, set_) if row.paired and is_fast(items[k])], dtype=np.int64)
+    listed = row.listed(items)
+    places = np.array([k for k in row.of_set(items, set_) if is_fast(listed[k])], dtype=np.int64)
     trials = row.trials(items, places)
-    if not wanted or len(set(trials.tolist())) < 2:
+    if not wanted or len(places) == 0:
         return
     draws = comparison.draws(trials)
     for name in wanted:

@@ -49,7 +49,8 @@ def retrieval_records(
     The figure is the mean over pools of distinct labels of the full set (Guo et al. 2022), drawn as often as the tier has replications.
     A bootstrap sample of trials is pooled in the same way; one with fewer labels than a pool holds is given items of further labels.
     """
-    labels = np.array([comparison.items[place].label for place in places])
+    items = comparison.row.listed(comparison.items)
+    labels = np.array([items[place].label for place in places])
     if len(set(labels.tolist())) < TEXTS:
         return
     draw, everything = comparison.draw, np.arange(len(places))

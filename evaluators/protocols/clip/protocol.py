@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evaluators.extractors import EXTRACTORS
 from evaluators.generation import REAL, Request
+from evaluators.given import Given, Scored, ScoresFiles
 from evaluators.items import sample_seed
 from evaluators.metrics import metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit
@@ -73,7 +74,7 @@ TIERS = {
 }
 
 
-class ClipProtocol(EvaluationProtocol):
+class ClipProtocol(EvaluationProtocol, ScoresFiles):
     """See `evaluators.protocols.clip.scoring` for what is compared with what."""
 
     name, version, parts_version = ENTRY.name, ENTRY.version, ENTRY.parts_version
@@ -282,6 +283,18 @@ class ClipProtocol(EvaluationProtocol):
             self.settings.repeats.pairs,
         )
         return compare(comparison, [unit.metric for unit in units], self.sets, list(self.run.extractors))
+
+    def score_given(self, given: Given) -> Scored:
+        from evaluators.protocols.clip.given import score_given
+
+        return score_given(self, given)
+
+    def asks_for(self, fps: float | None = None) -> Sequence[Request]:
+        requests = self.requests(Row("files", "files"), "0")
+        return requests if fps is None else [requests[k] for k in self.places(fps)]
+
+    def known_labels(self) -> Sequence[str]:
+        return sorted({item.label for item in self.run.items if item.label})
 
     def curves(self, units: Sequence[Unit], part: Callable[[Part], Arrays]) -> dict[float, NDArray]:
         return {unit.fps: np.mean([part(p)["spectrum"] for p in unit.parts], axis=0) for unit in units if not unit.metric}

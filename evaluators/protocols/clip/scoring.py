@@ -21,6 +21,7 @@ from evaluators.metrics.retrieval import matching_distances
 from evaluators.protocols.clip import DISTANCES, MOTION_METRICS, PHYSICAL, TRIAL_DISTANCES
 from evaluators.protocols.clip.comparison import Comparison, index
 from evaluators.protocols.clip.detail import detail_records
+from evaluators.protocols.clip.enough import shortages
 from evaluators.protocols.clip.measuring import compares_motions
 from evaluators.protocols.clip.over_trials import RETRIEVAL, frechet_records, mean_records, means_over_trials, retrieval_records
 from evaluators.protocols.clip.sets import FRAMES, first_set, halves, members
@@ -33,8 +34,11 @@ PAIRS = 300
 
 
 def compare(comparison: Comparison, metrics: Sequence[str], sets: Sequence[str], extractors: Sequence[str]) -> list[Record]:
-    """Every metric that is asked for and defined at the rate. Physical quantities are measured on the first set with clips alone."""
+    """Every metric that is asked for, defined at the rate, and for which there is enough. Physical quantities are measured on the first set
+    with clips alone."""
     able = [name for name in sets if len(comparison.row.plans[name].places)]
+    few = {name: {short.metric for short in shortages(comparison, metrics, name)} for name in able}
+    enough = {name: [metric for metric in metrics if metric not in few[name]] for name in able}
     records: list[Record] = []
     of_features: dict[str, list[Record]] = {}
     for set_ in able:
@@ -42,11 +46,11 @@ def compare(comparison: Comparison, metrics: Sequence[str], sets: Sequence[str],
         if same in of_features:  # equal items and clips, equal figures
             of_features[set_] = [replace(record, set=set_) for record in of_features[same]]
         else:
-            of_features[set_] = [r for name in extractors for r in _of_extractor(comparison, metrics, set_, name)]
+            of_features[set_] = [r for name in extractors for r in _of_extractor(comparison, enough[set_], set_, name)]
         records += of_features[set_]
         if set_ == able[0]:
-            records += physical_records(comparison, metrics, set_)
-            records += detail_records(comparison, metrics, set_)
+            records += physical_records(comparison, enough[set_], set_)
+            records += detail_records(comparison, enough[set_], set_)
     return records
 
 
@@ -134,11 +138,11 @@ def motion_records(comparison: Comparison, wanted: Sequence[str], set_: str, ext
     y = row.stack(f"motions/{extractor}", "motions")[:, index(row.places, places)]
     if len(places) > 1:
         yield from _motion_distances(comparison, wanted, y, places, set_, extractor)
-    captioned = np.array([row.paired and bool(items[place].captions) for place in places], dtype=bool)
+    captioned = np.array([bool(row.listed(items)[place].captions) for place in places], dtype=bool)
     if captioned.any() and {*RETRIEVAL, "multimodal_dist"} & {*wanted}:
         labelled = places[captioned]
         answers = row.stack(f"matched/{extractor}", "matched")[:, index(row.places, labelled)]
-        asked = real.stack(f"texts/{extractor}", "texts")[0][labelled]
+        asked = (real if row.paired else row).stack(f"texts/{extractor}", "texts")[0][labelled]
         if any(name in wanted for name in RETRIEVAL):
             yield from retrieval_records(comparison, wanted, asked, answers, labelled, set_, extractor)
         if "multimodal_dist" in wanted:
