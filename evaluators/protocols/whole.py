@@ -204,7 +204,7 @@ class WholeMotionProtocol(EvaluationProtocol):
         nothing = np.zeros(0, np.int32)
         plans = {SET: Plan(nothing, nothing, 0)}  # no clips are cut here
         motions = lambda name: [of(p) for p in parts] if name.startswith("motions/") else []  # noqa: E731
-        return Side(self.run.base_fps, self.places, plans, motions, paired, {} if kept is None else kept)
+        return Side(self.run.base_fps, self.places, plans, motions, None if paired else self.run.items, {} if kept is None else kept)
 
     def about(self) -> dict[str, Any]:
         return {self.name: asdict(self.settings) | {"items": len(self.places)}}
