@@ -161,28 +161,28 @@ def test_a_classifier_of_other_classes_is_refused(run):
 
 def test_nothing_is_asked_for_and_every_item_counts(run):
     system = Stub(shift=0.05)
-    _, found = run("unconditional", system=system)
-    assert {condition for condition, _, _ in system.asked} == {Condition()} and len(system.asked) == 13
-    assert {r.n for r in found["fid"]} == {13}
+    _, found = run("unconditional", system=system, data=dataset(40))
+    assert {condition for condition, _, _ in system.asked} == {Condition()} and len(system.asked) == 41
+    assert {r.n for r in found["fid"]} == {41}
     assert mean(found["recall"]) == 0  # motions that are all equal have no radius
 
 
 def test_kid_is_of_subsets_of_half_of_the_set_and_they_differ(run):
     numbers = iter(range(1000))
-    _, found = run("unconditional", system=Stub(side=lambda seed: next(numbers) * 0.1), tier="full")
-    assert {r.n for r in found["kid"]} == {6} and len(found["kid"]) == 20 and len({r.value for r in found["kid"]}) == 20
+    _, found = run("unconditional", system=Stub(side=lambda seed: next(numbers) * 0.1), tier="full", data=dataset(40))
+    assert {r.n for r in found["kid"]} == {20} and len(found["kid"]) == 20 and len({r.value for r in found["kid"]}) == 20
     assert SUBSETS * len(found["kid"]) == 100
 
 
 def test_far_motions_have_no_precision_and_a_large_fid(run):
-    _, found = run("unconditional", system=Stub(shift=50.0, side=lambda seed: seed % 97 / 97))
+    _, found = run("unconditional", system=Stub(shift=50.0, side=lambda seed: seed % 97 / 97), data=dataset(40))
     assert mean(found["precision"]) == mean(found["recall"]) == 0
     assert mean(found["fid"]) > 45**2 < mean(found["fid_train"])
 
 
 def test_the_floor_of_real_motion_is_between_halves_of_its_trials(run):
-    _, found = run("unconditional", row=FLOOR)
-    assert {r.n for r in found["fid"]} <= {6, 7} and mean(found["fid"]) < 1
+    _, found = run("unconditional", row=FLOOR, data=dataset(80))
+    assert {r.n for r in found["fid"]} <= {40, 41} and mean(found["fid"]) < 1
     assert mean(found["precision"]) > 0.3
 
 
