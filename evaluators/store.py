@@ -169,6 +169,10 @@ class Store:
 
     def _read(self, path: Path, *identity: str) -> Document:
         document = read_document(path)
+        try:
+            _check(document)
+        except ValueError as error:
+            raise InputError(f"{path} is not a complete result file ({error}); delete it and run its table again") from None
         for key, expected in zip(("dataset", "table", "tier", "system"), identity, strict=True):
             if getattr(document, key) != expected:
                 raise InputError(f"{path} says {key} '{getattr(document, key)}' inside; a result file must not be renamed: write it anew")
@@ -243,9 +247,7 @@ def read_document(path: Path) -> Document:
             shared = raw.get("shared", {})
             records = tuple(record for series in raw["series"] for record in _from_series(shared | series))
             head = (raw["dataset"], raw["table"], raw["tier"], raw["system"])
-            document = Document(*head, records, raw["provenance"], raw["machine"])
-            _check(document)
-            return document
+            return Document(*head, records, raw["provenance"], raw["machine"])
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{path} is not a complete result file ({type(error).__name__}: {error}); delete it and run its table again"
