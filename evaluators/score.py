@@ -100,7 +100,7 @@ def check(config: ScoreConfig) -> Table:
     choose("dataset", config.dataset, DATASETS.names)
     if bool(config.motions) == bool(config.write_conditions):
         raise InputError(f"give either motions=DIR or write_conditions=FILE.csv. {USAGE}")
-    table = load_table(PROTOCOL[config.protocol])
+    table = load_table(PROTOCOL[config.protocol]).on(config.dataset)
     if config.name:
         check_name(config.name, table)
     return table

@@ -153,6 +153,7 @@ ENTRIES = (
             _FRECHET,
             f"Frechet distance of the features of a classifier from those of {what}",
             **_TRIALS,
+            **_SETS,
         )
         for split, what in (
             ("train", "all training motions; it is not zero for real test motions either"),
@@ -168,6 +169,7 @@ ENTRIES = (
         range=(-_INF, _INF),
         digits=4,
         invariant_to=_DRAWN,
+        least=4,
     ),
     _features(
         "accuracy",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from evaluators.extractors import EXTRACTORS, Extractor
 from evaluators.generation import REAL, Request
+from evaluators.given import Given, Scored, ScoresFiles
 from evaluators.items import sample_seed
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit
 from evaluators.protocols.clip.comparison import Comparison, Draw, Side
@@ -59,11 +60,13 @@ TIERS = {
 }
 
 
-class WholeMotionProtocol(EvaluationProtocol):
+class WholeMotionProtocol(EvaluationProtocol, ScoresFiles):
     """Motions asked for with a condition of each item, and what extractors make of them."""
 
     tiers = TIERS
     metrics: tuple[str, ...]
+    usable: str = "usable"
+    """What a motion is that counts here, in a sentence."""
     trained: tuple[str, ...] = ()
     """Those of its metrics that compare with training motions."""
 
@@ -104,7 +107,7 @@ class WholeMotionProtocol(EvaluationProtocol):
     @cached_property
     def frames(self) -> int:
         """The number of frames of every motion, if a published classifier is among the extractors; else 0."""
-        return PUBLISHED_FRAMES if any(_published(name) for name in self.run.extractors if self.sees(name)) else 0
+        return PUBLISHED_FRAMES if any(published(name) for name in self.run.extractors if self.sees(name)) else 0
 
     def requests(self, row: Row, asks: str) -> Sequence[Request]:
         """'0', '1', ...: a motion for every item that counts, as long as its recording, or as many frames as are published."""
@@ -136,11 +139,11 @@ class WholeMotionProtocol(EvaluationProtocol):
     def _of_row(self, row: Row, extractor: str) -> tuple[Part, ...]:
         if row.system == REAL and not (row.variant or row.upsampling):
             return self._of_real(extractor, train=False)
-        return self._motions(extractor, 1 if row.system == REAL and not _published(extractor) else self.settings.motions)
+        return self._motions(extractor, 1 if row.system == REAL and not published(extractor) else self.settings.motions)
 
     def _of_real(self, extractor: str, train: bool) -> tuple[Part, ...]:
         """Parts of recordings: one for each seed where a published classifier sees another window at each, else one."""
-        count = self.settings.motions if _published(extractor) else 1
+        count = self.settings.motions if published(extractor) else 1
         of_train = tuple(Part(_numbered(f"train/{extractor}", k), None, "", extractor) for k in range(count))
         return self._motions(extractor, count) + (of_train if train else ())
 
@@ -150,7 +153,7 @@ class WholeMotionProtocol(EvaluationProtocol):
     def reference_parts(self, extractors, rates: Sequence[float]) -> list[Part]:
         if self.run.base_fps not in rates or not len(self.places):
             return []
-        kept = [name for name in extractors if self.sees(name) and not _published(name)]
+        kept = [name for name in extractors if self.sees(name) and not published(name)]
         return [part for name in kept for part in self._of_real(name, train=bool(self.trained))]
 
     # --- measuring --------------------------------------------------------------------------------------------------------------------
@@ -162,7 +165,7 @@ class WholeMotionProtocol(EvaluationProtocol):
         number, fps = int(part.asks), self.run.base_fps
         motions = self.run.motions(row, self, part.asks, fps, self.wanted(part))
         listed = list(motions.values())
-        if _published(part.extractor) and row.system == REAL:
+        if published(part.extractor) and row.system == REAL:
             listed = windows(listed, [self.run.items[k] for k in self.places], self.frames, self.run.seed, number)
         return seen(extractor, listed, number)
 
@@ -173,7 +176,7 @@ class WholeMotionProtocol(EvaluationProtocol):
         if len(items) > MOST:
             items = [items[k] for k in np.sort(np.random.default_rng([self.run.seed, number]).permutation(len(items))[:MOST])]
         motions = [dataset.motion(item) for item in items]
-        if _published(extractor.name):
+        if published(extractor.name):
             motions = windows(motions, items, self.frames, self.run.seed, TRAIN_SEED + number)
         return {"motions": seen(extractor, motions, TRAIN_SEED + number)["motions"].astype(np.float16)}
 
@@ -185,29 +188,61 @@ class WholeMotionProtocol(EvaluationProtocol):
             wanted = [unit.metric for unit in units if any(p.extractor == extractor for p in unit.parts)]
             if wanted:
                 sides = (
-                    self._side(real, self._of_real(extractor, train=False), kept=self._kept),
-                    self._side(part, self._of_row(row, extractor), paired=row.system == REAL or self.pairs_items),
+                    self.side(real, self._of_real(extractor, train=False), kept=self._kept),
+                    self.side(part, self._of_row(row, extractor), None if row.system == REAL or self.pairs_items else self._unpaired),
                 )
                 draw = Draw(self.settings.replications, self.run.seed, self.settings.anew and row.system != REAL, self.settings.trials)
                 floor = row.system == REAL and not row.variant and not row.upsampling
                 protocol = (self.name, self.version)
                 comparison = Comparison(self.run.items, *sides, draw, protocol, self.run.upsampling(row), floor)
-                of_train = [p for p in self._of_real(extractor, train=True) if p.name.startswith("train/")]
-                train = lambda parts=of_train: np.stack([real(p)["motions"] for p in parts]).astype(np.float64)  # noqa: E731
+                train = lambda name=extractor: self.train(name, real)  # noqa: E731
                 records += self.records(comparison, extractor, wanted, train)
         return records
 
     pairs_items: bool = True
     """Whether a generated motion belongs to its item: never so where nothing of the item was asked for."""
 
-    def _side(self, of: Callable[[Part], Arrays], parts: Sequence[Part], paired: bool = True, kept: dict | None = None) -> Side:
-        nothing = np.zeros(0, np.int32)
-        plans = {SET: Plan(nothing, nothing, 0)}  # no clips are cut here
+    @cached_property
+    def _unpaired(self) -> list[Item]:
+        """The items, each a trial of its own: what motions are that were made for none of them."""
+        return [replace(item, group=f"motion {place}") for place, item in enumerate(self.run.items)]
+
+    def parts_of_real(self, extractor: str) -> tuple[Part, ...]:
+        """The parts of test recordings in the space of an extractor."""
+        return self._of_real(extractor, train=False)
+
+    def train(self, extractor: str, real: Callable[[Part], Arrays] | None = None) -> NDArray:
+        """[L, N, D] features of training motions."""
+        of = real or (lambda part: self.run.real(self, part))
+        parts = [part for part in self._of_real(extractor, train=True) if part.name.startswith("train/")]
+        return np.stack([of(part)["motions"] for part in parts]).astype(np.float64)
+
+    def side(
+        self, of: Callable[[Part], Arrays], parts: Sequence[Part], own: Sequence[Item] | None = None, kept: dict | None = None
+    ) -> Side:
+        """A side of a comparison. of: measures a part.  own: as in `Side`."""
         motions = lambda name: [of(p) for p in parts] if name.startswith("motions/") else []  # noqa: E731
-        return Side(self.run.base_fps, self.places, plans, motions, None if paired else self.run.items, {} if kept is None else kept)
+        return Side(self.run.base_fps, self.places, nothing_cut(), motions, own, {} if kept is None else kept)
+
+    def score_given(self, given: Given) -> Scored:
+        from evaluators.protocols.whole_given import score_given
+
+        return score_given(self, given)
+
+    def asks_for(self, fps: float | None = None) -> Sequence[Request]:
+        return self.requests(Row("files", "files"), "0")
+
+    def known_labels(self) -> Sequence[str]:
+        return sorted({item.label for item in self.run.items if item.label})
 
     def about(self) -> dict[str, Any]:
         return {self.name: asdict(self.settings) | {"items": len(self.places)}}
+
+
+def nothing_cut() -> dict[str, Plan]:
+    """The plans of a comparison without clips."""
+    nothing = np.zeros(0, np.int32)
+    return {SET: Plan(nothing, nothing, 0)}
 
 
 def seen(extractor: Extractor, motions: Sequence[Motion], seed: int) -> Arrays:
@@ -232,7 +267,7 @@ def _at(motion: Motion, frames: NDArray[np.int64]) -> Motion:
     return replace(motion, joints=motion.joints[frames], rotations=rotations, features=features)
 
 
-def _published(extractor: str) -> bool:
+def published(extractor: str) -> bool:
     """Whether an extractor is one with published weights."""
     return extractor in EXTRACTORS and EXTRACTORS.get(extractor).official is not None
 

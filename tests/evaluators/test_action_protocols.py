@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import few_are_enough
 from made_up import MadeUp
 
 from evaluators.cache import Cache
@@ -70,6 +71,13 @@ def dataset(count: int = 12) -> MadeUp:
         return marked(CLASSES.index(item.label) if item.label else 0, 0.1 * number, item.seconds)
 
     return MadeUp({split: items(split) for split in ("train", "test")}, move)
+
+
+@pytest.fixture(autouse=True)
+def few():
+    """A dozen items are enough for every metric."""
+    with few_are_enough():
+        yield
 
 
 @pytest.fixture
@@ -201,3 +209,61 @@ def test_a_table_has_other_keys_on_a_dataset(run):
     table = Table("t", "", "", (20,), ("fid",), (ROW,), by_dataset={"uestc": {"rates": (30,), "extractors": ("uestc_stgcn",)}})
     assert table.on("uestc").rates == (30,) and table.on("uestc").extractors == ("uestc_stgcn",)
     assert table.on("multirate") == replace(table, by_dataset={})
+
+
+# --- motions of the user ------------------------------------------------------------------------------------------------------------------
+
+
+def given_to(protocol: str, motions, own=None, tmp_path=None, data=None):
+    """What a protocol says of given motions."""
+    from evaluators.given import Given
+    from evaluators.protocols import PROTOCOLS
+
+    data = data or dataset(36)
+    table = Table(
+        "t", "", "", (20.0,), PROTOCOLS.get(protocol).metrics, (FLOOR,), protocols=(protocol,), sets=("all",), extractors=("reader",)
+    )
+    harness = Harness(
+        table,
+        "quick",
+        0,
+        subject_of(data),
+        [FLOOR],
+        {"reader": Reader()},
+        {},
+        lambda row: None,
+        lambda: data,
+        Store(tmp_path),
+        Cache(tmp_path),
+    )
+    return harness.protocols[0].score_given(Given(20.0, motions, own))
+
+
+def mean_of(scored, name: str) -> float:
+    return mean([record for record in scored.records if record.metric == name])
+
+
+def test_given_motions_of_recordings_are_scored_like_a_system_that_made_them(run, tmp_path):
+    data, system = dataset(36), Stub(wrong=(0, 5, 7))
+    _, found = run("action", system=system, data=data)
+    motions = {k: marked((k + (k in (0, 5, 7))) % 3) for k in range(36)}
+    scored = given_to("action", motions, tmp_path=tmp_path / "given", data=data)
+    assert not scored.short and mean_of(scored, "accuracy") == pytest.approx(33 / 36)
+    for name in ("accuracy", "trial_distance", "fid_test", "fid_train", "nearest_train"):
+        assert mean_of(scored, name) == pytest.approx(mean(found[name]), rel=1e-3, abs=1e-6), name
+
+
+def test_given_motions_of_labels_alone_are_classified_and_those_of_no_class_counted(tmp_path):
+    own = tuple(Item(f"file{k}", f"motion {k}", 20.0, 2.0, (), label) for k, label in enumerate([*CLASSES, "hop", ""]))
+    scored = given_to("action", {k: marked(n) for k, n in enumerate((0, 1, 2, 1, 0))}, own, tmp_path=tmp_path)
+    assert mean_of(scored, "accuracy") == pytest.approx(3 / 4) and scored.left_out == {"not of an action class": 1}
+
+
+def test_given_motions_count_as_a_set_where_nothing_was_asked_for(tmp_path):
+    near = given_to("unconditional", {k: marked(k % 3, 0.1 * k) for k in range(36)}, tmp_path=tmp_path / "near")
+    far = given_to("unconditional", {k: marked(k % 3 + 5, 0.1 * k) for k in range(36)}, tmp_path=tmp_path / "far")
+    assert mean_of(near, "fid") < 1 < 24 < mean_of(far, "fid") < 26
+    assert {record.n for record in near.records if record.metric == "trial_distance"} == {36}
+    few = given_to("unconditional", {k: marked(k % 3, 0.1 * k) for k in range(2)}, tmp_path=tmp_path / "few")
+    assert {"fid", "kid", "precision", "recall", "trial_distance"} <= {short.metric for short in few.short}
+    assert {"nearest_train", "diversity"} == {record.metric for record in few.records}

@@ -33,6 +33,7 @@ class ActionProtocol(WholeMotionProtocol):
 
     name, version, metrics = ENTRY.name, ENTRY.version, ENTRY.metrics
     trained = ("fid_train", "nearest_train")
+    usable = "of an action class"
 
     def condition(self, item: Item) -> Condition:
         """Its label: of a class with several labels it says more than the class."""
@@ -43,25 +44,32 @@ class ActionProtocol(WholeMotionProtocol):
 
     def counted(self, items: Sequence[Item]) -> NDArray[np.int64]:
         """Those whose label is of a class."""
+        return np.array([place for place, name in enumerate(self._classes(items)) if name], dtype=np.int64)
+
+    def _classes(self, items: Sequence[Item]) -> list[str]:
+        """The class of each item, '' for none; the name of a class is a label too."""
         of = classes_of(items, self.run.dataset_name)
-        return np.array([place for place, item in enumerate(items) if item in of], dtype=np.int64)
+        return [of.get(item, item.label if item.label in self._known else "") for item in items]
+
+    @cached_property
+    def _known(self) -> set[str]:
+        return set(classes_of(self.run.items, self.run.dataset_name).values())
+
+    def known_labels(self) -> Sequence[str]:
+        return sorted({*super().known_labels(), *self._known})
 
     def defined(self, metric: str, extractor: Extractor) -> bool:
         return True
 
-    @cached_property
-    def class_of(self) -> list[str]:
-        """The class of every item that counts."""
-        of = classes_of(self.run.items, self.run.dataset_name)
-        return [of[self.run.items[place]] for place in self.places]
-
     def records(self, comparison: Comparison, extractor: str, metrics: Sequence[str], train: Callable[[], NDArray]) -> Sequence[Record]:
         names = self.run.extractors[extractor].classes
-        unknown = sorted({name for name in self.class_of if name not in names})
+        of = self._classes(comparison.row.listed(comparison.items))
+        class_of = [of[place] for place in comparison.row.places]
+        unknown = sorted({name for name in class_of if name not in names})
         if unknown:
             raise InputError(
                 f"extractor '{extractor}' tells {len(names)} classes apart, and {', '.join(unknown[:3])} of dataset "
                 f"'{self.run.dataset_name}' is none of them: use the classifier of this dataset"
             )
-        classes = np.array([names.index(name) for name in self.class_of])
+        classes = np.array([names.index(name) for name in class_of])
         return list(action_records(comparison, metrics, extractor, classes, len(names), train))

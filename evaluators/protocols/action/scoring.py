@@ -64,11 +64,11 @@ def _of_replication(comparison: Comparison, replication: int, y: NDArray) -> NDA
 
 def _against_test(comparison: Comparison, y: NDArray, extractor: str) -> Iterator[Record]:
     """Real motion is compared with other windows of itself where a classifier sees several, as published; else halves of it."""
-    places, draw = comparison.row.places, comparison.draw
+    places, of_row, draw = comparison.real.places, comparison.row.places, comparison.draw
     x = comparison.real.stack(f"motions/{extractor}", "motions")
     if not comparison.real_is_row or len(x) > 1:
         other = np.roll(y, -1, axis=0) if comparison.real_is_row else y
-        yield from frechet_records(comparison, "fid_test", x, places, other, places, SET, extractor)
+        yield from frechet_records(comparison, "fid_test", x, places, other, of_row, SET, extractor)
         return
     for replication in range(draw.replications):
         first, second = (index(places, half) for half in halves(comparison.items, places, draw.seed, replication))

@@ -35,7 +35,7 @@ def unconditional_records(comparison: Comparison, wanted: Sequence[str], extract
     y = row.stack(f"motions/{extractor}", "motions")
     yield from trial_records(comparison, [name for name in TRIAL_DISTANCES if name in wanted], SET, extractor)
     if "fid" in wanted and not comparison.real_is_row:
-        yield from frechet_records(comparison, "fid", x, row.places, y, row.places, SET, extractor)
+        yield from frechet_records(comparison, "fid", x, comparison.real.places, y, row.places, SET, extractor)
     if "fid_train" in wanted:
         yield from against_train(comparison, y, train(), extractor)
     if "nearest_train" in wanted:
@@ -45,15 +45,15 @@ def unconditional_records(comparison: Comparison, wanted: Sequence[str], extract
     drawn += ["fid"] if "fid" in wanted and comparison.real_is_row else []
     for replication in range(draw.replications if drawn else 0):
         one = y[comparison.pick(replication, len(y))[row.places], np.arange(len(row.places))]
-        values = _drawn(comparison, x[replication % len(x)], one, replication)
+        values = _drawn(comparison, x[replication % len(x)], one, replication, {*drawn})
         for name in drawn:
             value, n = values[name]
             yield comparison.record(name, value, replication, n, SET, extractor)
 
 
-def _drawn(comparison: Comparison, x: NDArray, y: NDArray, replication: int) -> dict[str, tuple[float, int]]:
-    """Metric -> value and samples, of real features x [n, D] and those of a row y [n, D] in one replication."""
-    places, seed = comparison.row.places, comparison.draw.seed
+def _drawn(comparison: Comparison, x: NDArray, y: NDArray, replication: int, wanted: set[str]) -> dict[str, tuple[float, int]]:
+    """Metric -> value and samples, as far as there are enough, of real features x [n, D] and those of a row y [n, D] in one replication."""
+    places, seed = comparison.real.places, comparison.draw.seed
     first, second = (index(places, half) for half in halves(comparison.items, places, seed, replication))
     rng = np.random.default_rng([seed, replication, 9])
     if not comparison.row.paired:
@@ -62,12 +62,12 @@ def _drawn(comparison: Comparison, x: NDArray, y: NDArray, replication: int) -> 
     apart = comparison.real_is_row or comparison.row.paired  # recordings of one trial are not compared with each other
     of_real, of_row = (a, b) if apart else (x, y)
     size = min(len(of_real) // 2, len(of_row) // 2, LARGEST_SUBSET)
-    kid = float(kernel_distances(of_real, of_row, rng, SUBSETS, size, replace=False).mean())
-    precision, recall = precision_recall(a, b)
-    return {
-        "kid": (kid, size),
-        "precision": (precision, len(b)),
-        "recall": (recall, len(b)),
+    values: dict[str, tuple[float, int]] = {}
+    if size >= 2:
+        values["kid"] = float(kernel_distances(of_real, of_row, rng, SUBSETS, size, replace=False).mean()), size
+    if wanted & {*HALVED}:
+        values |= dict(zip(HALVED, ((share, len(b)) for share in precision_recall(a, b)), strict=True))
+    return values | {
         "diversity": (diversity(y, PAIRS, rng, replace=True), PAIRS),
         "fid": (frechet(a, b), len(b)) if comparison.real_is_row else (float("nan"), 0),
     }
