@@ -5,9 +5,9 @@ takes measuring noise for motion.
 
     no-texture             a code read without the random part of the motion: what the system's field alone says
     textured               the same, brought up if it was made at a lower rate, plus the texture of NeRM
-    noise-1mm              the motion plus white noise of 1 mm on every coordinate at the rate of the column, about the most that the
-                           recordings' own measuring noise is (CMU .9 mm, HDM05 .03 mm)
-    no-texture-noise-1mm   a code read without its random part, plus the same noise
+    noise-0.5mm            the motion plus white noise of 0.5 mm on every coordinate at the rate of the column: between 8 and 20 Hz, at 120
+                           fps, four times what CMU's recordings have themselves in still moments (.14 mm; HDM05 .02 mm)
+    no-texture-noise-0.5mm a code read without its random part, plus the same noise
 
 Texture that is added has the bands, the waves, the seeds and the spread over the joints of NeRM's own, and as much energy as NeRM's has on
 average over its samples for the same requests; but it is equally strong at all times, because how strong NeRM's is at a moment is read
@@ -48,8 +48,8 @@ class Treatment:
 TREATMENTS = {
     "no-texture": Treatment(),
     "textured": Treatment(adds=(TEXTURE,), source="nerm"),
-    "noise-1mm": Treatment(without=(), noise_m=0.001),
-    "no-texture-noise-1mm": Treatment(noise_m=0.001),
+    "noise-0.5mm": Treatment(without=(), noise_m=0.0005),
+    "no-texture-noise-0.5mm": Treatment(noise_m=0.0005),
 }
 
 
