@@ -13,6 +13,7 @@ from evaluators.enough import Shortage, too_few
 from evaluators.given import Given, Scored
 from evaluators.protocols import Arrays
 from evaluators.protocols.clip.comparison import Comparison, Draw, Side
+from evaluators.protocols.whole_parts import nothing_cut, published, seen, windows
 from evaluators.store import Record
 from nerm.data.dataset import Item
 from nerm.errors import InputError
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 def score_given(protocol: WholeMotionProtocol, given: Given) -> Scored:
     """Records of the table's metrics, at the base rate. Motions that the protocol cannot use (of no class) are left out and counted."""
-    from evaluators.protocols.whole import nothing_cut, published, seen, windows
-
     run = protocol.run
     if given.fps != run.base_fps:
         raise InputError(f"protocol {protocol.name} compares whole motions at {run.base_fps:g} fps; give fps={run.base_fps:g}")

@@ -224,7 +224,7 @@ def test_the_same_steps_and_seed_give_the_same_weights_and_a_finished_run_is_kep
 
 
 def test_a_dataset_is_all_that_training_needs(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "scaled", lambda scale: small_config())
+    monkeypatch.setattr(training, "scaled", lambda *_: small_config())
     path = train(dataset, Budget(steps=2, device="cpu", seed=1), tmp_path)
     about = read(path, "mld").about
     assert path == tmp_path / "mld.safetensors" and about["seed"] == 1 and about["trained_on"] == dataset.digest

@@ -393,9 +393,9 @@ def test_what_belongs_to_an_official_run_is_asked_for_by_name(tmp_path):
         load_official(path)
 
 
-def test_a_kit_checkpoint_is_refused_with_the_reason(tmp_path):
-    with pytest.raises(InputError, match="features of 251 numbers"):
-        load_official(official(tmp_path, dim_pose=251)[0])
+def test_a_checkpoint_of_other_features_is_refused_with_the_reason(tmp_path):
+    with pytest.raises(InputError, match="features of 135 numbers; expected 263 or 251, of HumanML3D or KIT-ML"):
+        load_official(official(tmp_path, dim_pose=135)[0])
 
 
 def test_a_truncated_official_file_is_refused(tmp_path):

@@ -120,7 +120,7 @@ def test_clips_that_cannot_be_used_are_left_out_and_counted(tmp_path, capsys):
     assert len(dataset.items("test")) == 12 - 3 and "M000003" not in mirror_images(dataset)
 
 
-def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path):
+def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     sources, target = write_features(tmp_path / "kit", FEATURES_251, 4.0), tmp_path / "made" / "kit"
     words = [f"sources={sources}", f"out={target}", "workers=1"]
     with pytest.raises(InputError, match=r"features of shape \[\d+, 251\]; dataset 'humanml3d' has \[T, 263\]: give dataset=kit"):
@@ -137,7 +137,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path):
     assert main(["dataset=kit", *words, "doctor=true"]) == 1
     assert not target.exists() and not target.with_name("kit.partial").exists()
     with pytest.raises(InputError, match="is not downloaded; give sources=DIR"):
-        os.environ.pop("NERM_SOURCES", None)
+        monkeypatch.delenv("NERM_SOURCES", raising=False)
         main(["dataset=kit", f"out={target}"])
     (sources / "texts" / "000001.txt").write_text("a person walks\n")
     np.save(sources / "Std.npy", np.ones(251))

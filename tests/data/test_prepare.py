@@ -211,13 +211,13 @@ from pathlib import Path
 from nerm.data import assemble
 from nerm.prepare import main
 whole = assemble.assemble
-def slow(recordings, trial, folder, facts):
+def slow(kind, recordings, trial, sources, folder, facts):
     def late(index):
         Path({began!r}).touch()
         while index == 5 and not Path({go!r}).exists():
             time.sleep(0.02)
         return trial(index)
-    return whole(recordings, late, folder, facts)
+    return whole(kind, recordings, late, sources, folder, facts)
 assemble.assemble = slow
 sys.exit(main([{sources!r}, {out!r}, "workers=1"]))
 """

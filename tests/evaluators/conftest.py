@@ -2,29 +2,17 @@
 
 import hashlib
 import json
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from made_up import few_are_enough
 
-from evaluators.metrics import METRICS
 from nerm.motion import SMPL22
 from nerm.motion.skeleton import joints_from_directions
 
-CLIPS, POOL, LEAST = 40, 90, 3
-
-
-@contextmanager
-def few_are_enough():
-    """Inside, no metric needs more than LEAST trials."""
-    before = {entry.name: entry.least for entry in METRICS}
-    for entry in METRICS:
-        object.__setattr__(entry, "least", min(entry.least, LEAST))
-    yield
-    for entry in METRICS:
-        object.__setattr__(entry, "least", before.get(entry.name, entry.least))
+CLIPS, POOL = 40, 90
 
 
 def swinging(seconds: float, fps: float, seed: int) -> np.ndarray:

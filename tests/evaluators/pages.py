@@ -12,7 +12,7 @@ from nerm.motion import Motion
 RATES = (20, 60, 120)
 PUBLISHED = """table,dataset,system,metric,fps,value,ci95,note
 text,humanml3d,JL2P,fid,20,11.02,.046,
-text,humanml3d,NeRM,fid,20,0.389,.011,
+text,humanml3d,NeRM (native-framerate),fid,20,0.389,.011,
 framerates,humanml3d,MDM,clip_fid,20,0.544,,
 framerates,humanml3d,MDM,clip_fid,120,7.878,,
 """

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import few_are_enough
-from made_up import MadeUp
+from made_up import MadeUp, few_are_enough
 
 from evaluators.cache import Cache
 from evaluators.extractors import Classified, Extractor
 from evaluators.harness import Harness
 from evaluators.protocols.unconditional.scoring import SUBSETS
-from evaluators.protocols.whole import PUBLISHED_FRAMES, windows
+from evaluators.protocols.whole import PUBLISHED_FRAMES
+from evaluators.protocols.whole_parts import windows
 from evaluators.reference import subject_of
 from evaluators.store import Store
 from evaluators.tables import Row, Table

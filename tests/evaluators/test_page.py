@@ -111,7 +111,7 @@ def test_differences_are_those_of_the_report_and_the_best_generators_are_marked(
 def test_published_figures_say_why_they_are_not_compared_and_which_systems_were_not_run(store):
     text, framerates = data(render(store, "full"))
     assert text["published"]["reason"] == "not comparable: other corpus (humanml3d), other extractor"
-    assert {system["title"]: system["run"] for system in text["published"]["systems"]} == {"JL2P": False, "NeRM": True}
+    assert {system["title"]: system["run"] for system in text["published"]["systems"]} == {"JL2P": False, "NeRM (native-framerate)": True}
     assert framerates["published"]["systems"][0]["cells"] == [["clip_fid", 20, "0.544"], ["clip_fid", 120, "7.878"]]
 
 

@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from conftest import LEAST
+from made_up import LEAST
 
 from evaluators.harness import FLOOR
 from evaluators.metrics import METRICS, SET_LEAST

@@ -20,7 +20,7 @@ from evaluators.protocols.clip.comparison import Comparison, index
 from evaluators.protocols.clip.over_trials import FRECHET_DRAWS, frechet_records, mean_records
 from evaluators.protocols.clip.sets import halves
 from evaluators.protocols.clip.trial_scoring import trial_records
-from evaluators.protocols.whole import SET
+from evaluators.protocols.whole_parts import SET
 from evaluators.store import Record
 
 PAIRS = 200

@@ -18,7 +18,7 @@ from evaluators.protocols.clip.over_trials import frechet_records, mean_records
 from evaluators.protocols.clip.sets import halves
 from evaluators.protocols.clip.trial_scoring import trial_records
 from evaluators.protocols.unconditional import HALVED, TRIAL_DISTANCES
-from evaluators.protocols.whole import SET
+from evaluators.protocols.whole_parts import SET
 from evaluators.store import Record
 
 PAIRS = 200

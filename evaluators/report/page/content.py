@@ -141,11 +141,10 @@ def _published(report: Report) -> dict[str, Any] | None:
     where = report.table.published
     if not report.published or where is None:
         return None
-    run = {row.published for row in report.rows.values() if row.published}
     systems = [
         {
             "title": system,
-            "run": system in run,
+            "run": system in report.run_here,
             "cells": [[p.metric, p.fps, with_interval(p.value, p.ci95, metric(p.metric))] for p in report.published if p.system == system],
         }
         for system in dict.fromkeys(p.system for p in report.published)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nerm.data.preparation import Finding, LeftOut
+from nerm.data.t2m.layout import MOTIONS, STATISTICS, TEXTS
 from nerm.data.t2m.statistics import of_the_evaluator, read_statistics
 from nerm.data.t2m.texts import SPLITS, read_lists
 from nerm.errors import InputError
@@ -21,7 +22,6 @@ _HARMLESS = ("too short or too long",)
 
 def page(kind: Official, sources: Path, made_from: Mapping[str, str]) -> list[Finding]:
     """The findings about a folder of official files; every motion file is read to its end."""
-    from nerm.data.t2m.official import MOTIONS, STATISTICS, TEXTS
 
     lines = [_folder(sources / MOTIONS, "npy"), _folder(sources / TEXTS, "txt"), _statistics(kind, sources)]
     try:

@@ -15,6 +15,7 @@ from nerm.data.files import digest_of, found
 from nerm.data.preparation import Finding, LeftOut, Preparation, Recording, Trial
 from nerm.data.t2m import examining
 from nerm.data.t2m.amass import Unusable
+from nerm.data.t2m.layout import LISTS, MOTIONS, STATISTICS, TEXTS
 from nerm.data.t2m.statistics import read_statistics
 from nerm.data.t2m.texts import Piece, fits, mirrored, pieces, read_lists, read_texts, unmirrored
 from nerm.data.validation import measure
@@ -22,10 +23,6 @@ from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion, Skeleton
 from nerm.motion.features import FEATURES_251, FEATURES_263, FeatureFormat, decode
 from nerm.motion.skeleton import KIT21
-
-MOTIONS, TEXTS = "new_joint_vecs", "texts"
-LISTS = ("train.txt", "val.txt", "test.txt")
-STATISTICS = ("Mean.npy", "Std.npy")
 
 
 @dataclass(frozen=True, kw_only=True)
