@@ -5,6 +5,7 @@ import json
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from evaluators.extractors.guo.network import NETWORKS, GuoConfig, GuoEvaluator
 from evaluators.extractors.guo.official import load_guo_humanml3d
 from evaluators.metrics.distribution import moments
 from evaluators.protocols.text.drawing import draw_items, draw_pass
+from evaluators.protocols.text.protocol import TextProtocol
 from evaluators.protocols.text.scoring import values_of
 from evaluators.run import main as run
+from evaluators.tables import Row, load_table
 from nerm import checkpoint
 from nerm.data.dataset import load_dataset, preparation
 from nerm.errors import InputError
@@ -258,3 +261,73 @@ def test_published_tokens_are_read_as_they_are(official):
     same = words.batch(["a person left"])
     np.testing.assert_array_equal(vectors[0, [0, 1, 2, 4, 5]], same[0][0])
     assert classes[0].argmax(-1).tolist()[4] == same[1][0].argmax(-1).tolist()[3] and tag("left")
+
+
+# --- what tiers ask for -----------------------------------------------------------------------------------------------------------------
+
+
+def opened(official, tier: str) -> TextProtocol:
+    """The protocol in a run of the table, as far as it asks for motion."""
+    extractors = {"guo_humanml3d": None}
+    subject = {"tier": tier, "seed": 0, "base_fps": 20.0, "extractors": extractors, "dataset": lambda: load_dataset("humanml3d")}
+    return TextProtocol(SimpleNamespace(table=load_table("text").on("humanml3d"), **subject))
+
+
+def test_tier_paper_generates_anew_in_every_replication_and_tier_full_once(official):
+    paper, full = (opened(official, tier) for tier in ("paper", "full"))
+    row = Row("mdm", "MDM")
+    asked = {tier.run.tier: {p.asks for unit in tier.units(row) if unit.metric == "fid" for p in unit.parts} for tier in (paper, full)}
+    assert asked == {"paper": {str(k) for k in range(20)}, "full": {"0"}}
+    first, second = (paper.requests(row, name) for name in "01")
+    assert {a.seed for a in first}.isdisjoint(b.seed for b in second) and [a.condition for a in first] != [b.condition for b in second]
+    assert first == full.requests(row, "0")
+    drawn = paper.drawn(0)
+    assert [round(request.seconds * 20) + 1 for request in first] == drawn.lengths.tolist()
+    items = load_dataset("humanml3d").items("test")
+    assert [r.condition.text for r in first] == [item.captions[k] for item, k in zip(items, drawn.captions, strict=True)]
+
+
+def test_multimodality_asks_thirty_times_for_each_of_its_captions_with_seeds_of_their_own(official):
+    protocol, row = opened(official, "paper"), Row("mdm", "MDM")
+    asked = protocol.requests(row, "repeats/3")
+    captions = min(100, len(protocol.items))
+    assert len(asked) == captions * 30 == len({request.seed for request in asked})
+    for start in range(0, len(asked), 30):
+        assert len({(r.item, r.condition, r.seconds) for r in asked[start : start + 30]}) == 1
+    parts = next(unit.parts for unit in protocol.units(row) if unit.metric == "multimodality")
+    assert len([p for p in parts if p.asks.startswith("repeats/")]) == 20
+    assert not [unit for unit in protocol.units(Row("real", "Real", "real")) if unit.metric == "multimodality"]
+
+
+def test_real_motion_is_compared_with_passes_that_it_is_not_measured_on(official):
+    unit = next(unit for unit in opened(official, "paper").units(Row("real", "Real", "real")) if unit.metric == "fid")
+    own, other = ({p.name for p in parts if p.name.startswith("passes/")} for parts in (unit.parts, unit.reference))
+    assert len(own) == len(other) == 20 and own.isdisjoint(other)
+
+
+# --- files of the user ------------------------------------------------------------------------------------------------------------------
+
+
+def test_files_of_the_user_are_scored_by_their_features(official, tmp_path, monkeypatch, capsys):
+    """The recordings' own features as files: R-precision is that of whole recordings and first captions, and FID is near that of real."""
+    from evaluators.score import main as score
+
+    dataset = load_dataset("humanml3d")
+    items = dataset.items("test")
+    (tmp_path / "files").mkdir()
+    for item in items:
+        np.save(tmp_path / "files" / f"{item.id}.npy", dataset.motion(item).features.values)
+    words = ["protocol=text", "dataset=humanml3d", f"shipped={official / 'out'}", f"out={tmp_path / 'out'}"]
+    assert score([*words, f"motions={tmp_path / 'files'}", "in_fps=20", "name=mine"]) == 0
+    mine = stored(tmp_path / "out")["mine"]
+    extractor = load_guo_humanml3d(official / "out" / "models" / EXTRACTORS.get("guo_humanml3d").file)
+    order = np.random.default_rng([0, 0, 5]).permutation(len(items))[:64]
+    texts = extractor.embed_tokens([dataset.tokens(items[k])[0] for k in order])
+    motions = extractor.embed_features([dataset.motion(items[k]).features.values for k in order])
+    np.testing.assert_allclose([mine[name][0] for name in ALL[1:5]], brute(texts, motions), rtol=1e-3)
+    assert "multimodality" not in mine and 0 < np.mean(mine["fid"]) < 5 * np.mean(stored(official / "out")["real"]["fid"])
+    assert score([*words, f"write_conditions={tmp_path / 'asked.csv'}"]) == 0
+    with (tmp_path / "asked.csv").open(newline="") as file:
+        asked = list(csv.DictReader(file))
+    assert [line["caption"] for line in asked] == [item.captions[0] for item in items]
+    assert {(round(float(line["seconds"]) * 20) + 1) % 4 for line in asked} == {0}

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from evaluators.extractors import EXTRACTORS, Extractor, ReadsTokens
 from evaluators.generation import REAL, Request
+from evaluators.given import Given, Scored, ScoresFiles
 from evaluators.items import sample_seed
 from evaluators.metrics import metric
 from evaluators.metrics.distribution import Moments, moments
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit
 from evaluators.protocols.text import ENTRIES
-from evaluators.protocols.text.drawing import Pass, draw_items, draw_pass
-from evaluators.protocols.text.scoring import REPEAT_PAIRS, values_of
+from evaluators.protocols.text.drawing import UNIT, Pass, draw_items, draw_pass
+from evaluators.protocols.text.given import score_given
+from evaluators.protocols.text.scoring import REPEAT_PAIRS, Value, values_of
 from evaluators.protocols.whole import at_frames
 from evaluators.store import Record
 from evaluators.tables import Row
@@ -61,7 +63,7 @@ PUBLISHED = Repeats(captions=100, motions=30)
 TIERS = {"quick": Tier(5), "full": Tier(20, repeats=PUBLISHED), "paper": Tier(20, anew=True, repeats=PUBLISHED)}
 
 
-class TextProtocol(EvaluationProtocol):
+class TextProtocol(EvaluationProtocol, ScoresFiles):
     """See `evaluators.protocols.text.scoring` for what is computed."""
 
     name, version, tiers = ENTRY.name, ENTRY.version, TIERS
@@ -129,10 +131,13 @@ class TextProtocol(EvaluationProtocol):
         if fps not in self.run.table.rates or not self.extractors:
             return []
         self.drawn(0)  # says what is wrong with a dataset that is too small
-        named = [name for name in ENTRY.metrics if name in self.run.table.metrics]
-        if row.system == REAL or not self.settings.repeats:
-            named = [name for name in named if name != "multimodality"]
-        return [self._unit(row, name) for name in named]
+        without = {"multimodality"} if row.system == REAL or not self.settings.repeats else set()
+        return [self._unit(row, name) for name in self.named if name not in without]
+
+    @property
+    def named(self) -> list[str]:
+        """Those of its metrics that the table has."""
+        return [name for name in ENTRY.metrics if name in self.run.table.metrics]
 
     def _unit(self, row: Row, name: str) -> Unit:
         count = self.settings.replications
@@ -140,7 +145,7 @@ class TextProtocol(EvaluationProtocol):
         reference: list[Part] = []
         for extractor in self.extractors:
             parts += dict.fromkeys(self._motions(row, extractor, k) for k in range(count))
-            reference.append(self._texts(extractor))
+            reference.append(self.captions_part(extractor))
             if name == "fid":
                 reference += [self._recordings(extractor, count + k) for k in range(count)]
             if name == "multimodality":
@@ -156,7 +161,7 @@ class TextProtocol(EvaluationProtocol):
     def _recordings(self, extractor: str, number: int) -> Part:
         return Part(f"passes/{extractor}/{number}", self.run.base_fps, "", extractor, settings=("pass", number, self.run.seed))
 
-    def _texts(self, extractor: str) -> Part:
+    def captions_part(self, extractor: str) -> Part:
         return Part(f"captions/{extractor}", None, "", extractor)
 
     def _repeats(self, extractor: str, replication: int) -> Part:
@@ -166,19 +171,22 @@ class TextProtocol(EvaluationProtocol):
     # --- measuring --------------------------------------------------------------------------------------------------------------------
 
     def measure(self, row: Row, part: Part) -> Arrays:
-        extractor = self.run.extractors[part.extractor]
         kind = part.name.partition("/")[0]
         if kind == "captions":
-            return self._embedded_captions(extractor)
+            return self._embedded_captions(self.run.extractors[part.extractor])
         if kind == "passes":
-            return {"motions": self._embedded_pass(extractor, self.drawn(int(part.name.rpartition("/")[2])))}
+            return {"motions": self._embedded_pass(part.extractor, self.drawn(int(part.name.rpartition("/")[2])))}
         motions = self.run.motions(row, self, part.asks, self.run.base_fps, self.wanted(part))
-        embedded = extractor.match_motions([_closed(motion) for motion in motions.values()])
+        embedded = self.embedded(part.extractor, list(motions.values()))
         self.run.forget()  # the motions of twenty passes are too many to hold
         if kind == REPEATS:
             assert self.settings.repeats
             embedded = embedded.reshape(-1, self.settings.repeats.motions, embedded.shape[-1])
         return {"motions": embedded}
+
+    def embedded(self, extractor: str, motions: Sequence[Motion]) -> NDArray[np.float32]:
+        """[n, D] motions where texts are."""
+        return self.run.extractors[extractor].match_motions([_closed(motion) for motion in motions])
 
     def _embedded_captions(self, extractor: Extractor) -> Arrays:
         """texts: [C, D] every caption of every item.  first: [n] where those of each item begin."""
@@ -190,14 +198,14 @@ class TextProtocol(EvaluationProtocol):
                 return {"texts": extractor.embed_tokens([text for of in tokens for text in of]), "first": first}
         return {"texts": extractor.embed_texts([text for item in self.items for text in item.captions]), "first": first}
 
-    def _embedded_pass(self, extractor: Extractor, drawn: Pass) -> NDArray[np.float32]:
+    def _embedded_pass(self, extractor: str, drawn: Pass) -> NDArray[np.float32]:
         """[n, D] the crops of a pass."""
         dataset = self.run.dataset()
         crops = list(zip(self.items, drawn.starts.tolist(), drawn.lengths.tolist(), strict=True))
         embedded = []
         for begin in range(0, len(crops), _AT_ONCE):
             cut = [at_frames(dataset.motion(item), np.arange(at, at + length)) for item, at, length in crops[begin : begin + _AT_ONCE]]
-            embedded.append(extractor.match_motions([_closed(motion) for motion in cut]))
+            embedded.append(self.embedded(extractor, cut))
         return np.concatenate(embedded)
 
     # --- scoring ----------------------------------------------------------------------------------------------------------------------
@@ -209,41 +217,61 @@ class TextProtocol(EvaluationProtocol):
     def _records(
         self, row: Row, wanted: Sequence[str], extractor: str, part: Callable[[Part], Arrays], real: Callable[[Part], Arrays]
     ) -> Iterator[Record]:
-        texts = real(self._texts(extractor))
+        texts = real(self.captions_part(extractor))
         for replication in range(self.settings.replications):
             order, made_for = self.drawn(replication).order, self.drawn(self.set_of(row, replication))
             motions = part(self._motions(row, extractor, replication))["motions"][order]
             said = texts["texts"][texts["first"].astype(np.int64) + made_for.captions][order]
             repeats = part(self._repeats(extractor, replication))["motions"] if "multimodality" in wanted else None
             rng = np.random.default_rng([self.run.seed, replication, 5])
-            of = self._of_recordings(extractor, replication, real) if "fid" in wanted else _NOTHING
-            for name, value, n in values_of(wanted, said, motions, of, rng, repeats):
-                yield Record(
-                    metric=name,
-                    value=value,
-                    n=n,
-                    replication=replication,
-                    seed=self.run.seed,
-                    fps=self.run.base_fps,
-                    set=SET,
-                    extractor=extractor,
-                    upsampling=self.run.upsampling(row),
-                    version=metric(name).version,
-                    protocol=self.name,
-                    protocol_version=self.version,
-                )
+            of = self.moments_of_real(extractor, replication, real) if "fid" in wanted else _NOTHING
+            for value in values_of(wanted, said, motions, of, rng, repeats):
+                yield self.record(value, replication, extractor, self.run.upsampling(row))
+
+    def record(self, figure: Value, replication: int, extractor: str, upsampling: str) -> Record:
+        """One replication of one figure."""
+        return Record(
+            metric=figure.metric,
+            value=figure.value,
+            n=figure.n,
+            replication=replication,
+            seed=self.run.seed,
+            fps=self.run.base_fps,
+            set=SET,
+            extractor=extractor,
+            upsampling=upsampling,
+            version=metric(figure.metric).version,
+            protocol=self.name,
+            protocol_version=self.version,
+        )
 
     @cached_property
     def _kept(self) -> dict[tuple[str, int], Moments]:
         return {}
 
-    def _of_recordings(self, extractor: str, replication: int, real: Callable[[Part], Arrays]) -> Moments:
+    def moments_of_real(self, extractor: str, replication: int, real: Callable[[Part], Arrays]) -> Moments:
         """Moments of the pass of recordings that a replication is compared with, computed once for all rows."""
         number = self.settings.replications + replication
         if (extractor, number) not in self._kept:
             features = real(self._recordings(extractor, number))["motions"]
             self._kept[extractor, number] = moments(features[self.drawn(number).order])
         return self._kept[extractor, number]
+
+    # --- files of the user ------------------------------------------------------------------------------------------------------------
+
+    def score_given(self, given: Given) -> Scored:
+        return score_given(self, given)
+
+    def asks_for(self, fps: float | None = None) -> Sequence[Request]:
+        """A motion for the first caption of every item, as long as the longest crop."""
+        seconds = [float(round(item.seconds * self.run.base_fps + 1) // UNIT * UNIT - 1) / self.run.base_fps for item in self.items]
+        return [
+            Request(place, Condition(text=item.captions[0]), seconds[place], sample_seed(self.run.seed, item, 0))
+            for place, item in enumerate(self.items)
+        ]
+
+    def known_labels(self) -> Sequence[str]:
+        return []
 
     def about(self) -> dict[str, Any]:
         return {self.name: asdict(self.settings) | {"items": len(self.items), "repeat_pairs": REPEAT_PAIRS}}
