@@ -17,7 +17,9 @@ from miniature import write_features, write_lists
 from evaluators.extractors import EXTRACTORS
 from evaluators.extractors.guo.network import NETWORKS, GuoConfig, GuoEvaluator
 from evaluators.extractors.guo.official import load_guo_humanml3d, load_guo_kit
+from evaluators.metrics import metric
 from evaluators.metrics.distribution import moments
+from evaluators.protocols import resamples_of
 from evaluators.protocols.text.drawing import draw_items, draw_pass
 from evaluators.protocols.text.protocol import TextProtocol
 from evaluators.protocols.text.scoring import values_of
@@ -277,6 +279,12 @@ def test_published_tokens_are_read_as_they_are(official):
     same = words.batch(["a person left"])
     np.testing.assert_array_equal(vectors[0, [0, 1, 2, 4, 5]], same[0][0])
     assert classes[0].argmax(-1).tolist()[4] == same[1][0].argmax(-1).tolist()[3] and tag("left")
+
+
+def test_its_intervals_are_those_of_independent_draws_as_published():
+    """1.96 std / sqrt(n), also of metrics whose replications are bootstrap samples of trials in other protocols."""
+    assert [resamples_of(metric(name), "text") for name in ALL] == ["draws"] * len(ALL)
+    assert resamples_of(metric("fid"), "clip") == "trials" and resamples_of(metric("fid"), "a protocol of nobody") == "trials"
 
 
 # --- what tiers ask for -----------------------------------------------------------------------------------------------------------------
