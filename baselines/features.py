@@ -20,7 +20,7 @@ from torch import Tensor
 from nerm.cli import choose, suggest
 from nerm.data.actions.labels import HUMANACT12, UESTC
 from nerm.data.dataset import sentence_of
-from nerm.errors import InputError
+from nerm.errors import InputError, MissingFile
 from nerm.generator import Condition
 from nerm.motion import SMPL22, Motion, Skeleton, frame_count
 from nerm.motion.actions import FORMAT as ACTION_FORMAT
@@ -180,7 +180,7 @@ def load_statistics(checkpoint: str | Path, dims: int = FEATURES_263.dims) -> tu
             if all((folder / name).is_file() for name in names):
                 mean, std = (torch.from_numpy(_statistic(_array(folder / name), str(folder / name), dims)).float() for name in names)
                 return mean, std
-    raise InputError(
+    raise MissingFile(
         f"the checkpoint {checkpoint} comes without the statistics of its features; put the mean.npy and std.npy of its training data "
         f"({dims} numbers each, published with the data set) into {home}"
     )

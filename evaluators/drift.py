@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from evaluators.intervals import Resamples, interval
 from evaluators.metrics import METRICS
+from evaluators.protocols import resamples_of
 from evaluators.store import Document, Figure, Store, figures, read_document, write_atomic
 from nerm.checkpoint import RESULTS
 from nerm.cli import parse, run
@@ -265,7 +266,7 @@ def _compare(identity: tuple, old: Figure, new: Figure, size: float, p: float) -
     (x, before), (y, after) = (zip(*side.values(), strict=True) for side in (first, second))
     if _other_counts(before, after, paired):  # the number of samples is part of what many metrics measure
         return Finding(identity, "other n", *means, f"n {min(before)} -> {min(after)}")
-    resamples = METRICS.get(old.metric).resamples if old.metric in METRICS else "draws"
+    resamples = resamples_of(METRICS.get(old.metric), old.protocol) if old.metric in METRICS else "draws"
     if paired:
         differs, test = significant_in_pairs(x, y, p, resamples)
         level = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 
+from evaluators.ground_truth import GroundTruthMissed
 from evaluators.tables import Table, list_tables, load_table
 from nerm.cli import progress
 from nerm.errors import InputError
@@ -35,7 +36,7 @@ def run_every(names: Sequence[str], run_one: Callable[[str], str]) -> int:
         progress(f"table {name} ({number + 1} of {len(names)})")
         try:
             said = run_one(name)
-        except (InputError, OSError) as error:
+        except (InputError, OSError, GroundTruthMissed) as error:
             failed[name] = str(error)
         except Exception as error:  # a mistake in one table must not cost the others
             progress(traceback.format_exc())

@@ -254,7 +254,7 @@ class Harness:
         """Measure parts into the cache."""
         for part in parts:
             self.part(row, protocol, part)
-        self._forget()
+        self.forget()
 
     # --- computing --------------------------------------------------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class Harness:
                     curves |= protocol.curves(of_rate, part)
             self._motions.clear()
             step()
-        self._forget()
+        self.forget()
         computed = {unit.name: self.unit_key(row, protocol, unit) for protocol, units in missing for unit in units}
         about = self.provenance(row) | {"units": dict(sorted({**kept_units, **computed}.items()))}
         if before is not None and "counts" in about:
@@ -333,7 +333,8 @@ class Harness:
             digests |= reference.digests({name: extractor.digest for name, extractor in self.extractors.items()})
         return digests | ({} if row.system == REAL else {"model": self.systems(row).digest})
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Free the memory of motions."""
         self._motions.clear()
         self.generation.forget()
 

@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nerm.cli import choose, data_home, parse, progress, run
-from nerm.errors import InputError
+from nerm.errors import InputError, MissingFile
 
 if TYPE_CHECKING:
+    from evaluators.extractors import Extractor
     from evaluators.harness import Harness
     from evaluators.reference import Subject
     from evaluators.report import Report
@@ -53,6 +54,7 @@ class RunConfig:
     out: folder of the reports and of raw/.
 
     shipped: folder of models/, reference/ and stored rows; empty is out, then results/ of this project.
+    ground_truth: `check` stops where real motion is not measured as it was published; `skip` does not, for data of one's own.
     cache: empty is NERM_DATA/cache.
     """
 
@@ -66,6 +68,7 @@ class RunConfig:
     dry_run: bool = False
     shipped: str = ""
     cache: str = ""
+    ground_truth: str = "check"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -89,9 +92,14 @@ def main(arguments: Sequence[str]) -> int:
 
     if config.table == ALL:
         return run_all(config, files)
+    from evaluators.ground_truth import GroundTruthMissed
     from evaluators.report import summary
 
-    said = run_table(config, files, summary)
+    try:
+        said = run_table(config, files, summary)
+    except GroundTruthMissed as missed:
+        progress(f"stopped: {missed}")
+        return 1
     if said:
         print(said)
     return 0
@@ -118,6 +126,9 @@ def run_all(config: RunConfig, files: dict[str, dict[str, str]]) -> int:
 
 def run_table(config: RunConfig, files: dict[str, dict[str, str]], in_words: InWords) -> str:
     """Compute a table and write its report; what `in_words` says of it, and '' in all processes but the first."""
+    from evaluators.ground_truth import SKIP
+    from evaluators.report.model import FALLBACK
+
     table, rows = check(config, files)
     harness = prepare(config, table, rows, files)
     if config.dry_run:
@@ -125,7 +136,11 @@ def run_table(config: RunConfig, files: dict[str, dict[str, str]], in_words: InW
 
         return describe(harness)
     index, count, wait = processes()
-    computed = compute(harness, index, count, wait)
+    computed = compute(harness, index, count, wait, guarded=config.ground_truth != SKIP)
+    if not harness.rows and not any(
+        harness.store.systems(config.dataset, table.name, tier) for tier in (config.tier, FALLBACK.get(config.tier, config.tier))
+    ):
+        return "" if index else f"{table.name} on {config.dataset}: no row can be computed here and none is stored, so there is no report"
     return "" if index else report(harness, computed, in_words)
 
 
@@ -147,12 +162,14 @@ def split_files(words: Sequence[str]) -> tuple[dict[str, dict[str, str]], list[s
 def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, list[Row]]:
     """The table and the rows asked for, or an error with suggestions, before anything is loaded. No rows: all that can be computed."""
     from baselines.base import SYSTEMS
+    from evaluators.ground_truth import CHECKS
     from evaluators.protocols import PROTOCOLS
     from evaluators.tables import Row, list_tables, load_table, training_of
     from evaluators.user_class import is_class, row_of
     from nerm.data.dataset import DATASETS
 
     choose("table", config.table, list_tables())
+    choose("ground_truth", config.ground_truth, CHECKS)
     choose("device", config.device.partition(":")[0], ["auto", "cpu", "cuda", "mps"])
     table = load_table(config.table)
     config.dataset = choose("dataset", config.dataset or table.datasets[0], DATASETS.names)
@@ -186,7 +203,6 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     """Load subject, extractors and, as far as they are needed, systems and dataset. Without rows: what can be computed here."""
     from baselines.base import load_system
     from evaluators.cache import Cache
-    from evaluators.extractors import load_extractor
     from evaluators.harness import Harness
     from evaluators.skeletons import for_dataset, same_skeleton
     from evaluators.store import Store
@@ -214,6 +230,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
         shipped = places[-1] / MODELS / f"{row.system}{SUFFIX}"
         return Path(given[row.id]) if given.get(row.id) else shipped if shipped.exists() else None
 
+    extractors, absent = open_extractors(table, places, strict=bool(asked))
     rows: list[Row] = []
     skipped: dict[str, list[str]] = {}
     given: dict[str, str] = {}
@@ -223,7 +240,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
         config.seed,
         subject,
         rows,
-        {name: load_extractor(name, [folder / MODELS for folder in places]) for name in table.extractors},
+        extractors,
         references,
         lambda row: system(row.system, file_of(row)),
         dataset,
@@ -245,6 +262,8 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
             for one in (row, *(row.with_training(number) for number in others)):
                 given |= {one.id: str(others[one.training])} if one.training else {}
                 harness.check(one)
+                if absent and not any(unit.metric for _, units in harness.plan(one) for unit in units):
+                    raise InputError(absent)
                 rows.append(one)
         except InputError as error:
             if asked:
@@ -253,6 +272,26 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
     for reason, names in skipped.items():
         progress(f"{', '.join(names)}: not computed here ({reason})")
     return harness
+
+
+def open_extractors(table: Table, places: Sequence[Path], strict: bool) -> tuple[dict[str, Extractor], str]:
+    """Name -> extractor of a table, without those whose published file is not here, and what is said of these ('' if all are here).
+
+    strict: such a one is an error.
+    """
+    from evaluators.extractors import load_extractor
+    from nerm.checkpoint import MODELS
+
+    opened: dict[str, Extractor] = {}
+    absent = ""
+    for name in table.extractors:
+        try:
+            opened[name] = load_extractor(name, [folder / MODELS for folder in places])
+        except MissingFile as missing:
+            if strict:
+                raise
+            absent = str(missing)
+    return opened, absent
 
 
 def with_weights(row: Row, checkpoint: str, places: Sequence[Path]) -> Row:
@@ -310,13 +349,18 @@ def same_dataset(dataset: Dataset, subject: Subject) -> Dataset:
     return dataset
 
 
-def compute(harness: Harness, index: int = 0, count: int = 1, wait: Callable[[], None] = lambda: None) -> list[str]:
-    """Compute and store what is missing; the ids of the rows that were computed. index, count: this process and how many there are."""
+def compute(harness: Harness, index: int = 0, count: int = 1, wait: Callable[[], None] = lambda: None, guarded: bool = True) -> list[str]:
+    """Compute and store what is missing; the ids of the rows that were computed. index, count: this process and how many there are.
+
+    guarded: real motion comes first where it was published, and a GroundTruthMissed is raised where it is not as published.
+    """
     from tqdm import tqdm
 
+    guarded = guarded and bool(harness.table.ground_truth) and index == 0 and bool(harness.rows)
+    first = check_ground_truth(harness) if guarded else []
     missing = [row for row in harness.rows if harness.missing(row)]
     for row in harness.rows:
-        if row not in missing and index == 0:
+        if row not in missing and row.id not in first and index == 0:
             progress(f"{row.id}: stored already, with the same models, reference and seed")
     if count > 1:
         for block in harness.blocks(missing)[index::count]:
@@ -331,7 +375,24 @@ def compute(harness: Harness, index: int = 0, count: int = 1, wait: Callable[[],
                 bar.set_description(row.id)
                 path = harness.run(row, lambda: bar.update() and None)
                 bar.write(f"{row.id}: {path}", file=sys.stderr)
-    return [row.id for row in missing]
+    return [*first, *(row.id for row in missing)]
+
+
+def check_ground_truth(harness: Harness) -> list[str]:
+    """Compute real motion if it is not stored, and raise a GroundTruthMissed where it is not as published; the ids of what was computed."""
+    from evaluators.ground_truth import GroundTruthMissed, explanation, floor_row, misses
+    from evaluators.store import figures
+
+    row = floor_row(harness.table)
+    harness.check(row)
+    computed = [row.id] if harness.missing(row) else []
+    if computed:
+        progress(f"{row.id}: computed first, to be compared with what was published ({harness.run(row)})")
+    document = harness.stored(row)
+    missed = misses(harness.table, figures([document] if document else []))
+    if missed:
+        raise GroundTruthMissed(explanation(harness.table, harness.subject.dataset, missed))
+    return computed
 
 
 def report(harness: Harness, computed: Sequence[str], in_words: InWords) -> str:

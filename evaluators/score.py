@@ -131,7 +131,7 @@ def open_harness(config: ScoreConfig, table: Table, fps: float) -> Harness:
             extractors[name] = load_extractor(name, [place / MODELS for place in places])
         except InputError as error:
             progress(f"without extractor {name}: {error}")
-    metrics = PROTOCOLS.get(config.protocol).metrics if config.protocol in PROTOCOLS else table.metrics
+    metrics = PROTOCOLS.get(config.protocol).metrics if config.protocol in table.protocols else table.metrics
     subject, references = open_reference(config.dataset, names[:1], places)
     return Harness(
         replace(table, name="score", rates=(fps,), metrics=metrics, rows=(FLOOR,), protocols=(names[0],), extractors=tuple(extractors)),

@@ -1,4 +1,4 @@
-"""The one exception for wrong input. Commands turn it into one sentence on stderr and exit code 2."""
+"""The exceptions for wrong input. Commands turn them into one sentence on stderr and exit code 2."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,10 @@ from pathlib import Path
 
 class InputError(ValueError):
     """Something the user gave cannot be used. The message says what was given, what was expected and what to do."""
+
+
+class MissingFile(InputError):
+    """A published file that does not ship is not there. What needs it is left out; the message says which file to put where."""
 
 
 @contextmanager

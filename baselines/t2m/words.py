@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from nerm.checkpoint import model_folders, model_path, read
-from nerm.errors import InputError
+from nerm.errors import InputError, MissingFile
 from nerm.words import LONGEST, WORD_CLASSES, encode_caption, tag, vocabulary, word_class
 
 OWN = "t2m-words"
@@ -59,11 +60,23 @@ class WordVectors:
     def one(self, text: str) -> tuple[Tensor, Tensor]:
         """(word vectors [N, D], one-hot classes [N, 15]) of a text."""
         places, classes = self.read(text)
-        return self.vectors[places], torch.nn.functional.one_hot(classes, len(WORD_CLASSES)).float()
+        return self.vectors[places], _one_hot(classes)
 
     def batch(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         """(word vectors [B, N, D], one-hot classes [B, N, 15], lengths [B]); padded with zeros."""
-        each = [self.one(text) for text in texts]
+        return self._batch([self.read(text) for text in texts])
+
+    def batch_of_tokens(self, tokens: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """The same for published tokens, 'word/POS word/POS ...' each: words are looked up as they are."""
+        read = []
+        for text in tokens:
+            pairs = [token.rpartition("/")[::2] for token in text.split()]
+            places, classes = self._placed((word if word in self.index else None, _class_as_tagged(word, pos)) for word, pos in pairs)
+            read.append((torch.tensor(places), torch.tensor(classes)))
+        return self._batch(read)
+
+    def _batch(self, read: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+        each = [(self.vectors[places], _one_hot(classes)) for places, classes in read]
         words, classes = (torch.nn.utils.rnn.pad_sequence([part[k] for part in each], batch_first=True) for k in (0, 1))
         return words, classes, torch.tensor([len(part[0]) for part in each])
 
@@ -74,12 +87,27 @@ class WordVectors:
         ids, classes = encode_caption(text)
         if not self.lemmas:
             return [self.index[vocabulary()[k]] for k in ids], classes
+        listed = ((next((form for form in _forms(word, pos) if form in self.index), None), pos) for word, pos in tag(text))
+        return self._placed((word, "" if word is None else word_class(word, pos)) for word, pos in listed)
+
+    def _placed(self, listed: Iterable[tuple[str | None, str]]) -> tuple[list[int], list[int]]:
+        """Places and classes of the first words with their classes, between sos and eos. A word that is not listed (None) is unk."""
+        other = WORD_CLASSES.index("OTHER")
         places, classes = [self.index["sos"]], [other]
-        for word, pos in tag(text)[:LONGEST]:
-            listed = next((form for form in _forms(word, pos) if form in self.index), None)
-            places.append(self.index["unk" if listed is None else listed])
-            classes.append(other if listed is None else WORD_CLASSES.index(word_class(listed, pos)))
+        for word, kind in islice(listed, LONGEST):
+            places.append(self.index["unk" if word is None else word])
+            classes.append(other if word is None else WORD_CLASSES.index(kind))
         return [*places, self.index["eos"]], [*classes, other]
+
+
+def _class_as_tagged(word: str, pos: str) -> str:
+    """The class of a published token: words are compared with the published lists as they are."""
+    listed = word_class(word, "")
+    return pos if listed == "OTHER" and pos in WORD_CLASSES else listed
+
+
+def _one_hot(classes: Tensor) -> Tensor:
+    return torch.nn.functional.one_hot(classes, len(WORD_CLASSES)).float()
 
 
 def own_words(beside: Path | None = None, expected: str = "") -> WordVectors:
@@ -121,7 +149,7 @@ def glove_words(checkpoint: Path, width: int) -> WordVectors:
     folders = [folder for root in above for folder in (root, root / "glove")]
     folder = next((f for f in folders if all((f / name).is_file() for name in names)), None)
     if folder is None:
-        raise InputError(
+        raise MissingFile(
             f"the checkpoint {checkpoint} reads GloVe vectors, which it does not hold; put {', '.join(names)} of the published code "
             f"into {above[0] / 'glove'}"
         )

@@ -10,13 +10,13 @@ from abc import ABC
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nerm.checkpoint import SUFFIX
-from nerm.errors import InputError
+from nerm.errors import InputError, MissingFile
 from nerm.motion import Motion
 from nerm.registry import Registry, load_object
 
@@ -62,6 +62,15 @@ class Extractor(ABC):
         seed: of what a published classifier draws at every call (the recurrent one its initial state); other classifiers ignore it.
         """
         raise InputError(f"extractor '{self.name}' embeds no actions")
+
+
+@runtime_checkable
+class ReadsTokens(Protocol):
+    """What an extractor of texts may also offer: reading the words and word classes that were published with a caption."""
+
+    def embed_tokens(self, tokens: Sequence[str]) -> NDArray[np.float32]:
+        """'word/POS word/POS ...' each -> [n, E], in the space of `embed_texts`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,7 @@ def official_file(name: str, official: Official, folders: Iterable[Path]) -> Pat
     path = next((place / file for place in places for file in official.files if (place / file).is_file()), None)
     if path is None:
         where, files = " or ".join(map(str, places)), " or ".join(official.files)
-        raise InputError(f"extractor '{name}' is a published one that does not ship: put {files} of {official.source} into {where}")
+        raise MissingFile(f"extractor '{name}' is a published one that does not ship: put {files} of {official.source} into {where}")
     if official.sha256 and (found := sha256(path)) != official.sha256:
         raise InputError(
             f"{path} has sha256 {found[:12]}; the file published by {official.source} has {official.sha256[:12]}: download it again"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from typing import Protocol as Interface
 
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from evaluators.extractors import Extractor
     from evaluators.generation import Request
+    from evaluators.intervals import Resamples
+    from evaluators.metrics import Metric
     from evaluators.store import Record
     from evaluators.tables import Row, Table
     from nerm.data.dataset import Dataset, Item
@@ -116,6 +118,10 @@ class Run(Interface):
         """Place in the requests of that name -> motion at fps."""
         ...
 
+    def forget(self) -> None:
+        """Free the memory of motions that were given."""
+        ...
+
     def upsampling(self, row: Row) -> str:
         """What records say of how a system's motion came to a rate; '' if it was made there, and for recordings."""
         ...
@@ -181,6 +187,7 @@ class ProtocolEntry:
 
     opens: "module:Class" of an EvaluationProtocol.  metrics: those it can compute.  tiers: their names.  parts_version: of how parts are
     measured, 0 if it is that of the protocol; parts that are kept stay good while only their scoring changes.
+    resamples: what its replications are, '' where it is what each metric declares (`Metric.resamples`).
     """
 
     name: str
@@ -190,6 +197,7 @@ class ProtocolEntry:
     metrics: tuple[str, ...]
     tiers: tuple[str, ...] = field(default=("quick", "full", "paper"))
     parts_version: int = 0
+    resamples: Resamples | Literal[""] = ""
 
     @property
     def kept_version(self) -> int:
@@ -203,3 +211,8 @@ PROTOCOLS: Registry[ProtocolEntry] = Registry("protocol", ProtocolEntry, "evalua
 def open_protocol(name: str, run: Run) -> EvaluationProtocol:
     """The protocol of that name for a run."""
     return load_object(PROTOCOLS.get(name).opens)(run)
+
+
+def resamples_of(entry: Metric, protocol: str) -> Resamples:
+    """What the replications of a metric by a protocol are; of one that is not known here, what the metric declares."""
+    return (PROTOCOLS.get(protocol).resamples if protocol in PROTOCOLS else "") or entry.resamples

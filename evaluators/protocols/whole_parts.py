@@ -39,10 +39,10 @@ def seen(extractor: Extractor, motions: Sequence[Motion], seed: int) -> Arrays:
 def windows(motions: Sequence[Motion], items: Sequence[Item], frames: int, seed: int, number: int) -> list[Motion]:
     """A window of `frames` frames of each motion, as the published loader draws it; a shorter one stands still at its end."""
     drawn = (random.Random(sample_seed(seed, item, number)) for item in items)
-    return [_at(motion, window_frames(len(motion), frames, rng)) for motion, rng in zip(motions, drawn, strict=True)]
+    return [at_frames(motion, window_frames(len(motion), frames, rng)) for motion, rng in zip(motions, drawn, strict=True)]
 
 
-def _at(motion: Motion, frames: NDArray[np.int64]) -> Motion:
+def at_frames(motion: Motion, frames: NDArray[np.int64]) -> Motion:
     """The motion at these frames, features of the same frames with it."""
     rotations = None if motion.rotations is None else motion.rotations[frames]
     own = motion.features

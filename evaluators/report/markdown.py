@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from evaluators.intervals import interval
 from evaluators.metrics import Metric, metric
+from evaluators.protocols import resamples_of
 from evaluators.report.differences import change, comparison_in_words, dimensions, is_dimensions
 from evaluators.report.model import FALLBACK, Key, Report, Section, Spread, number
 from evaluators.report.origins import UNDERTRAINED, machines, provenance, training
@@ -126,15 +127,15 @@ def _answer(report: Report, shown: Sequence[Section]) -> list[str]:
 def intervals(shown: Sequence[Section]) -> str:
     """What ± means in the sections that are shown."""
     counts = {
-        kind: span(sorted({len(f.values) for s in shown if s.metric.resamples == kind for f in s.figures}))
+        kind: span(sorted({len(f.values) for s in shown if s.resamples == kind for f in s.figures}))
         for kind in ("trials", "draws", "processes")
     }
     texts = {
         "trials": f"1.96 standard deviations of {counts['trials']} bootstrap samples of trials",
-        "draws": f"1.96 standard errors of {counts['draws']} draws of clips, pairs or halves from the same trials",
+        "draws": f"1.96 standard errors of {counts['draws']} draws of clips, pairs, pools or halves from the same trials",
         "processes": f"1.96 standard errors of {counts['processes']} processes on the same machine",
     }
-    of = {kind: ", ".join(dict.fromkeys(s.metric.title for s in shown if s.metric.resamples == kind)) for kind in texts}
+    of = {kind: ", ".join(dict.fromkeys(s.metric.title for s in shown if s.resamples == kind)) for kind in texts}
     several = sum(map(bool, of.values())) > 1
     said = "; ".join(f"{texts[kind]}{f' ({of[kind]})' if several else ''}" for kind in texts if of[kind])
     return f"Values are means ± 95 % intervals: {said}. They are of one training, unless a cell says otherwise: {INTERVALS}."
@@ -306,7 +307,7 @@ def _most_wanted(keys: Sequence[Key], computed: Sequence[str], room: int) -> lis
 
 
 def _cell(figure: Figure, entry: Metric, best: bool, spread: Spread | None = None) -> str:
-    text = with_interval(*interval(figure.values, entry.resamples), entry)
+    text = with_interval(*interval(figure.values, resamples_of(entry, figure.protocol)), entry)
     text = f"**{text}**" if best else text
     if spread is None:
         return text

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluators.intervals import Difference, difference
+from evaluators.intervals import Difference, Resamples, difference
 from evaluators.metrics import METRICS, Metric, metric
+from evaluators.protocols import resamples_of
 from evaluators.store import Document, Figure, Store, figures
 from evaluators.tables import Main, Published, Row, Table, position, training_of
 from evaluators.treatments import steps_after
@@ -162,6 +163,11 @@ class Section:
         return metric(self.metric_id)
 
     @property
+    def resamples(self) -> Resamples:
+        """What its replications are."""
+        return resamples_of(self.metric, self.protocol)
+
+    @property
     def key(self) -> tuple[str, str, str]:
         return (self.metric_id, self.extractor, self.set)
 
@@ -234,7 +240,7 @@ class Section:
 
     def difference(self, first: Key, second: Key, fps: float | None) -> Difference:
         """The second row minus the first at a rate, in pairs if they saw the same draws."""
-        return difference(self.cells[*first, fps].draws, self.cells[*second, fps].draws, self.metric.resamples)
+        return difference(self.cells[*first, fps].draws, self.cells[*second, fps].draws, self.resamples)
 
     @cached_property
     def first(self) -> Key | None:

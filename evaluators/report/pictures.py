@@ -227,7 +227,7 @@ def _dots(report: Report, panels: Sequence[Section]) -> bytes:
 
 
 def _interval(section: Section, figure: Figure) -> tuple[float, float]:
-    return interval(figure.values, section.metric.resamples)
+    return interval(figure.values, section.resamples)
 
 
 def _same_place(section: Section, main: Section | None) -> bool:

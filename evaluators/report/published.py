@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evaluators.ground_truth import in_words, misses
 from evaluators.metrics import Metric, metric
 from evaluators.report.model import PublishedFigure, Report, Section, compare
 from evaluators.report.words import and_, grid, heading, name_of, with_interval
@@ -29,6 +30,13 @@ def published_note(report: Report) -> str:
             "Published figures are of this dataset and of the official extractor, by which nothing is stored here: only figures without an "
             "extractor can be compared with them."
         )
+    missed = misses(report.table, report.figures)
+    if missed:
+        text += (
+            f" Real motion is not measured here as it was published ({in_words(missed)}): do not compare systems with published figures."
+        )
+    elif missed is not None:
+        text += " Real motion is measured here as it was published."
     scaled = [m for m in dict.fromkeys(metric(p.metric) for p in report.published) if m.published_scale != 1]
     units = [f"Published {m.title} is printed without a unit; 1 is read as {m.published_scale:g} {m.unit}." for m in scaled]
     return " ".join([text, *units])

@@ -33,7 +33,7 @@ def comma_separated(report: Report) -> str:
                 figure = section.cells.get((system, upsampling, fps))
                 if figure is None:
                     continue
-                mean, half = interval(figure.values, section.metric.resamples)
+                mean, half = interval(figure.values, section.resamples)
                 published = None
                 if section.takes(report.table.published):
                     key = (report.rows[system].published, figure.metric, fps)

@@ -93,6 +93,14 @@ class Published:
 
 
 @dataclass(frozen=True)
+class GroundTruth:
+    """The published value of real motion, in the unit of our metric, and how far ours may be from it."""
+
+    value: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of the report. Everything is in the order in which it is printed; rates are in frames per second.
 
@@ -102,6 +110,7 @@ class Table:
     quick: the rows that tier=quick computes unless others are asked for; the rest of its report comes from the stored full run.
     ratio: a row, and the rows whose best it is compared with; every row's difference from it is printed.
     layout: `rates` has frame rates across, `metrics` has the metrics of the main extractor and set.
+    ground_truth: metric -> what real motion gives by the extractor of `published`; a run stops where it does not.
     by_dataset: dataset -> keys that are others there, such as the extractors that were published with it (`on`).
     """
 
@@ -123,6 +132,7 @@ class Table:
     ratio: tuple[str, ...] = ()
     published: Published | None = None
     layout: Layout = "rates"
+    ground_truth: Mapping[str, GroundTruth] = field(default_factory=dict)
     by_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def on(self, dataset: str) -> Table:
@@ -198,6 +208,9 @@ def _values(raw: Mapping[Any, Any], where: str) -> dict[str, Any]:
     for key, kind in (("published", Published), ("main", Main)):
         if data.get(key) is not None:
             data[key] = _make(kind, data[key], f"{where}, {key}")
+    if data.get("ground_truth") is not None:
+        expected = {str(name): about for name, about in data["ground_truth"].items()}
+        data["ground_truth"] = {name: _make(GroundTruth, about, f"{where}, ground_truth, {name}") for name, about in expected.items()}
     return data
 
 
@@ -232,6 +245,10 @@ def _check(table: Table, where: str) -> None:
         raise InputError(f"{where}, curves: {len(table.curves)} rows; one picture shows at most {CURVES}")
     for name in (*table.metrics, *table.pictured):
         metric(name)
+    for name in table.ground_truth:
+        choose(f"{where}, ground_truth", name, table.metrics)
+    if table.ground_truth and table.published is None:
+        raise InputError(f"{where}: ground_truth without `published`, which names the extractor that it is of")
     if table.main:
         choose(f"{where}, main metric", table.main.metric, table.metrics)
         for key, name, names in (("extractor", table.main.extractor, table.extractors), ("set", table.main.set, table.sets)):
@@ -249,7 +266,7 @@ def _make(kind: type[T], data: Mapping[str, Any], where: str) -> T:
     for key in data:
         if key not in allowed:
             raise InputError(f"{where}: unknown key '{key}'; {suggest(str(key), list(allowed))}")
-    missing = [key for key, item in allowed.items() if key not in data and item.default is MISSING]
+    missing = [key for key, item in allowed.items() if key not in data and item.default is MISSING and item.default_factory is MISSING]
     if missing:
         raise InputError(f"{where}: missing {', '.join(missing)}")
     return kind(**data)

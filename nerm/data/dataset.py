@@ -91,6 +91,15 @@ class HoldsFeatures(Protocol):
     def statistics(self) -> tuple[NDArray, NDArray] | None: ...
 
 
+@runtime_checkable
+class HoldsTokens(Protocol):
+    """What a dataset may offer whose captions were published with their words and word classes."""
+
+    def tokens(self, item: Item) -> tuple[str, ...]:
+        """Of each caption of an item, 'word/POS word/POS ...' as published."""
+        ...
+
+
 @dataclass(frozen=True)
 class DatasetEntry:
     """A dataset as data; "module:attribute" strings are imported when they are needed.

@@ -47,14 +47,14 @@ def write_lists(folder: Path, splits=SPLITS) -> None:
     (folder / "all.txt").write_text("\n".join([name for ids in names.values() for name in ids]) + "\n")
 
 
-def write_features(folder: Path, format: FeatureFormat, seconds: float = 3.0) -> Path:
+def write_features(folder: Path, format: FeatureFormat, seconds: float = 3.0, clips: int = 16) -> Path:
     """new_joint_vecs/, new_joints/, texts/, statistics and lists. Clip 0 has a line with times: from 0.5 to 2.9 s, which is a piece."""
     for name in ("new_joint_vecs", "new_joints"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     everything = []
     skeleton = format.skeleton
     target = skeleton.with_lengths(skeleton.lengths / format.metres_per_unit)
-    for number in range(16):
+    for number in range(clips):
         joints = moving(skeleton, seconds + 0.4 * number % 1, format.fps, number) / format.metres_per_unit
         mirror = joints[:, skeleton.left_right] * np.array([-1.0, 1.0, 1.0])
         for prefix, place in (("", joints), ("M", mirror)):

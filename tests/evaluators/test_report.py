@@ -342,7 +342,7 @@ def test_published_figures_of_the_same_dataset_and_extractor_can_be_compared_and
 
 
 def test_published_figures_are_those_of_the_dataset_that_was_run_where_there_are_any(store):
-    store.write(Document("kit", "text", "full", "t2m", records(1.0, "fid", rates=(12.5,)), {}, {}))
+    store.write(Document("kit", "text", "full", "t2m", records(1.0, "fid", "guo_kit", rates=(12.5,)), {}, {}))
     report = build(store, "kit", TEXT, "full")
     assert [(p.system, p.fps, p.value) for p in report.published] == [("JL2P", 12.5, 6.545)]
     assert "*JL2P, published; not run here*" in markdown(report)

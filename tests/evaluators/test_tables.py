@@ -5,6 +5,8 @@ import csv
 import pytest
 
 from baselines.base import SYSTEMS
+from evaluators.ground_truth import explanation, misses
+from evaluators.store import Document, Record, figures
 from evaluators.tables import Main, Row, list_tables, load_table, read_table
 from nerm.checkpoint import RESULTS
 from nerm.errors import InputError
@@ -139,3 +141,27 @@ def test_tables_beside_a_plugin_are_known_and_other_files_there_are_not_tables(t
             list_tables()
     finally:
         forget_plugin(plugin)
+
+
+@pytest.mark.parametrize(("table", "dataset"), [("text", "humanml3d"), ("text", "kit"), ("action", "humanact12"), ("action", "uestc")])
+def test_the_ground_truth_of_an_official_dataset_is_what_was_published_and_a_figure_too_far_from_it_is_named(table, dataset):
+    found = load_table(table).on(dataset)
+    with (RESULTS / "published.csv").open(newline="") as file:
+        lines = [x for x in csv.DictReader(file) if (x["table"], x["dataset"], x["system"]) == (table, dataset, "Real")]
+    published = {line["metric"]: (float(line["value"]), float(line["ci95"])) for line in lines}
+    for name, expected in found.ground_truth.items():
+        if name in published:
+            value, interval = published[name]
+            assert expected.value == value and interval < expected.tolerance < max(0.1, 0.1 * value)
+    values = {name: expected.value + 0.9 * expected.tolerance for name, expected in found.ground_truth.items()}
+
+    def real(values):
+        (extractor,) = found.extractors
+        records = [Record(name, value, 100, set="all", extractor=extractor) for name, value in values.items()]
+        return figures([Document(dataset, table, "full", "real", tuple(records))])
+
+    assert misses(found, real(values)) == [] and misses(found, []) is None
+    name, expected = next(iter(found.ground_truth.items()))
+    far = values | {name: expected.value - 1.1 * expected.tolerance}
+    assert [miss.metric for miss in misses(found, real(far))] == [name]
+    assert "published" in explanation(found, dataset, misses(found, real(far)))

@@ -8,13 +8,14 @@ It knows joints, features and texts; it knows no generator and no dataset.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from baselines.features import load_statistics
 from baselines.t2m.words import WordVectors, glove_words
@@ -24,6 +25,9 @@ from evaluators.extractors.guo.network import GuoEvaluator
 from nerm.errors import InputError
 from nerm.motion import Motion, resample
 from nerm.motion.features import FEATURES_251, FEATURES_263, FeatureFormat, features_from_motion
+
+Words = tuple[Tensor, Tensor, Tensor]
+"""Word vectors [B, N, D], one-hot classes [B, N, 15], lengths [B]."""
 
 
 class OfficialGuo(GuoExtractor):
@@ -44,14 +48,20 @@ class OfficialGuo(GuoExtractor):
         """The word vectors that its texts are read with."""
         return glove_words(self.path, self.evaluator.config.dim_word)
 
-    @torch.no_grad()
     def embed_texts(self, texts: Sequence[str], batch: int = 256) -> NDArray[np.float32]:
         """Texts in English -> [n, 512]. Words that the published selection of GloVe lacks count as unk."""
+        return self._embed_words(texts, self.words.batch, batch)
+
+    def embed_tokens(self, tokens: Sequence[str], batch: int = 256) -> NDArray[np.float32]:
+        """Published tokens, 'word/POS word/POS ...' each -> [n, 512]: what the published loader reads in place of the caption."""
+        return self._embed_words(tokens, self.words.batch_of_tokens, batch)
+
+    @torch.no_grad()
+    def _embed_words(self, texts: Sequence[str], read: Callable[[Sequence[str]], Words], batch: int) -> NDArray[np.float32]:
         assert isinstance(self.evaluator, GuoEvaluator)
         embeddings = np.empty((len(texts), self.evaluator.config.embedding), dtype=np.float32)
         for start in range(0, len(texts), batch):
-            read = self.words.batch(texts[start : start + batch])
-            embeddings[start : start + batch] = self.evaluator.text(*read).cpu().numpy()
+            embeddings[start : start + batch] = self.evaluator.text(*read(texts[start : start + batch])).cpu().numpy()
         return embeddings
 
     def _features(self, motion: Motion) -> NDArray:
@@ -71,8 +81,10 @@ def evaluator_statistics(path: Path, dims: int, data: str) -> tuple[NDArray, NDA
 
 
 def load(name: str, format: FeatureFormat, data: str, path: Path) -> OfficialGuo:
-    """From the official file; the digest is that of the file and the statistics."""
-    return OfficialGuo(name, path, format, *evaluator_statistics(path, format.dims, data))
+    """From the official file; the digest is that of the file and the statistics. Without word vectors beside it: a MissingFile."""
+    extractor = OfficialGuo(name, path, format, *evaluator_statistics(path, format.dims, data))
+    assert extractor.words.width == extractor.evaluator.config.dim_word
+    return extractor
 
 
 load_guo_humanml3d = partial(load, "guo_humanml3d", FEATURES_263, "t2m")

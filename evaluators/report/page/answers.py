@@ -75,7 +75,7 @@ def answer(report: Report) -> Answer:
 def _sureness(main: Section, row: str) -> str:
     """What the intervals of the differences cover."""
     trainings = max((spread.trainings for key, spread in main.spreads.items() if key[0] == row), default=1)
-    over = "trials" if main.metric.resamples == "trials" else "draws from the same trials"
+    over = "trials" if main.resamples == "trials" else "draws from the same trials"
     return f"with 95 % intervals over {over}, of {'one training' if trainings == 1 else f'{trainings} trainings'}"
 
 
@@ -86,7 +86,7 @@ def _best_in_words(main: Section) -> str:
     about = title(main).replace("`", "")
 
     def said(keys: list[Key]) -> str:
-        printed = {key: with_interval(*interval(values[key].values, main.metric.resamples), main.metric) for key in keys}
+        printed = {key: with_interval(*interval(values[key].values, main.resamples), main.metric) for key in keys}
         return and_([f"{label(report, key, main.rows)} ({text})" for key, text in printed.items()])
 
     best = [key for key in values if key in main.best(fps)] or [key for key in values if report.rows[key[0]].role == "generator"]

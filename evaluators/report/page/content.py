@@ -99,7 +99,7 @@ def _drawn(section: Section) -> list[str]:
 def _cell(section: Section, key: Key, fps: float | None) -> list[Any]:
     """value, half width, text, n, text of the difference from the first row."""
     figure, entry = section.cells[*key, fps], section.metric
-    value, half = interval(figure.values, entry.resamples)
+    value, half = interval(figure.values, section.resamples)
     text = with_interval(value, half, entry)
     spread = section.spreads.get((*key, fps))
     if spread:
