@@ -60,8 +60,8 @@ layout: metrics
 rates: [20]
 sets: [all]
 extractors: [any-heights, guo]
-metrics: [clip_fid, velocity, fid]
-main: {metric: clip_fid, extractor: any-heights, set: all}
+metrics: [clip_fid, velocity, acceleration]
+main: {metric: velocity, set: all}
 rows:
   - {id: nerm, title: NeRM}
   - {id: mdm, title: MDM}
@@ -137,6 +137,6 @@ def test_it_is_trained_sampled_scored_and_reported(home, tmp_path, monkeypatch, 
     told = capsys.readouterr()
     assert ("extractors guo are left out" in told.err) is (format is FEATURES_251)
     values = figures(tmp_path / "results" / name / "small.quick.csv")
-    assert {(row, metric) for row in ("nerm", "mdm", "real") for metric in ("clip_fid", "velocity")} <= values.keys()
-    # The recordings walk at 0.4 m/s; two steps of training give something else, and nothing is left of that when they are compared.
-    assert 0.2 < values["real", "velocity"] < 1.0 and values["real", "clip_fid"] < values["mdm", "clip_fid"]
+    assert {(row, metric) for row in ("nerm", "mdm", "real") for metric in ("velocity", "acceleration")} <= values.keys()
+    # The recordings walk at 0.4 m/s.
+    assert 0.2 < values["real", "velocity"] < 1.0
