@@ -21,6 +21,8 @@ def with_interval(value: float, half: float | None, entry: Metric) -> str:
     """A value and its interval; one that is zero to the printed digits is printed as zero if its interval is wider than that."""
     if half is None or np.isnan(half):
         return number(value, entry)
+    if abs(value) <= half < 10.0**-entry.digits:  # rounding errors of figures that are equal
+        return f"{0:.{entry.digits}f} ± {0:.{entry.digits}f}"
     text = f"{value:.{entry.digits}f}" if half >= 10.0**-entry.digits else number(value, entry)
     text = text.removeprefix("-") if "e" not in text and float(text) == 0 else text
     return f"{text} ± {half:.1e}" if "e" in text else f"{text} ± {half:.{entry.digits}f}"

@@ -460,5 +460,7 @@ def test_a_value_that_is_zero_within_its_interval_is_printed_as_zero():
     from evaluators.report.words import with_interval
 
     assert with_interval(-1.4e-4, 0.12, metric("trial_distance")) == "0.000 ± 0.120"
+    assert with_interval(-4.1e-11, 8.6e-10, metric("trial_distance")) == "0.000 ± 0.000"
+    assert with_interval(2.1e-5, 1.2e-6, metric("trial_kid")) == "2.1e-05 ± 1.2e-06"
     assert with_interval(1.4e-4, 2e-5, metric("trial_distance")) == "1.4e-04 ± 2.0e-05"
     assert with_interval(1.25, 0.12, metric("trial_distance")) == "1.250 ± 0.120"
