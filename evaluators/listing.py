@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def listing() -> str:
 
     tables = [load_table(name) for name in list_tables()]
     rows = {row.id: f"{row.title} ({row.role if row.is_implemented else NOT_RUN})" for table in tables for row in table.rows}
-    systems = rows | {system.name: rows.get(system.name, system.title) for system in SYSTEMS}
+    systems = rows | {system.name: f"{system.title} (generator)" for system in SYSTEMS}
     parts = {
         "tables": {table.name: table.title for table in tables},
         "systems": systems,
@@ -30,7 +31,13 @@ def listing() -> str:
         "datasets": {entry.name: entry.title for entry in DATASETS},
         "protocols": {entry.name: entry.title for entry in PROTOCOLS},
     }
-    return "\n".join(line for kind, titles in parts.items() for line in [kind, *(f"  {name:<22}{title}" for name, title in titles.items())])
+    return "\n".join(line for kind, titles in parts.items() for line in [kind, *columns(titles)])
+
+
+def columns(lines: Mapping[str, str]) -> list[str]:
+    """Name and text, the texts below each other."""
+    width = max(map(len, lines), default=0) + 2
+    return [f"  {name:<{width}}{text}" for name, text in lines.items()]
 
 
 def describe(harness: Harness) -> str:
@@ -44,6 +51,7 @@ def describe(harness: Harness) -> str:
             f"  {name:<14}{c['recordings']:>5} recordings, {c['left_out']} shorter than a clip; {c['clips']} clips"
             for name, c in protocol.about().get("counts", {}).items()
         ]
+    rows: dict[str, str] = {}
     for row in harness.rows:
         missing = harness.missing(row)
         figures = sum(bool(unit.metric) for _, units in missing for unit in units)
@@ -52,6 +60,6 @@ def describe(harness: Harness) -> str:
         work = f"{figures} figures" + (
             ", from the reference" if is_floor(row) else f", {motions} motions or codes to ask for" if motions else ""
         )
-        lines.append(f"  {row.id:<30}{work if missing else 'stored already'}")
-    lines += [f"  {row.id:<30}{NOT_RUN}" for row in harness.table.rows if not row.is_implemented]
-    return "\n".join(lines)
+        rows[row.id] = work if missing else "stored already"
+    rows |= {row.id: NOT_RUN for row in harness.table.rows if not row.is_implemented}
+    return "\n".join([*lines, *columns(rows)])
