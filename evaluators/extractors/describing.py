@@ -23,7 +23,7 @@ from nerm.motion.kinematics import PHYSICAL_CUTOFF_HZ, derivative, lowpass
 
 BANDS_HZ = ((0.0, 4.0), (4.0, 8.0), (8.0, 12.0), (12.0, 20.0))
 FLOORS = (1.0, 2.0, 10.0, 40.0)
-"""Of the energy in each band, (m/s^2)^2 per joint: about that of white noise of 1 mm at FLOORS_FPS; of the lowest band far above it."""
+"""Of the energy in each band, (m/s^2)^2 per joint: one to four times that of white noise of 1 mm at FLOORS_FPS; of the lowest, far more."""
 FLOORS_FPS = 120.0
 BAND_SHARE = 0.4
 """The share of a rate that is used, as the highest frequency."""
