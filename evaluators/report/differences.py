@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from evaluators.intervals import Difference
-from evaluators.report.model import Key, Report, Section, mean, number
+from evaluators.report.model import Comparison, Key, Report, Section, mean, number
 
 Heading = Callable[[float | None], str]
 """How a rate is printed."""
@@ -31,11 +31,12 @@ def signed(found: Difference, section: Section) -> str:
     return f"{found.mean:+.{digits}f}" + ("" if np.isnan(found.half) else f" ± {found.half:.{digits}f}")
 
 
-def comparison_in_words(section: Section, heading: Heading) -> str:
-    """The first row of the table's `ratio` against the best of the others, at the highest rate."""
-    comparison = section.comparison
-    if comparison is None:
-        return ""
+def comparisons_in_words(section: Section, heading: Heading) -> str:
+    """A sentence for every comparison of the table, at the highest rate; '' if there is none."""
+    return " ".join(_in_words(comparison, section, heading) for comparison in section.comparisons)
+
+
+def _in_words(comparison: Comparison, section: Section, heading: Heading) -> str:
     rows, entry = section.report.rows, section.metric
     names = [rows[name].published or rows[name].title for name in comparison.others]
     listed = f", the best of {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else ""

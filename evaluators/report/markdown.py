@@ -13,7 +13,7 @@ from tabulate import tabulate
 from evaluators.intervals import interval
 from evaluators.metrics import Metric, metric
 from evaluators.protocols import resamples_of
-from evaluators.report.differences import change, comparison_in_words, dimensions, is_dimensions
+from evaluators.report.differences import change, comparisons_in_words, dimensions, is_dimensions
 from evaluators.report.model import FALLBACK, Key, Report, Section, Spread, number
 from evaluators.report.origins import UNDERTRAINED, machines, provenance, training
 from evaluators.report.published import published_lines, published_note, published_tables
@@ -119,7 +119,7 @@ def _answer(report: Report, shown: Sequence[Section]) -> list[str]:
         f"{reading}; the best generator of a column is bold, and every other whose difference from it does not exclude zero. Real motion, "
         f"oracles and controls do not compete.\n{intervals(shown)}\n"
     )
-    parts += [comparison_in_words(main, heading) + "\n"] if main.comparison else []
+    parts += [comparisons_in_words(main, heading) + "\n"] if main.comparisons else []
     parts += [note + "\n" for note in notes(report)]
     return parts + _differences(main)
 
@@ -190,7 +190,7 @@ def _against_rate(section: Section) -> list[str]:
     """A metric with frame rates across, without the rates that repeat another set."""
     parts = [f"## {title(section)}\n", f"{capital(better(section.metric))}.\n"]
     parts.append(_rates_table(section, section.own_rates) + "\n")
-    return parts + ([comparison_in_words(section, heading) + "\n"] if section.comparison else [])
+    return parts + ([comparisons_in_words(section, heading) + "\n"] if section.comparisons else [])
 
 
 def _left(section: Section, shown: Sequence[Section], report: Report) -> list[float | None]:

@@ -37,7 +37,7 @@ class PublishedFigure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The first row of a table's `ratio` compared with the best of the others, at the highest rate."""
+    """A row compared with the best of some others, at the highest rate."""
 
     fps: float | None
     mine: str
@@ -244,9 +244,9 @@ class Section:
 
     @cached_property
     def first(self) -> Key | None:
-        """The row that every other is compared with: the first of the table's `ratio`, else the first generator."""
-        wanted = self.report.table.ratio[:1]
-        fits = [row for row in self.rows if row[0] in wanted] or [r for r in self.rows if self.report.rows[r[0]].role == "generator"]
+        """The row that every other is compared with: the leading one of the table, else the first generator."""
+        leading = self.report.table.leading
+        fits = [row for row in self.rows if row[0] == leading] or [r for r in self.rows if self.report.rows[r[0]].role == "generator"]
         return fits[0] if fits else None
 
     def answers(self, wanted: Main) -> bool:
@@ -260,14 +260,15 @@ class Section:
         return self.extractor in ("", published.official if self.report.comparable else published.extractor)
 
     @cached_property
-    def comparison(self) -> Comparison | None:
-        """The comparison of the table's `ratio` for this metric; None where there is none."""
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Those that the table asks for, as far as this metric has figures."""
         fps = self.rates[-1]
         values = {f.system: mean(f) for f in self.cells.values() if f.fps == fps}
-        return compare(values, self.report.table.ratio, fps, self.metric)
+        found = (compare(values, names, fps, self.metric) for names in self.report.table.compared)
+        return tuple(comparison for comparison in found if comparison)
 
     def key_of(self, system: str, fps: float | None) -> Key:
-        """The row of a system at a rate; of several the last, as in `comparison`."""
+        """The row of a system at a rate; of several the last, as in `comparisons`."""
         return next(key for key in reversed(self.rows) if key[0] == system and (*key, fps) in self.cells)
 
     @property

@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def drawn_rows(report: Report, present: Sequence[str]) -> list[str]:
     """At most eight of the rows that are present: the emphasised one, rows that the table does not list, then those the table names."""
     table = report.table
     listed = [row.id for row in table.rows]
-    named = list(table.curves) or [*table.ratio, *listed]
+    named = list(table.curves) or [*chain.from_iterable(table.compared), *listed]
     wanted = [*named[:1], *(name for name in present if name not in listed), *named[1:]]
     chosen = [name for name in dict.fromkeys(wanted) if name in present][:CURVES]
     real = [name for name in present if report.rows[name].role == "real"]
@@ -76,7 +77,7 @@ def drawn_rows(report: Report, present: Sequence[str]) -> list[str]:
 def styles(report: Report, names: Sequence[str]) -> dict[str, Style]:
     """A style for each row, all of different colours."""
     ordered = sorted(names, key=report.table.place)
-    first = next((name for name in (*report.table.ratio[:1], *ordered) if name in names and report.rows[name].role == "generator"), "")
+    first = next((name for name in (report.table.leading, *ordered) if name in names and report.rows[name].role == "generator"), "")
     colours, greys = iter(_palette(GENERATORS, len(names))), iter(_palette(MUTED, len(names)))
     given: dict[str, Style] = {}
     for name in sorted(ordered, key=lambda name: report.rows[name].role != "real"):  # real motion has the darkest grey

@@ -67,7 +67,7 @@ def published_lines(report: Report, sections: Sequence[Section], fps: float | No
 
 
 def published_tables(report: Report) -> list[str]:
-    """Where rates stand across: a table for each published metric, and the comparison of the table's `ratio` computed from it."""
+    """Where rates stand across: a table for each published metric, and the comparisons of our table computed from it."""
     if not report.published:
         return []
     parts = ["## Published figures\n", published_note(report) + "\n"]
@@ -77,11 +77,14 @@ def published_tables(report: Report) -> list[str]:
         rows = [[f"*{system}{not_run(report, system)}*", *texts] for system, texts in _cells(of_metric, rates, metric(name)).items()]
         parts += [f"{name_of(metric(name))}:\n", grid(rows, [heading(fps) for fps in rates]) + "\n"]
         values = {p.system: p.value for p in of_metric if p.fps == rates[-1]}
-        ratio = compare(values, tuple(report.table.row(name).published for name in report.table.ratio), rates[-1], metric(name))
-        if ratio and values[ratio.rival]:
-            best = f"{ratio.rival}, the best of {and_(ratio.others)}" if len(ratio.others) > 1 else ratio.rival
-            share = values[ratio.mine] / values[ratio.rival]
-            parts.append(f"At {heading(ratio.fps)}, published {metric(name).title} of {ratio.mine} is {share:.2f} times that of {best}.\n")
+        for names in report.table.compared:
+            found = compare(values, tuple(report.table.row(row).published for row in names), rates[-1], metric(name))
+            if found and values[found.rival]:
+                best = f"{found.rival}, the best of {and_(found.others)}" if len(found.others) > 1 else found.rival
+                share = values[found.mine] / values[found.rival]
+                parts.append(
+                    f"At {heading(found.fps)}, published {metric(name).title} of {found.mine} is {share:.2f} times that of {best}.\n"
+                )
     return parts
 
 

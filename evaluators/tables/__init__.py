@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -105,10 +106,11 @@ class Table:
     """A table of the report. Everything is in the order in which it is printed; rates are in frames per second.
 
     question: what the table answers, with the figures of `main`.  pictured: metrics that are drawn.  curves: rows that are drawn where
-    there are too many; by default those of `ratio`, then the others in their order.
+    there are too many; by default those of `compared`, then the others in their order.
     datasets: those it is computed on, the first one unless another is asked for.
     quick: the rows that tier=quick computes unless others are asked for; the rest of its report comes from the stored full run.
-    ratio: a row, and the rows whose best it is compared with; every row's difference from it is printed.
+    compared: lists of a row and the rows whose best it is compared with, which answer the question. The first row of the first list
+    leads: every row's difference from it is printed.
     layout: `rates` has frame rates across, `metrics` has the metrics of the main extractor and set.
     ground_truth: metric -> what real motion gives by the extractor of `published`; a run stops where it does not.
     by_dataset: dataset -> keys that are others there, such as the extractors that were published with it (`on`).
@@ -129,11 +131,16 @@ class Table:
     pictured: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
-    ratio: tuple[str, ...] = ()
+    compared: tuple[tuple[str, ...], ...] = ()
     published: Published | None = None
     layout: Layout = "rates"
     ground_truth: Mapping[str, GroundTruth] = field(default_factory=dict)
     by_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def leading(self) -> str:
+        """The row that every other is compared with; '' if the table compares none."""
+        return self.compared[0][0] if self.compared else ""
 
     def on(self, dataset: str) -> Table:
         """The table as it is on a dataset."""
@@ -208,6 +215,10 @@ def _values(raw: Mapping[Any, Any], where: str) -> dict[str, Any]:
     for key, kind in (("published", Published), ("main", Main)):
         if data.get(key) is not None:
             data[key] = _make(kind, data[key], f"{where}, {key}")
+    if data.get("compared") is not None:
+        if not all(isinstance(names, list) and len(names) > 1 for names in data["compared"]):
+            raise InputError(f"{where}, compared: {data['compared']!r}; expected lists of a row and one or more others: [[nerm, t2m, mdm]]")
+        data["compared"] = tuple(map(tuple, data["compared"]))
     if data.get("ground_truth") is not None:
         expected = {str(name): about for name, about in data["ground_truth"].items()}
         data["ground_truth"] = {name: _make(GroundTruth, about, f"{where}, ground_truth, {name}") for name, about in expected.items()}
@@ -238,7 +249,8 @@ def _check(table: Table, where: str) -> None:
     choose(f"{where}, layout", table.layout, get_args(Layout))
     if len(set(table.row_ids)) < len(table.rows):
         raise InputError(f"{where} lists a row twice; its rows are {', '.join(table.row_ids)}")
-    for key, names in (("quick", table.quick), ("ratio", table.ratio), ("curves", table.curves)):
+    compared = tuple(chain.from_iterable(table.compared))
+    for key, names in (("quick", table.quick), ("compared", compared), ("curves", table.curves)):
         for name in names:
             choose(f"{where}, {key}", name, table.row_ids)
     if len(table.curves) > CURVES:

@@ -90,7 +90,7 @@ def test_a_difference_that_does_not_exclude_zero_is_called_undecided(tmp_path, m
 
 
 def test_a_table_that_compares_no_two_rows_is_answered_by_its_best_one(store):
-    table = replace(load_table("framerates"), ratio=())
+    table = replace(load_table("framerates"), compared=())
     found = answer(build(store, "multirate", table, "full"))
     assert found.sentence.startswith("At 120 fps, the best trial distance, extractor anyrate, set matched is that of NeRM (2.400 ±")
     assert "Recorded motion: Real" in found.sentence and drawing(found) == ""

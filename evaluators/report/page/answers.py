@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from evaluators.intervals import Difference, interval
-from evaluators.report.differences import comparison_in_words, signed
+from evaluators.report.differences import comparisons_in_words, signed
 from evaluators.report.markdown import label, title
 from evaluators.report.model import Key, Report, Section, mean
 from evaluators.report.words import and_, capital, heading, with_interval
@@ -42,13 +42,13 @@ class Answer:
 
 
 def answer(report: Report) -> Answer:
-    """From the section that answers the question of the table; a table without such a comparison is answered by its best row."""
+    """From the section that answers the question of the table, whose first comparison is drawn; without one, the best row is the answer."""
     main = report.main
     if main is None:
         return Answer("Nothing is stored that answers this question.")
-    comparison = main.comparison
-    if comparison is None:
+    if not main.comparisons:
         return Answer(_best_in_words(main))
+    comparison = main.comparisons[0]
     strips = []
     for fps in main.rates:
         present = {key[0] for key in main.rows if (*key, fps) in main.cells}
@@ -69,7 +69,7 @@ def answer(report: Report) -> Answer:
     caption = (
         f"{capital(title(main)).replace('`', '')}: {mine} minus {report.rows[comparison.rival].title}, {_sureness(main, comparison.mine)}."
     )
-    return Answer(comparison_in_words(main, heading).replace("`", ""), verdict, said, caption, sides, tuple(strips))
+    return Answer(comparisons_in_words(main, heading).replace("`", ""), verdict, said, caption, sides, tuple(strips))
 
 
 def _sureness(main: Section, row: str) -> str:
