@@ -148,20 +148,25 @@ def render(armature, frames: Sequence[int], points: np.ndarray, picture: str, wi
         else:
             for bone in armature.pose.bones:
                 place(solid(armature.matrix_world @ bone.head, armature.matrix_world @ bone.tail), paint)
+                if bone.parent and (bone.head - bone.parent.tail).length > 1e-4:
+                    place(solid(armature.matrix_world @ bone.parent.head, armature.matrix_world @ bone.head, 0.012), paint)
     for thing in body:
         thing.hide_render = True
     low, high = points.reshape(-1, 3).min(axis=0), points.reshape(-1, 3).max(axis=0)
     floor = bpy.data.meshes.new("floor")
-    middle = (low + high) / 2
+    middle = Vector((low + high) / 2)
     floor.from_pydata([(middle[0] + 30 * x, middle[1] + 30 * y, 0) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))], [], [(0, 1, 2, 3)])
     place(floor, material("floor", (0.55, 0.56, 0.58)))
     reach = high - low
     aside = Vector((1, -0.25, 0.22)) if reach[1] >= reach[0] else Vector((0.25, -1, 0.22))  # across the way that the person goes
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(camera)
-    camera.location = Vector(middle) + aside.normalized() * (1.05 * max(reach) + 1.3)
-    camera.rotation_euler = (Vector(middle) - camera.location).to_track_quat("-Z", "Y").to_euler()
-    camera.data.lens = 42
+    camera.location = middle + aside.normalized() * 15
+    camera.rotation_euler = (-aside).to_track_quat("-Z", "Y").to_euler()
+    camera.data.type = "ORTHO"
+    turn = np.array(camera.rotation_euler.to_matrix())
+    seen = np.abs((points.reshape(-1, 3) - np.array(middle)) @ turn[:, :2]).max(axis=0) + 0.28  # half of what must be in the picture
+    camera.data.ortho_scale = 2 * max(seen[0], seen[1] * width / height) * max(1, height / width)
     sun = bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
     sun.data.energy, sun.data.angle, sun.rotation_euler = 2.2, 0.2, (0.7, 0.3, 0.9)
     scene.collection.objects.link(sun)
@@ -170,7 +175,7 @@ def render(armature, frames: Sequence[int], points: np.ndarray, picture: str, wi
     scene.world.node_tree.nodes["Background"].inputs[0].default_value = (0.42, 0.44, 0.47, 1)
     scene.view_settings.view_transform = "Standard"
     scene.render.engine = "CYCLES"
-    scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", 12, False
+    scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", 12, True
     scene.render.threads_mode, scene.render.threads = "FIXED", 1
     scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = width, height, 100
     scene.render.filepath = str(Path(picture).resolve())
@@ -178,12 +183,12 @@ def render(armature, frames: Sequence[int], points: np.ndarray, picture: str, wi
     bpy.ops.render.render(write_still=True)
 
 
-def solid(head, tail):
-    """A bone as Blender draws it: two pyramids, the thick end at a tenth of the way."""
+def solid(head, tail, radius=None):
+    """A bone as Blender draws it: two pyramids, the thick end at a tenth of the way. radius: metres; by its length where left out."""
     import bpy
 
     way = tail - head
-    across = way.orthogonal().normalized() * min(0.1 * way.length + 0.012, 0.05)
+    across = way.orthogonal().normalized() * (radius or min(0.1 * way.length + 0.012, 0.05))
     other = way.normalized().cross(across)
     middle = head + 0.1 * way
     mesh = bpy.data.meshes.new("bone")

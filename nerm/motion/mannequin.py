@@ -21,9 +21,9 @@ _SHAPES = {
     "ankle": (0.056, 0.038, 1.0),
     "foot": (0.042, 0.04, 0.85),
     "spine1": (0.118, 0.118, 0.75),
-    "spine2": (0.118, 0.125, 0.75),
-    "spine3": (0.125, 0.13, 0.75),
-    "neck": (0.125, 0.052, 0.75),
+    "spine2": (0.118, 0.122, 0.75),
+    "spine3": (0.122, 0.115, 0.75),
+    "neck": (0.118, 0.055, 0.75),
     "head": (0.052, 0.052, 1.0),
     "collar": (0.08, 0.07, 0.8),
     "shoulder": (0.07, 0.054, 0.9),
@@ -90,12 +90,12 @@ def _limb(start: NDArray, end: NDArray, first: float, last: float, depth: float)
     points, normals = [], []
     for centre, radius, sign in ((start, first, -1), (end, last, 1)):
         for latitude in _CAP_RAD:
-            spread, along = np.cos(latitude), sign * np.sin(latitude)
+            spread, along = np.cos(latitude), sign * depth * np.sin(latitude)
             ring = spread * (np.cos(round_)[:, None] * wide + depth * np.sin(round_)[:, None] * deep) + along * axis
-            normal = spread * (np.cos(round_)[:, None] * wide + np.sin(round_)[:, None] * deep / depth) + along * axis
+            normal = spread * (np.cos(round_)[:, None] * wide + np.sin(round_)[:, None] * deep / depth) + along / depth**2 * axis
             points.append(centre + radius * ring)
             normals.append(normal / np.linalg.norm(normal, axis=-1, keepdims=True))
-        points.append((centre + sign * radius * axis)[None])
+        points.append((centre + sign * radius * depth * axis)[None])
         normals.append(sign * axis[None])
     return np.concatenate(points), np.concatenate(normals)
 

@@ -164,7 +164,7 @@ def _with_twist(turned: Array, bone: Array, rest: Array, rest_below: Array, goal
     if bend is None:
         return turned
     across = bend - (bend @ rest) * rest
-    return twist_towards(turned, bone, across / np.linalg.norm(across), goal, _HINGE_PRIOR)
+    return twist_towards(turned, bone, across / np.linalg.norm(across), goal - turned @ rest_below, _HINGE_PRIOR)
 
 
 def _mean_shape(rest: Array, bones: Array) -> Array:

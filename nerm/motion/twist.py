@@ -49,7 +49,7 @@ def best_fit(rest: Array, present: Array) -> Array:
 def twist_towards(rotations: Array, axis: Array, reference: Array, goal: Array, prior: float) -> Array:
     """rotations [T, 3, 3] with a turn about the bone, so that their `reference` [3] comes to the side of it on which `goal` lies.
 
-    axis: [T, 3] unit, where the bone points.  goal: [T, 3] unit, where the next bone points.  The turn is that of the sum of `prior`
+    axis: [T, 3] unit, where the bone points.  goal: [T, 3], for example where the next bone points.  The turn is that of the sum of `prior`
     (for no turn at all) and the part of `goal` across the bone, so it fades out where the two bones lie on one line.
     """
     moved = rotations @ reference
