@@ -52,8 +52,10 @@ def interpreter() -> str | None:
     return named or (sys.executable if importlib.util.find_spec("bpy") else None)
 
 
-def see(path: Path, frames: Sequence[int], metres_per_unit: float = 0.01, picture: Path | None = None, size: tuple[int, int] = SIZE) -> Seen:
-    """Import a file into Blender. frames: counted from 0.  metres_per_unit: of a .bvh.  picture: where to render these frames, all in one."""
+def see(
+    path: Path, frames: Sequence[int], metres_per_unit: float = 0.01, picture: Path | None = None, size: tuple[int, int] = SIZE
+) -> Seen:
+    """Import a file into Blender. frames: counted from 0.  metres_per_unit: of a .bvh.  picture: where to render them, all in one."""
     out = path.with_name(f"{path.name}.bones.npz")
     command = [interpreter(), __file__, path, f"frames={','.join(map(str, frames))}", f"out={out}", f"metres_per_unit={metres_per_unit}"]
     command += [f"picture={picture}", f"size={size[0]}x{size[1]}"] if picture else []

@@ -23,7 +23,8 @@ def a_walker(fps: float) -> Motion:
     directions = np.tile(T_POSE.axes[1:22], (41, 1, 1))
     for name, size in turns.items():
         joint = SMPL22.index(name) - 1
-        directions[:, joint] = Rotation.from_rotvec(np.hstack([size * np.sin(6 * t), 0 * t, 0.1 * size + 0 * t])).apply(directions[:, joint])
+        turn = Rotation.from_rotvec(np.hstack([size * np.sin(6 * t), 0 * t, 0.1 * size + 0 * t]))
+        directions[:, joint] = turn.apply(directions[:, joint])
     return Motion(joints_from_directions(np.hstack([0 * t, 0.95 + 0 * t, 1.2 * t]), directions, SMPL22), fps)
 
 

@@ -59,7 +59,7 @@ def file_names(skeleton: Skeleton, convention: str) -> tuple[str, ...]:
     if is_smpl(skeleton):
         return tuple(known[joint] for joint in skeleton.names)
     if convention != "smpl":
-        raise InputError(f"names={convention} is for SMPL's joints; skeleton '{skeleton.name}' has others and keeps its names: leave names out")
+        raise InputError(f"names={convention} is for SMPL's joints; skeleton '{skeleton.name}' keeps its own: leave names out")
     return skeleton.names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def _triangles() -> NDArray[np.int64]:
     for k in range(_SIDES):
         n = (k + 1) % _SIDES
         faces.append((half - 1, order[0] + n, order[0] + k))
-        for low, high in zip(order, order[1:], strict=False):
+        for low, high in pairwise(order):
             faces += [(low + k, low + n, high + n), (low + k, high + n, high + k)]
         faces.append((2 * half - 1, order[-1] + k, order[-1] + n))
     return np.array(faces)

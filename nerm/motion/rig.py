@@ -170,7 +170,7 @@ def _with_twist(turned: Array, bone: Array, rest: Array, rest_below: Array, goal
 def _mean_shape(rest: Array, bones: Array) -> Array:
     """[N, 3]: how several bones [T, N, 3] of one joint stand to each other on average, turned as nearly as can be to rest [N, 3].
 
-    Generalised Procrustes analysis (Gower, Psychometrika 40, 1975) without scale; bones that never move against each other come out exactly.
+    Generalised Procrustes analysis (Gower, Psychometrika 40, 1975) without scale; exact for bones that never move against each other.
     """
     some = bones[:: max(len(bones) // _SHAPE_FRAMES, 1)]
     lengths = np.linalg.norm(rest, axis=-1, keepdims=True)

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from nerm.data.archives import unpack
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion
-from nerm.motion.bvh import frame_rate, parse_bvh, read_bvh, read_bvh_motion, write_bvh
+from nerm.motion.bvh import frame_rate, read_bvh, read_bvh_motion, write_bvh
 from nerm.motion.conventions import file_names
 from nerm.motion.mapping import detect_layout, to_smpl22
 from nerm.motion.skeleton import bone_directions, joints_from_directions

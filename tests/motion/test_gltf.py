@@ -170,8 +170,8 @@ def test_a_file_is_small_and_its_parts_are_declared_as_the_specification_asks(tm
 
 def test_other_skeletons_have_a_body_of_plain_bones(tmp_path):
     skeleton = Skeleton("small", ("base", "top", "twin", "side"), (-1, 0, 1, 0), np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0], [0.5, 0.5, 0]]))
-    joints = np.cumsum(skeleton.offsets[[0, 1, 2]], axis=0)
-    motion = Motion(np.concatenate([joints, [[0.5, 0.5, 0]]])[None].repeat(3, axis=0) + [0, 1, 0], 30, skeleton)
+    pose = np.array([[0, 1, 0], [0, 2, 0], [0, 2, 0], [0.5, 1.5, 0]])
+    motion = Motion(np.tile(pose, (3, 1, 1)), 30, skeleton)
     write_glb(motion, tmp_path / "a.glb")
     world = Read(tmp_path / "a.glb").world(0.03)
     np.testing.assert_allclose([world[name][:3, 3] for name in skeleton.names], motion.joints[0], atol=1e-6)
