@@ -28,7 +28,7 @@ from nerm.motion.skeleton import SMPL22, Skeleton
 
 READABLE = (".npz", ".bvh", ".npy")
 PICTURES = (".gif", ".mp4", ".html")
-WRITABLE = READABLE + PICTURES
+WRITABLE = (*READABLE, ".glb", *PICTURES)
 _RATE_TOLERANCE = 1e-4
 
 
@@ -50,12 +50,19 @@ def check_writable(path: str | Path) -> Path:
     return path
 
 
-def save_motion(motion: Motion, path: str | Path, metres_per_unit: float = 0.01) -> None:
-    """Write a motion, whole or not at all. metres_per_unit: of a .bvh (0.01 writes centimetres). A .npy keeps joints alone: no rate."""
+def save_motion(motion: Motion, path: str | Path, metres_per_unit: float = 0.01, names: str = "smpl") -> None:
+    """Write a motion, whole or not at all. A .npy keeps joints alone: no rate.
+
+    metres_per_unit: of a .bvh (0.01 writes centimetres).  names: of the joints in a .bvh or .glb, smpl or mixamo.
+    """
     path = check_writable(path)
     suffix = path.suffix.lower()
     if suffix == ".bvh":
-        write_bvh(motion, path, metres_per_unit)
+        write_bvh(motion, path, metres_per_unit, names)
+    elif suffix == ".glb":
+        from nerm.motion.gltf import write_glb
+
+        write_glb(motion, path, names)
     elif suffix in PICTURES:
         from nerm.render import render
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nerm.errors import InputError
 from nerm.motion.capture import Capture
+from nerm.motion.conventions import NAMES
 from nerm.motion.skeleton import SMPL22
 
 Weights = Mapping[str, float]
@@ -97,6 +98,7 @@ _BANDAI = _parse("""L R
 
 LAYOUTS: dict[str, dict[str, dict[str, float]]] = {
     "smpl22": {name: {name: 1.0} for name in SMPL22.names},
+    **{f"{convention}-names": {name: {names[name]: 1.0} for name in SMPL22.names} for convention, names in NAMES.items()},
     "asf31": _ASF31,
     "hdm05": _ASF31,
     "bvh31": _BVH31,
