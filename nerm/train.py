@@ -39,9 +39,11 @@ METHOD = [
     "stage2.flatness=0.5",
     "stage2.largest=1",
     "stage2.gist=0",
+    "stage2.guidance=7.5",
 ]
 """The paper's method: one code a sequence, codebook-coordinate attention, the rate as an input, a loss on positions alone (its equation 3),
-a transformer that predicts epsilon with equal weights on standardised draws of the codes, no refinement, no texture: docs/deviations.md."""
+a transformer that predicts epsilon with equal weights on standardised draws of the codes, no refinement, no texture: docs/deviations.md.
+The denoiser is at least as wide as the code: a narrower one cannot predict all of the noise (docs/findings.md). Guidance is MLD's."""
 SCALES = {
     "shipped": [],
     "paper": [
@@ -58,14 +60,15 @@ SCALES = {
         "stage1.field.width=96",
         "stage1.clips=250",
         "stage1.clip_frames=16",
-        "stage2.denoiser.width=128",
-        "stage2.denoiser.layers=4",
+        "stage2.denoiser.width=256",
+        "stage2.denoiser.layers=2",
         "stage2.batch=256",
+        "stage2.matrix_rate=0.005",
     ],
 }
 """The settings of each scale; the command line changes them. Where the paper gives no size, it is that of related systems.
 
-paper-small is the paper's method with as many parameters as `shipped`, to be trained as long: system `nerm-paper`.
+paper-small is the paper's method at about the size of `shipped`, to be trained as long: system `nerm-paper`.
 """
 
 
