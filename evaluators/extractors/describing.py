@@ -81,11 +81,14 @@ def noise_floors(fps: float) -> tuple[float, ...]:
     return (FLOORS[0], *(max(FLOORS_FPS / fps, 1.0) * floor for floor in FLOORS[1:]))
 
 
-def describe(joints: NDArray | Tensor, fps: float, floors: Sequence[float] = FLOORS) -> Described:
-    """Clips [n, m, 22, 3] in metres at one rate, in any place and heading. floors: of the energy in each band."""
+def describe(joints: NDArray | Tensor, fps: float, floors: Sequence[float] = FLOORS, top_hz: float = np.inf) -> Described:
+    """Clips [n, m, 22, 3] in metres at one rate, in any place and heading. floors: of the energy in each band.
+
+    top_hz: the highest frequency that is looked at, if it is below that of the rate.
+    """
     joints = joints if isinstance(joints, Tensor) else torch.from_numpy(np.array(joints, dtype=np.float32))
     flat = canonical(sized(joints.float())).flatten(2)
-    passed, velocity, *filters = _filters(joints.shape[1], float(fps))
+    passed, velocity, *filters = _filters(joints.shape[1], float(fps), min(highest_hz(fps), top_hz))
     position, velocity, *accelerations = (
         torch.einsum("ab,nbc->nac", torch.from_numpy(matrix), flat).unflatten(-1, (-1, 3)) for matrix in (passed, velocity, *filters)
     )
@@ -133,9 +136,9 @@ def _floor(position: Tensor, velocity: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _filters(frames: int, fps: float) -> tuple[NDArray[np.float32], ...]:
+def _filters(frames: int, fps: float, top: float) -> tuple[NDArray[np.float32], ...]:
     """Low-pass, velocity, and acceleration in each band, as [m, m] matrices that continue a clip beyond its ends by point reflection."""
-    identity, top = np.eye(frames), highest_hz(fps)
+    identity = np.eye(frames)
     matrices = [lowpass(identity, fps, top), derivative(identity, fps, 1, min(PHYSICAL_CUTOFF_HZ, top))]
     for low, high in BANDS_HZ[: bands(fps)]:
         band = derivative(identity, fps, 2, min(high, max(top, low)))

@@ -99,6 +99,20 @@ def test_embeddings_are_finite_and_do_not_depend_on_the_batch(extractor, fps):
     np.testing.assert_allclose(alone, together, atol=2e-3 * np.abs(together).max())
 
 
+@pytest.mark.parametrize("fps", [25.0, 48.0, 50.0, 90.0, 144.0])
+def test_a_millimetre_of_noise_is_no_more_at_a_rate_between_those_of_the_whitenings(fps):
+    """The whitening of 40 fps knows nothing above 16 Hz; at 48 fps it took the noise between 16 and 19 Hz for motion."""
+    shipped = load_extractor("anyrate", [checkpoint.RESULTS / checkpoint.MODELS])
+    noise = 0.001 * np.random.default_rng(0).standard_normal((24, CLIP_FRAMES, 22, 3))
+
+    def moved(rate: float) -> float:
+        clips_ = np.stack([walker(CLIP_FRAMES, rate, seed) for seed in range(24)])
+        return float(np.linalg.norm(shipped.embed_clips(clips_ + noise, rate) - shipped.embed_clips(clips_, rate), axis=1).mean())
+
+    around = [rate for rate in shipped.space.whitenings if rate / 1.5 < fps < rate * 1.5]
+    assert moved(fps) < 1.3 * max(map(moved, around))
+
+
 def test_wrong_clips_are_answered(extractor):
     with pytest.raises(InputError, match=r"\[n, m, 22, 3\]"):
         extractor.embed_clips(np.zeros((3, 32, 21, 3)), 20.0)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evaluators.extractors.describing import FLOORS, bands, describe, noise_floors
+from evaluators.extractors.describing import FLOORS, bands, describe, highest_hz, noise_floors
 from evaluators.extractors.whitening import Whitening, fit_whitening
 from nerm.errors import InputError
 
@@ -58,14 +58,19 @@ class Space(NamedTuple):
     whitenings: Mapping[float, Whitening]
 
     def embed(self, joints: NDArray, fps: float, learned: Learned) -> NDArray[np.float32]:
-        """Clips [n, m, 22, 3] -> [n, D]; D depends on the rate, and is the same for equal bands."""
-        return self.whitenings[self.nearest(fps)](self.joined(joints, fps, learned, noise_floors(fps))[0])
+        """Clips [n, m, 22, 3] -> [n, D]; D depends on the rate, and is the same for equal bands.
+
+        Nothing is looked at above the highest frequency of the rate that the whitening was fitted at: it would take what clips at 48 fps
+        have between 16 and 19 Hz for an unusual amount of what clips at 40 fps have there, which is measuring noise above all.
+        """
+        space = self.nearest(fps)
+        return self.whitenings[space](self.joined(joints, fps, learned, noise_floors(fps), highest_hz(space))[0])
 
     def joined(
-        self, joints: NDArray, fps: float, learned: Learned, floors: Sequence[float] = FLOORS
+        self, joints: NDArray, fps: float, learned: Learned, floors: Sequence[float] = FLOORS, top_hz: float = np.inf
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """[n, D] before the whitening, and [D] the direction of tempo. floors: see `describe`."""
-        described = describe(joints, fps, floors)
+        """[n, D] before the whitening, and [D] the direction of tempo. floors, top_hz: see `describe`."""
+        described = describe(joints, fps, floors, top_hz)
         parts = [self.pose(described.pose.numpy()), described.rest.numpy(), self.learned(learned(joints, fps))]
         tempo = np.concatenate([np.zeros(parts[0].shape[1]), described.tempo.numpy(), np.zeros(parts[2].shape[1])])
         return np.concatenate(parts, axis=1), tempo.astype(np.float32)
