@@ -1,0 +1,89 @@
+"""Which way is up in joints whose file does not say it, and which side is left. It knows no file format and no layout."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nerm.errors import InputError
+from nerm.motion.skeleton import LEFT_RIGHT22, SMPL22
+
+_TO_Y_UP = {
+    "y": np.eye(3),
+    "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+    "-z": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+    "x": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+    "-x": np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]),
+    "-y": np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]),
+}
+"""axis that is up -> rotation [3, 3] that brings it to +y."""
+_ALONG = 0.8
+_WALKED = 0.25  # a path across the body this long, in body heights, shows that the person stands on its feet
+_FLAT = 0.5  # and it goes this much less along the body
+_ALWAYS = 0.95
+_SIDE = 0.5
+
+
+def up_axis(joints: NDArray[np.float64], rest: NDArray[np.float64] | None = None) -> str:
+    """'y' or the axis that is up instead: 'z', '-y' ...; a person who lies is not turned.
+
+    joints: [T, 22, 3] in any unit.  rest: [22, 3] the rest pose of the file, where it has one.
+    Another axis than y is up if the person mostly stands along it, and either the rest pose stands along it too, or the person stands along
+    it all the time and walks across it.
+    """
+    stance = _stance(joints)
+    axis = _axis_of(np.median(stance, axis=0))
+    if axis in ("", "y"):
+        return "y"
+    if rest is not None and _axis_of(_stance(rest[None])[0]) == axis:
+        return axis
+    if np.mean([_axis_of(way) == axis for way in stance]) < _ALWAYS:
+        return "y"
+    column = "xyz".index(axis[-1])
+    extent = np.ptp(joints[:, 0], axis=0)
+    height = float(np.median(np.linalg.norm(stance, axis=-1)))
+    across = float(np.delete(extent, column).max())
+    return axis if across > _WALKED * height and extent[column] < _FLAT * across else "y"
+
+
+def turn_to_y_up(axis: str) -> NDArray[np.float64]:
+    """[3, 3] the rotation that brings an axis of `up_axis` to +y. Raises InputError on another word."""
+    if axis not in _TO_Y_UP:
+        raise InputError(f"up={axis}; expected one of {', '.join(_TO_Y_UP)}")
+    return _TO_Y_UP[axis]
+
+
+def sides_are_swapped(joints: NDArray[np.float64]) -> bool:
+    """Whether the joints [T, 22, 3], y up, that are named left lie on the right of the way the feet point, clearly and most of the time."""
+    ankles = [SMPL22.index("l_ankle"), SMPL22.index("r_ankle")]
+    feet = [SMPL22.index("l_foot"), SMPL22.index("r_foot")]
+    toes = (joints[:, feet] - joints[:, ankles]).sum(axis=1)
+    ahead = toes * np.array([1.0, 0.0, 1.0])
+    left, right = ([SMPL22.index(f"{side}_{name}") for name in ("hip", "shoulder")] for side in "lr")
+    across = (joints[:, left] - joints[:, right]).sum(axis=1) * np.array([1.0, 0.0, 1.0])
+    size = np.linalg.norm(ahead, axis=-1) * np.linalg.norm(across, axis=-1)
+    clear = size > 0.2 * np.linalg.norm(toes, axis=-1) * np.linalg.norm(across, axis=-1) + 1e-12
+    if clear.sum() < 0.5 * len(joints):
+        return False
+    expected = np.cross(np.array([0.0, 1.0, 0.0]), ahead)
+    cosine = np.sum(expected * across, axis=-1)[clear] / size[clear]
+    return bool(np.mean(cosine < -_SIDE) > 0.8)
+
+
+def with_sides_swapped(joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The joints [T, 22, 3] with the names of left and right exchanged; nothing moves."""
+    return np.ascontiguousarray(joints[:, LEFT_RIGHT22])
+
+
+def _stance(joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[T, 3] from between the ankles to the head."""
+    feet = joints[:, [SMPL22.index("l_ankle"), SMPL22.index("r_ankle")]].mean(axis=1)
+    return joints[:, SMPL22.index("head")] - feet
+
+
+def _axis_of(way: NDArray[np.float64]) -> str:
+    """The axis that a vector [3] mostly points along, '' if none."""
+    axis = int(np.argmax(np.abs(way)))
+    if abs(way[axis]) < _ALONG * np.linalg.norm(way) or not way.any():
+        return ""
+    return ("-" if way[axis] < 0 else "") + "xyz"[axis]
