@@ -21,7 +21,8 @@ _ALONG = 0.8
 _WALKED = 0.25  # a path across the body this long, in body heights, shows that the person stands on its feet
 _FLAT = 0.5  # and it goes this much less along the body
 _ALWAYS = 0.95
-_SIDE = 0.5
+_SIDE = 0.5  # cosine between the hips and the side that the feet show
+_FLAT_FOOT = 0.2  # sine between shin and foot, below which a foot shows no side
 
 
 def up_axis(joints: NDArray[np.float64], rest: NDArray[np.float64] | None = None) -> str:
@@ -54,19 +55,24 @@ def turn_to_y_up(axis: str) -> NDArray[np.float64]:
 
 
 def sides_are_swapped(joints: NDArray[np.float64]) -> bool:
-    """Whether the joints [T, 22, 3], y up, that are named left lie on the right of the way the feet point, clearly and most of the time."""
-    ankles = [SMPL22.index("l_ankle"), SMPL22.index("r_ankle")]
-    feet = [SMPL22.index("l_foot"), SMPL22.index("r_foot")]
-    toes = (joints[:, feet] - joints[:, ankles]).sum(axis=1)
-    ahead = toes * np.array([1.0, 0.0, 1.0])
-    left, right = ([SMPL22.index(f"{side}_{name}") for name in ("hip", "shoulder")] for side in "lr")
-    across = (joints[:, left] - joints[:, right]).sum(axis=1) * np.array([1.0, 0.0, 1.0])
-    size = np.linalg.norm(ahead, axis=-1) * np.linalg.norm(across, axis=-1)
-    clear = size > 0.2 * np.linalg.norm(toes, axis=-1) * np.linalg.norm(across, axis=-1) + 1e-12
+    """Whether the joints [T, 22, 3] that are named left lie to the right of the feet, clearly and most of the time.
+
+    A foot points ahead of its shin, whichever way is up: left is shin x foot.
+    """
+
+    def way(start: str, end: str) -> NDArray[np.float64]:
+        return joints[:, SMPL22.index(end)] - joints[:, SMPL22.index(start)]
+
+    legs = [(way(f"{side}_ankle", f"{side}_knee"), way(f"{side}_ankle", f"{side}_foot")) for side in "lr"]
+    left = sum((np.cross(shin, foot) for shin, foot in legs), start=np.zeros(3))
+    across = way("r_hip", "l_hip") + way("r_shoulder", "l_shoulder")
+    size = np.linalg.norm(left, axis=-1) * np.linalg.norm(across, axis=-1)
+    clear = size > _FLAT_FOOT * sum(np.linalg.norm(shin, axis=-1) * np.linalg.norm(foot, axis=-1) for shin, foot in legs) * np.linalg.norm(
+        across, axis=-1
+    )
     if clear.sum() < 0.5 * len(joints):
         return False
-    expected = np.cross(np.array([0.0, 1.0, 0.0]), ahead)
-    cosine = np.sum(expected * across, axis=-1)[clear] / size[clear]
+    cosine = np.sum(left * across, axis=-1)[clear] / size[clear]
     return bool(np.mean(cosine < -_SIDE) > 0.8)
 
 
