@@ -62,12 +62,18 @@ def mended(
     file = with_offsets(filled(file, thorax, say), say)
     if begins_with_t_pose is not None:
         return without_frames(file, 1, say=say) if begins_with_t_pose else file
-    try:
-        found = match_file(file, joints)
-    except InputError:
-        return file  # nothing can be said about the pose of an unknown skeleton
+    return without_t_pose(file, joints, say)
+
+
+def without_t_pose(file: BvhFile, joints: Mapping[str, str] | None = None, say: Say = progress) -> BvhFile:
+    """The file without a T-pose before the recording. Nothing else is changed, so that the rig stays as it is."""
     first = replace(file, values=file.values[:_FIRST])
-    return without_leading_pose(file, weighted_joints(positions(first), _names(file), found.weights), say)
+    points = positions(first)
+    try:
+        known = weighted_joints(points, _names(file), match_file(file, joints).weights)
+    except InputError:
+        known = None
+    return without_leading_pose(file, points, known, say)
 
 
 def match_file(file: BvhFile, joints: Mapping[str, str] | None = None) -> Match:
@@ -205,5 +211,6 @@ __all__ = [
     "positions",
     "read_bvh",
     "read_bvh_motion",
+    "without_t_pose",
     "write_bvh",
 ]

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from nerm.cli import progress
 from nerm.motion.body import height_along_bones
 from nerm.motion.bvh_parsing import CHANNELS, BvhFile
-from nerm.motion.mapping import detect_layout
 from nerm.motion.skeleton import SMPL22
 
 Say = Callable[[str], None]
 """What is told what was changed."""
 JUMP_MPS = 20.0
 """A joint of a person is not faster. Above it the recordings' manifests take a step for a jump of the tracking, and cut there."""
+_CMU_TRUNK = {"LHipJoint", "RHipJoint", "LowerBack", "Spine", "Spine1", "Neck", "Neck1", "Head", "LeftShoulder", "RightShoulder"}
 _FILLED_WITH_THORAX = ("Neck", "LeftShoulder", "RightShoulder")
 _FILLED_WITH_WRIST = {"LeftFingerBase": "LeftHand", "LThumb": "LeftHand", "RightFingerBase": "RightHand", "RThumb": "RightHand"}
 _BLEND_S = 0.1  # a pose before the recording goes over into it in one step, or is blended into it in no more time
@@ -35,18 +35,18 @@ _VERTICAL = np.cos(np.deg2rad(30.0))
 
 
 def filled(file: BvhFile, thorax: Sequence[float] | None = None, say: Say = progress) -> BvhFile:
-    """The file with the offsets of thorax and wrists that its conversion left at zero, if it is of the layout bvh31; said.
+    """The file with the offsets of thorax and wrists that its conversion left at zero, if it has the trunk of the layout bvh31; said.
 
     thorax: [3] the subject's own, in units of the file; where it is not known, the vector of the upper back stands in.
     """
-    if detect_layout(node.name for node in file.nodes) != "bvh31":
+    if not _CMU_TRUNK.issubset(node.name for node in file.nodes):
         return file
     offsets = {node.name: node.offset for node in file.nodes}
     nodes = []
     for node in file.nodes:
         if node.name in _FILLED_WITH_THORAX and not node.offset.any():
             node = replace(node, offset=np.array(offsets["Spine1"] if thorax is None else thorax, dtype=np.float64))
-        elif node.name in _FILLED_WITH_WRIST and not node.offset.any():
+        elif _FILLED_WITH_WRIST.get(node.name) in offsets and not node.offset.any():
             node = replace(node, offset=offsets[_FILLED_WITH_WRIST[node.name]] / 2)
         nodes.append(node)
     changed = [node.name for node, before in zip(nodes, file.nodes, strict=True) if node is not before]
@@ -74,15 +74,15 @@ def with_offsets(file: BvhFile, say: Say = progress) -> BvhFile:
     return replace(file, values=values)
 
 
-def leading_pose(joints: NDArray[np.float64], fps: float, is_rest: bool = False) -> int:
-    """How many frames at the beginning are a T-pose that was not recorded, or blended with one: 0 if none.
+def leading_pose(points: NDArray[np.float64], height: float, fps: float) -> int:
+    """How many frames at the beginning are a pose that was not recorded, or blended with one: 0 if none.
 
-    joints: [T, 22, 3] in any unit, the first frames suffice.  is_rest: the first frame has no rotation at all, and need be no T-pose.
+    points: [T, N, 3] of the first frames.  height: of the person from ankle to head, in the unit of the points.
     The pose goes over into the motion in steps that are fast, far larger than the steps that follow, and few.
     """
-    steps = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=1) / max(height_along_bones(joints), 1e-12)
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=-1).max(axis=1, initial=0.0) / max(height, 1e-12)
     moving = np.flatnonzero(steps > 1e-6)
-    if not len(moving) or not (is_rest or is_t_pose(joints[0])):
+    if not len(moving):
         return 0
     first = int(moving[0])
     most = max(1, int(_BLEND_S * fps + 1e-6))
@@ -117,13 +117,15 @@ def is_rest_pose(file: BvhFile) -> bool:
     return not file.values[0, [kind == "rotation" for kind in kinds]].any()
 
 
-def without_leading_pose(file: BvhFile, joints: NDArray[np.float64], say: Say = progress) -> BvhFile:
-    """The file without the T-pose before the recording, which is said.  joints: [n, 22, 3] of its first frames, in any unit."""
-    is_rest = is_rest_pose(file)
-    frames = leading_pose(joints, file.fps, is_rest)
-    if not frames:
-        return file
-    return without_frames(file, frames, "T-pose" if is_t_pose(joints[0]) else "rest pose", say)
+def without_leading_pose(file: BvhFile, points: NDArray[np.float64], joints: NDArray[np.float64] | None, say: Say = progress) -> BvhFile:
+    """The file without the T-pose, or the pose without any rotation, that stands before its recording, which is said.
+
+    points: [n, N, 3] of its first frames.  joints: [n, 22, 3], None for an unknown skeleton, of which no T-pose is known.
+    """
+    height = height_along_bones(joints) if joints is not None else float(np.ptp(points[0], axis=0).max())
+    pose = "T-pose" if joints is not None and is_t_pose(joints[0]) else "rest pose" if is_rest_pose(file) else ""
+    frames = leading_pose(points if joints is None else joints, height, file.fps) if pose else 0
+    return without_frames(file, frames, pose, say) if frames else file
 
 
 def without_frames(file: BvhFile, frames: int, pose: str = "T-pose", say: Say = progress) -> BvhFile:

@@ -22,7 +22,7 @@ SIDED = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
 NEEDED = tuple(f"{side}_{role}" for side in "lr" for role in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist"))
 """What no rule can stand in for."""
 Key = tuple[str, str]
-_SEPARATORS = re.compile(r"[\s_.\-]+")
+_SEPARATORS = re.compile(r"[\s_.\-'\"()\[\]]+")
 _MOST = 0.8
 """A prefix or a numbering that this share of all names has says nothing about a joint."""
 

@@ -252,7 +252,7 @@ def _weights(tree: Tree, roles: Mapping[str, int]) -> dict[str, dict[str, float]
     """Weights of all 22 joints; see the module's docstring."""
     weights = {role: {tree.names[node]: 1.0} for role, node in roles.items()}
     pelvis = _pelvis(tree, roles)
-    neck = roles.get("neck")
+    neck = _neck(tree, roles)
     top = neck if neck is not None else _common(tree, [roles["l_shoulder"], roles["r_shoulder"]])
     chain = tree.above(top)[::-1]
     chain = chain[chain.index(pelvis) :] if pelvis in chain else [pelvis, *chain]
@@ -262,7 +262,9 @@ def _weights(tree: Tree, roles: Mapping[str, int]) -> dict[str, dict[str, float]
     if head is None:
         raise InputError("no joint of these is the head, and the neck has no End Site; name it with joints=MAP.json")
     weights["head"] = {tree.names[head]: 1.0}
-    if neck is None:
+    if neck is not None:
+        weights["neck"] = {tree.names[neck]: 1.0}
+    else:
         weights["neck"] = _between(tree, top, head, _NECK_SHARE)
     weights["pelvis"] = {tree.names[pelvis]: 1.0}
     weights |= {
@@ -274,6 +276,18 @@ def _weights(tree: Tree, roles: Mapping[str, int]) -> dict[str, dict[str, float]
             weights[f"{side}_collar"] = {point: 0.6 * weight for point, weight in weights["spine3"].items()}
             weights[f"{side}_collar"][shoulder] = weights[f"{side}_collar"].get(shoulder, 0.0) + 0.4
     return {name: weights[name] for name in SMPL22.names}
+
+
+def _neck(tree: Tree, roles: Mapping[str, int]) -> int | None:
+    """The named neck; if it lies on the joint above it, the next joint on the way to the head."""
+    neck, head = roles.get("neck"), roles.get("head")
+    if neck is None or head is None or neck not in tree.above(head):
+        return neck
+    above = tree.parents[neck]
+    way = tree.above(head)[1 : tree.above(head).index(neck)]  # the joints between head and neck, the lowest last
+    if above >= 0 and way and np.allclose(tree.pose[neck], tree.pose[above], rtol=0, atol=_SAME * np.ptp(tree.pose, axis=0).max()):
+        return way[-1]
+    return neck
 
 
 def _pelvis(tree: Tree, roles: Mapping[str, int]) -> int:

@@ -10,8 +10,9 @@ from scipy.spatial.transform import Rotation
 from nerm.data.multirate import originals
 from nerm.data.multirate.trials import SourceFile
 from nerm.motion import SMPL22
-from nerm.motion.bvh import capture_of, mended, parse_bvh
-from nerm.motion.faults import JUMP_MPS, jumps, leading_pose
+from nerm.motion.body import height_along_bones
+from nerm.motion.bvh import capture_of, mended, parse_bvh, without_t_pose
+from nerm.motion.faults import JUMP_MPS, is_t_pose, jumps, leading_pose
 from nerm.motion.files import load_motion
 from nerm.motion.mapping import to_smpl22
 
@@ -74,6 +75,24 @@ def test_thorax_and_forearm_without_length_are_filled_for_users(tmp_path, capsys
     assert "thorax and wrists have no length" in capsys.readouterr().err
 
 
+def test_a_cmu_file_whose_fingers_were_taken_out_has_its_thorax_filled_too(tmp_path):
+    figure = {name: where for name, where in cmu_figure().items() if not any(part in name for part in ("Finger", "Index", "Thumb"))}
+    text = bvh_text(*bending(), {"pelvis": "Hips"}, figure=figure, fps=120)
+    x = load_motion(write(tmp_path, text), None, UNIT).joints[0]
+    pelvis, shoulder = x[SMPL22.index("pelvis")], x[SMPL22.index("l_shoulder")]
+    np.testing.assert_allclose(shoulder - pelvis, np.array([3.4, 2 + 2 + 2 + 1, 0]) * UNIT, atol=1e-6)
+
+
+def test_a_neck_that_lies_on_the_back_below_it_is_not_the_neck(tmp_path):
+    """As in rigs with a helper: the joint after it is."""
+    figure = dict(FIGURE) | {"helper": ("spine3", (0, 0, 0)), "neck": ("helper", (0, 20, 0))}
+    names = {"helper": "Neck", "neck": "Neck1", "pelvis": "Hips", "spine1": "Chest", "spine2": "Chest2", "spine3": "Chest3", "head": "Head"}
+    names |= {joint: f"{'Left' if joint[0] == 'l' else 'Right'}{joint[2:].title()}" for joint in FIGURE if joint[1] == "_"}
+    root, turns = walking()
+    path = write(tmp_path, bvh_text(root, turns, names, figure=figure))
+    np.testing.assert_allclose(load_motion(path, None, 0.01).joints, places(root, turns), atol=1e-6)
+
+
 def test_users_and_the_corpus_read_the_same_joints_from_a_cmu_file(tmp_path):
     """With the T-pose that these files begin with, which both leave out."""
     root, turns = bending(40)
@@ -123,8 +142,19 @@ def test_a_t_pose_that_was_recorded_stays(tmp_path, capsys):
     root = np.stack([0.2 * np.sin(3 * t), 92 + 0 * t, 0 * t], axis=-1)
     assert len(load_motion(write(tmp_path, bvh_text(root, turns)), None, 0.01)) == 60
     for start in range(24, 40):  # nor if the file begins while they are lowered
-        assert not leading_pose(places(root, turns)[start:], 30)
+        later = places(root, turns)[start:]
+        assert not (is_t_pose(later[0]) and leading_pose(later, height_along_bones(later), 30))
     assert "left out" not in capsys.readouterr().err
+
+
+def test_an_unknown_rig_loses_its_rest_pose_and_nothing_else(tmp_path):
+    root, turns = walking(40)
+    whole = {name: Rotation.concatenate([Rotation.identity(1), turn]) for name, turn in turns.items()}
+    names = {name: f"bone{number}" for number, name in enumerate(FIGURE)}
+    file = parse_bvh(write(tmp_path, bvh_text(np.concatenate([root[:1], root]), whole, names)))
+    cut = without_t_pose(file)
+    np.testing.assert_array_equal(cut.values, file.values[1:])
+    assert cut.nodes == file.nodes and without_t_pose(cut) is cut
 
 
 def test_the_rest_pose_of_a_skeleton_before_the_recording_is_left_out(tmp_path, capsys):
