@@ -21,6 +21,7 @@ _ALONG = 0.8
 _WALKED = 0.25  # a path across the body this long, in body heights, shows that the person stands on its feet
 _FLAT = 0.5  # and it goes this much less along the body
 _ALWAYS = 0.95
+_MOSTLY = 0.8
 _SIDE = 0.5  # cosine between the hips and the side that the feet show
 _FLAT_FOOT = 0.2  # sine between shin and foot, below which a foot shows no side
 
@@ -54,8 +55,13 @@ def turn_to_y_up(axis: str) -> NDArray[np.float64]:
     return _TO_Y_UP[axis]
 
 
-def sides_are_swapped(joints: NDArray[np.float64]) -> bool:
-    """Whether the joints [T, 22, 3] that are named left lie to the right of the feet, clearly and most of the time.
+def sides_are_swapped(joints: NDArray[np.float64], rest: NDArray[np.float64]) -> bool:
+    """Whether what is named left lies on the right, in the joints [T, 22, 3] and not otherwise in the rest pose [22, 3] of the file."""
+    return _left(joints) < 0 and _left(rest[None]) <= 0
+
+
+def _left(joints: NDArray[np.float64]) -> int:
+    """1 if the joints [T, 22, 3] that are named left lie to the left of the feet, -1 if to their right, 0 if it is not clear.
 
     A foot points ahead of its shin, whichever way is up: left is shin x foot.
     """
@@ -66,14 +72,13 @@ def sides_are_swapped(joints: NDArray[np.float64]) -> bool:
     legs = [(way(f"{side}_ankle", f"{side}_knee"), way(f"{side}_ankle", f"{side}_foot")) for side in "lr"]
     left = sum((np.cross(shin, foot) for shin, foot in legs), start=np.zeros(3))
     across = way("r_hip", "l_hip") + way("r_shoulder", "l_shoulder")
-    size = np.linalg.norm(left, axis=-1) * np.linalg.norm(across, axis=-1)
-    clear = size > _FLAT_FOOT * sum(np.linalg.norm(shin, axis=-1) * np.linalg.norm(foot, axis=-1) for shin, foot in legs) * np.linalg.norm(
-        across, axis=-1
-    )
-    if clear.sum() < 0.5 * len(joints):
-        return False
-    cosine = np.sum(left * across, axis=-1)[clear] / size[clear]
-    return bool(np.mean(cosine < -_SIDE) > 0.8)
+    size = np.linalg.norm(left, axis=-1)
+    straight = sum(np.linalg.norm(shin, axis=-1) * np.linalg.norm(foot, axis=-1) for shin, foot in legs)
+    clear = (size > _FLAT_FOOT * straight) & (np.linalg.norm(across, axis=-1) > 0)
+    if clear.sum() < 0.5 * len(joints) or not clear.any():
+        return 0
+    cosine = np.sum(left * across, axis=-1)[clear] / size[clear] / np.linalg.norm(across, axis=-1)[clear]
+    return 1 if np.mean(cosine > _SIDE) > _MOSTLY else -1 if np.mean(cosine < -_SIDE) > _MOSTLY else 0
 
 
 def with_sides_swapped(joints: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -110,7 +110,7 @@ def read_bvh_motion(
     points = points @ turn_to_y_up(axis).T
     if up is None and axis != "y":
         progress(f"{path}: the person stands along {axis}, which is up there; turned to y up")
-    if not found.is_exact and sides_are_swapped(points):
+    if not found.is_exact and sides_are_swapped(points, rest):
         points = with_sides_swapped(points)
         progress(f"{path}: what is named left lies on the right of the way the feet point; left and right are exchanged")
     if metres_per_unit is None:
