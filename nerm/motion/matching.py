@@ -29,6 +29,7 @@ _TRUNK = np.cumsum(SMPL22.lengths[[SMPL22.index(name) for name in ("spine1", "sp
 _SPINE_SHARES = _TRUNK[:3] / _TRUNK[3]
 _NECK_SHARE = 0.68  # of the way from spine3 to the head, on the SMPL skeleton
 _ENDS = {"foot": "ankle", "wrist": "elbow"}
+_LISTED = 12
 _SAME = 1e-4  # of the way from pelvis to neck: joints that lie nearer together are one
 
 
@@ -190,13 +191,12 @@ def _unknown(tree: Tree, tried: list[tuple[NamedLayout, dict[str, int], str]]) -
     layout, roles, wrong = max(tried, key=lambda item: (sum(role in NEEDED for role in item[1]), _spelling(item[0], item[1], tree)))
     used = set(roles.values())
     unknown = [name for node, name in enumerate(tree.names) if node not in used and not tree.is_end[node]]
-    text = f"no known layout fits these joints; the nearest is {layout.name} ({layout.about})"
+    more = f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
+    names = f"not recognised are {', '.join(unknown[:_LISTED]) or 'none'}{more}; give joints=MAP.json with {_EXAMPLE}"
+    if sum(role in NEEDED for role in roles) < len(NEEDED) / 3:
+        return f"no known layout fits these joints; {names}, or use the names of one of {', '.join(all_names())}"
     lacks = f"for which these are missing: {wrong}" if "(" in wrong else f"but {wrong}"
-    more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-    return (
-        f"{text}, {lacks}; not recognised are {', '.join(unknown[:12]) or 'none'}{more}; give joints=MAP.json with {_EXAMPLE}, "
-        f"or use the names of one of {', '.join(all_names())}"
-    )
+    return f"no known layout fits these joints; the nearest is {layout.name} ({layout.about}), {lacks}; {names}"
 
 
 # ---- by the user's names ----

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nerm.errors import InputError
+from nerm.motion.rotations import matrix_from_quaternion, quaternion_between
 
 _NO_LENGTH_M = 1e-5  # no bone of a person; joints kept in 32 bits are not more exact
 _NEAR = 0.1  # the weight of a bone falls by this factor with every joint further away
@@ -140,7 +141,7 @@ def _with_missing(directions: NDArray, known: NDArray[np.bool_], skeleton: Skele
         turn = best_rotation(rest, directions, weights)
         above = skeleton.parents[bone + 1] - 1
         if above >= 0:
-            turn = _swing(turn @ rest[above], directions[:, above]) @ turn
+            turn = matrix_from_quaternion(quaternion_between(turn @ rest[above], directions[:, above])) @ turn
         directions[:, bone] = turn @ rest[bone]
         known[bone] = True
     return directions
@@ -156,16 +157,6 @@ def best_rotation(start: NDArray, end: NDArray, weights: NDArray) -> NDArray:
     sign = np.linalg.det(u @ vt)
     u[..., :, 2] *= sign[..., None]
     return u @ vt
-
-
-def _swing(start: NDArray, end: NDArray) -> NDArray:
-    """The smallest rotations [n, 3, 3] that take unit vectors start [n, 3] to end [n, 3]."""
-    cross = np.cross(start, end)
-    cosine = np.sum(start * end, axis=-1)
-    x, y, z = cross.T
-    o = np.zeros_like(x)
-    skew = np.stack([o, -z, y, z, o, -x, -y, x, o], axis=-1).reshape(-1, 3, 3)
-    return np.eye(3) + skew + (skew @ skew) / np.maximum(1 + cosine, 1e-9)[:, None, None]
 
 
 def joints_from_directions(root: NDArray, directions: NDArray, skeleton: Skeleton, lengths: ArrayLike | None = None) -> NDArray:

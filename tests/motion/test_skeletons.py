@@ -152,6 +152,15 @@ def test_a_wrong_map_is_answered(tmp_path, given, words):
     assert all(word in str(error.value) for word in words)
 
 
+def test_names_that_nobody_knows_are_told_with_the_layouts_that_are_known(tmp_path):
+    root, turns = walking()
+    with pytest.raises(InputError) as error:
+        read_bvh_motion(write(tmp_path, bvh_text(root, turns, {name: f"bone{number:02d}" for number, name in enumerate(FIGURE)})))
+    for word in ("not recognised are bone00, bone01", "and 10 more", "joints=MAP.json", "mixamo", "lafan1", "bvh31", "bandai"):
+        assert word in str(error.value)
+    assert "nearest" not in str(error.value)
+
+
 def test_what_is_missing_is_told_with_the_nearest_layout(tmp_path):
     root, turns = walking()
     names = spelled(next(layout for layout in named_layouts() if layout.name == "lafan1")) | {"l_knee": "Gizmo"}
