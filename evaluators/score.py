@@ -39,7 +39,9 @@ class ScoreConfig:
 
     conditions: a CSV that says what each file was made for.  write_conditions: write what to generate to this CSV instead.
     fps: rate to score at (files at another are resampled by slerp); empty is the table's only rate, or the files' own.  in_fps: rate of
-    .npy files, which carry none.  metres_per_unit: of .bvh files; guessed from each if left out.
+    .npy files, which carry none; in a folder without them it corrects a rate that the files name wrongly.
+    metres_per_unit: of .bvh files; guessed from each if left out.
+    joints: a JSON file that names the 22 joints of .bvh files of an unknown skeleton.
     name: store the scores as this row of the protocol's table in `out`.
     """
 
@@ -51,6 +53,7 @@ class ScoreConfig:
     fps: float | None = None
     in_fps: float | None = None
     metres_per_unit: float | None = None
+    joints: str | None = None
     tier: str = "quick"
     seed: int = 0
     name: str = ""
@@ -68,9 +71,11 @@ def main(arguments: Sequence[str]) -> int:
     from evaluators.given.folder import rate_of, read_folder
     from evaluators.given.keeping import keep
     from evaluators.given.printing import printed
+    from nerm.motion.matching import read_joint_map
 
     rows = read_conditions(Path(config.conditions)) if config.conditions else None
-    folder = read_folder(Path(config.motions), config.in_fps, rates_of(rows or []), config.metres_per_unit)
+    names = read_joint_map(config.joints) if config.joints else None
+    folder = read_folder(Path(config.motions), config.in_fps, rates_of(rows or []), config.metres_per_unit, names)
     fps = config.fps or (table.rates[0] if len(table.rates) == 1 else None)
     harness = open_harness(config, table, rate_of(folder, fps))
     check_rate(harness)

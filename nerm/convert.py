@@ -35,6 +35,8 @@ class ConvertConfig:
 
     to_fps, mode, method: resampling (`nerm.motion.resample`).  asf: skeleton of an AMC.
     metres_per_unit: of a BVH (guessed from standing height where left out) or an AMC (0.05644, the CMU unit).
+    joints: a JSON file that names the 22 joints of a BVH of an unknown skeleton.
+    in_fps: the true rate of a BVH or npz that names a wrong one.
     """
 
     in_: str = MISSING
@@ -47,6 +49,8 @@ class ConvertConfig:
     method: str = "slerp"
     asf: str | None = None
     metres_per_unit: float | None = None
+    joints: str | None = None
+    in_fps: float | None = None
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -88,11 +92,13 @@ def read(path: Path, format: str, config: ConvertConfig | None = None) -> Motion
 
         if path.suffix.lower() != ".npz":
             raise InputError(f"from=npz and in={path.name} contradict each other; a file of that format has the suffix .npz")
-        return load_motion(path, config.fps)
+        return load_motion(path, config.fps, in_fps=config.in_fps)
     if format == "bvh":
-        from nerm.motion.bvh import read_bvh_motion
+        from nerm.motion.files import load_motion
+        from nerm.motion.matching import read_joint_map
 
-        return _with_own_rate(read_bvh_motion(path, config.metres_per_unit), path, config)
+        names = read_joint_map(config.joints) if config.joints else None
+        return _with_own_rate(load_motion(path, None, config.metres_per_unit, names, config.in_fps), path, config)
     return _read_amc(path, config)
 
 
@@ -151,13 +157,17 @@ def _check_settings(config: ConvertConfig, given: str) -> None:
     from nerm.motion.motion import check_fps
     from nerm.motion.resample import Method, Mode
 
-    for name in ("fps", "to_fps"):
+    for name in ("fps", "to_fps", "in_fps"):
         if getattr(config, name) is not None:
             check_fps(getattr(config, name), name)
     if config.asf is not None and given != "amc":
         raise InputError(f"asf= belongs to from=amc; from={given} needs none, leave it out")
     if config.metres_per_unit is not None and given not in ("bvh", "amc"):
         raise InputError(f"metres_per_unit= is for from=bvh and from=amc; the unit of {given} is fixed, leave it out")
+    if config.joints is not None and given != "bvh":
+        raise InputError(f"joints= names the joints of a BVH; those of {given} have their places, leave it out")
+    if config.in_fps is not None and given not in ("bvh", "npz"):
+        raise InputError(f"in_fps= corrects the rate that a BVH or npz carries; {given} carries none: give fps={config.in_fps:g}")
     unit = config.metres_per_unit
     if unit is not None and not (np.isfinite(unit) and unit > 0):
         raise InputError(f"metres_per_unit={unit}; expected a positive number, 0.01 for centimetres")

@@ -42,7 +42,8 @@ _SAME_S = 1e-6
 
 @dataclass
 class UpsampleConfig:
-    """in, out: motion files (in: .bvh .npz .npy; out: also .gif .mp4 .html).  fps: the rate wanted.  in_fps: of a .npy, which has none.
+    """in, out: motion files (in: .bvh .npz .npy; out: also .gif .mp4 .html).  fps: the rate wanted.  in_fps: of a .npy, which has none,
+    and of others that name a wrong one.  joints: a JSON file that names the 22 joints of a .bvh of an unknown skeleton.
 
     keep: detail adds the interpolated error of the fit, so that the input's frames stay as they are (see `with_detail`);
     nothing is the fit alone, which is off by some tens of mm.
@@ -55,6 +56,7 @@ class UpsampleConfig:
     method: str = "nerm"
     keep: str = "detail"
     in_fps: float | None = None
+    joints: str | None = None
     metres_per_unit: float | None = None
     model: str = "nerm"
     steps: int | None = None
@@ -63,13 +65,15 @@ class UpsampleConfig:
 
 def main(arguments: Sequence[str]) -> None:
     from nerm.motion.files import check_writable, load_motion, save_motion
+    from nerm.motion.matching import read_joint_map
 
     config = parse(UpsampleConfig, arguments, USAGE)
     check_fps(config.fps)
     choose("method", config.method, METHODS)
     choose("keep", config.keep, KEEP)
     out = check_writable(config.out)
-    motion = load_motion(config.in_, config.in_fps, config.metres_per_unit)
+    names = read_joint_map(config.joints) if config.joints else None
+    motion = load_motion(config.in_, None, config.metres_per_unit, names, config.in_fps)
     motion = with_constant_lengths(motion)
     if config.method == "nerm":
         from nerm.model import load_nerm

@@ -39,15 +39,23 @@ def stem_of(name: str) -> str:
     return path.name[: -len(path.suffix)] if path.suffix.lower() in READABLE else path.name
 
 
-def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], metres_per_unit: float | None = None) -> Folder:
+def read_folder(
+    path: Path,
+    in_fps: float | None,
+    rates: Mapping[str, float],
+    metres_per_unit: float | None = None,
+    joints: Mapping[str, str] | None = None,
+) -> Folder:
     """Every motion file of a folder; files that cannot be used are counted by reason, and named on stderr.
 
-    in_fps: of .npy files, which carry no rate.  rates: name -> rate, where a list of conditions gives it.  metres_per_unit: of .bvh files;
-    None guesses it from each. A folder whose bodies mostly have another unit, or lie along another axis, is an InputError.
+    in_fps: of .npy files, which carry no rate; in a folder without them the true rate of files that name a wrong one.  rates: name -> rate,
+    where a list of conditions gives it.  metres_per_unit, joints: of .bvh files, see `nerm.motion.files.read_motion`.
+    A folder whose bodies mostly have another unit, or lie along another axis, is an InputError.
     """
     files = _files(path)
     _check_rates(path, files, in_fps, rates)
     folder = Folder(path, {})
+    corrects = in_fps is not None and all(file.suffix.lower() != ".npy" for file in files)
     folder.leave_out(
         "of another kind than a motion file", sum(p.is_file() and p.suffix.lower() not in (*READABLE, ".csv") for p in path.iterdir())
     )
@@ -55,7 +63,8 @@ def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], me
         name, suffix = stem_of(file.name), file.suffix.lower()
         try:
             rate = rates.get(name) or (in_fps if suffix == ".npy" else None)
-            motion = read_motion(file, rate, metres_per_unit if suffix == ".bvh" else None)
+            of_bvh = (metres_per_unit, joints) if suffix == ".bvh" else (None, None)
+            motion = read_motion(file, rate, *of_bvh, in_fps=in_fps if corrects else None)
         except InputError as error:
             progress(f"left out: {error}")
             folder.leave_out("unreadable")

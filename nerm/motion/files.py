@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerm.atomic import replacing
+from nerm.cli import progress
 from nerm.errors import InputError, about
 from nerm.motion.arrays import SHAPES, explain_shape, format_of, open_array
 from nerm.motion.body import check_body
@@ -75,18 +76,31 @@ def save_motion(motion: Motion, path: str | Path, metres_per_unit: float = 0.01,
                 np.savez_compressed(file, **_fields(motion))
 
 
-def load_motion(path: str | Path, fps: float | None = None, metres_per_unit: float | None = None) -> Motion:
+def load_motion(
+    path: str | Path,
+    fps: float | None = None,
+    metres_per_unit: float | None = None,
+    joints: Mapping[str, str] | None = None,
+    in_fps: float | None = None,
+) -> Motion:
     """Read a motion, and check that it is of a person in metres (an error) with y up (said on stderr). See `read_motion`."""
-    motion = read_motion(path, fps, metres_per_unit)
-    if motion.skeleton.names == SMPL22.names and Path(path).suffix.lower() != ".bvh":
+    motion = read_motion(path, fps, metres_per_unit, joints, in_fps)
+    if motion.skeleton.names == SMPL22.names:
         check_body(motion, str(path))
     return motion
 
 
-def read_motion(path: str | Path, fps: float | None = None, metres_per_unit: float | None = None) -> Motion:
+def read_motion(
+    path: str | Path,
+    fps: float | None = None,
+    metres_per_unit: float | None = None,
+    joints: Mapping[str, str] | None = None,
+    in_fps: float | None = None,
+) -> Motion:
     """Read a motion as it is. fps: needed for .npy, which carries none; features in one are recognised by their width.
 
-    metres_per_unit: of a .bvh; None guesses it and says so on stderr.
+    metres_per_unit: of a .bvh; None guesses it and says so on stderr.  joints: of a .bvh, see `nerm.motion.matching.read_joint_map`.
+    in_fps: the rate of the recording, whatever the file says.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -98,11 +112,21 @@ def read_motion(path: str | Path, fps: float | None = None, metres_per_unit: flo
         check_fps(fps)
     if metres_per_unit is not None and suffix != ".bvh":
         raise InputError(f"{path}: metres_per_unit is for .bvh; joints in {suffix} are in metres")
+    if joints is not None and suffix != ".bvh":
+        raise InputError(f"{path}: joints= names the joints of a .bvh; those of {suffix} have their places")
+    if in_fps is not None:
+        check_fps(in_fps, "in_fps")
     if suffix == ".bvh":
-        motion = read_bvh_motion(path, metres_per_unit)
+        motion = read_bvh_motion(path, metres_per_unit, joints, in_fps)
         _agree(path, motion.fps, fps)
         return motion
-    return _load_npz(path, fps) if suffix == ".npz" else _load_npy(path, fps)
+    if suffix == ".npy":
+        return _load_npy(path, fps if in_fps is None else in_fps)
+    motion = _load_npz(path, fps if in_fps is None else None)
+    if in_fps is None or abs(in_fps / motion.fps - 1) < _RATE_TOLERANCE:
+        return motion
+    progress(f"{path}: the file says {motion.fps:g} fps; read as {in_fps:g}, as in_fps= says")
+    return replace(motion, fps=in_fps, features=None)
 
 
 def _fields(motion: Motion) -> dict[str, Any]:
