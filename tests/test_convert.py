@@ -184,7 +184,7 @@ def test_an_amc_needs_its_skeleton_and_a_rate(acclaim, tmp_path):
     ("words", "answer"),
     [
         (["from=joints22", "to=humanml623"], "did you mean humanml263?"),
-        (["from=joint22", "to=bvh"], "did you mean joints22?"),
+        (["from=joint22", "to=humanml263"], "did you mean joints22"),
         (["from=humanml263", "to=joints22"], "looks like joints22"),
         (["from=joints22", "to=humanml263", "fps=0"], "positive number"),
         (["from=joints22", "to=humanml263", "fps=-5"], "positive number"),
@@ -196,7 +196,9 @@ def test_an_amc_needs_its_skeleton_and_a_rate(acclaim, tmp_path):
         (["from=joints22", "to=kit251"], "no conversion between the two"),
         (["from=joints22"], "missing to="),
         (["from=npz", "to=joints22", "fps=20"], "suffix .npz"),
-        (["from=joints22", "to=humanml263", "metres_per_unit=0.01"], "leave it out"),
+        (["from=joints22", "to=humanml263", "body=mean"], "leave it out"),
+        (["from=joints22", "to=humanml263", "index=0"], "leave index out"),
+        (["from=joints22", "to=humanml263", "up=w"], "up=w does not exist"),
         (["from=joints22", "to=humanml263", "asf=a.asf"], "leave it out"),
         (["form=joints22", "to=humanml263"], "did you mean from"),
     ],
@@ -217,7 +219,7 @@ def test_wrong_words_are_answered_and_nothing_is_written(joints, tmp_path, words
         (np.full((30, 22, 3), np.inf), "joints22", "not finite"),
         (np.zeros((0, 22, 3)), "joints22", "[T, 22, 3]"),
         (np.zeros(()), "joints22", "[T, 22, 3]"),
-        (np.arange(66.0).reshape(1, 22, 3), "joints22", "at least 2"),
+        (motion(frames=1).joints, "joints22", "at least 2"),
         (np.full((30, 22, 3), "a"), "joints22", "numbers"),
     ],
 )
@@ -249,7 +251,7 @@ def test_the_command_ends_with_code_2_and_one_sentence(tmp_path):
     words = ["in=none.npy", "from=joints22", "to=humanml263", "out=x.npy"]
     ended = subprocess.run([sys.executable, "-m", "nerm.convert", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("error: in=none.npy does not exist")
+    assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("error: none.npy does not exist")
 
 
 @pytest.mark.skipif(not SOURCES, reason="NERM_SOURCES is not set: no official clips to compare with")

@@ -157,7 +157,7 @@ def test_changing_bone_lengths_are_held_constant_and_that_is_said(shipped, tmp_p
     joints[:, 15] *= 1 + 0.02 * np.sin(t)[:, None]
     save_motion(Motion(joints, 30.0), tmp_path / "in.npz")
     main([f"in={tmp_path / 'in.npz'}", "fps=60", f"out={tmp_path / 'out.bvh'}", "method=cubic"])
-    assert "the bones of the input change their lengths" in capsys.readouterr().err
+    assert "the bones of the motion change their lengths" in capsys.readouterr().err
     assert np.ptp(bones(load_motion(tmp_path / "out.bvh", metres_per_unit=0.01).joints), axis=0).max() < 1e-4
 
 

@@ -11,7 +11,7 @@ from nerm.cli import progress
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion
 from nerm.motion.body import check_unit, other_axis
-from nerm.motion.files import READABLE, read_motion
+from nerm.motion.files import READABLE, Reading, format_of_file, read_motion
 from nerm.motion.motion import check_fps
 from nerm.motion.resample import Method, at_rate
 
@@ -39,11 +39,12 @@ def stem_of(name: str) -> str:
     return path.name[: -len(path.suffix)] if path.suffix.lower() in READABLE else path.name
 
 
-def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], metres_per_unit: float | None = None) -> Folder:
+def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], how: Reading = Reading()) -> Folder:  # noqa: B008
     """Every motion file of a folder; files that cannot be used are counted by reason, and named on stderr.
 
-    in_fps: of .npy files, which carry no rate.  rates: name -> rate, where a list of conditions gives it.  metres_per_unit: of .bvh files;
-    None guesses it from each. A folder whose bodies mostly have another unit, or lie along another axis, is an InputError.
+    in_fps: of .npy files, which carry no rate.  rates: name -> rate, where a list of conditions gives it.  how: the unit, the axis that is
+    up and the body model, of the files that have a use for them. A folder whose bodies mostly have another unit, or another axis up, is an
+    InputError.
     """
     files = _files(path)
     _check_rates(path, files, in_fps, rates)
@@ -55,7 +56,7 @@ def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], me
         name, suffix = stem_of(file.name), file.suffix.lower()
         try:
             rate = rates.get(name) or (in_fps if suffix == ".npy" else None)
-            motion = read_motion(file, rate, metres_per_unit if suffix == ".bvh" else None)
+            motion = read_motion(file, how.fitting(format_of_file(file), rate))
         except InputError as error:
             progress(f"left out: {error}")
             folder.leave_out("unreadable")
@@ -68,11 +69,9 @@ def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], me
     if not folder.motions:
         raise InputError(f"{path}: no file that could be used, of {len(files)}; see the lines above")
     check_unit(list(folder.motions.values()), str(path))
-    lies = other_axis(list(folder.motions.values()))
-    if lies:
-        if "along" in lies:
-            raise InputError(f"{path}: {lies}")
-        progress(f"{path}: {lies}")
+    axis = "" if how.up else other_axis(list(folder.motions.values()))
+    if axis:
+        raise InputError(f"{path}: {axis}")
     return folder
 
 

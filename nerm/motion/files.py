@@ -1,186 +1,236 @@
 """Motions as files: one function to save and one to load, by suffix. It knows no corpus and no model.
 
-The project's own format is .npz with `joints` ([T, J, 3] float32, metres), `fps`, `skeleton` (its name), where known `rotations`
-([T, J, 3, 3] float32), and, where the skeleton is not the 22-joint one, its `names`, `parents` and `offsets`.
+What a format looks like inside is known by the modules named in `_READERS` and `_WRITERS`.
 """
 
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nerm.atomic import replacing
+from nerm.cli import choose, progress
 from nerm.errors import InputError, about
-from nerm.motion.arrays import SHAPES, explain_shape, format_of, open_array
-from nerm.motion.body import check_body
+from nerm.motion.amass import write_amass
+from nerm.motion.amc import METRES_PER_UNIT, read_amc, read_asf
+from nerm.motion.arrays import FEATURES, SHAPES, format_of, frames_of, motion_of, open_array
+from nerm.motion.body import check_body, turned
 from nerm.motion.bvh import read_bvh_motion, write_bvh
-from nerm.motion.features import FEATURES_251, FEATURES_263, motion_from_features
-from nerm.motion.motion import Features, Motion, check_fps
-from nerm.motion.skeleton import SMPL22, Skeleton
+from nerm.motion.features import features_from_motion
+from nerm.motion.lengths import lengths_vary, with_constant_lengths
+from nerm.motion.mapping import to_smpl22
+from nerm.motion.motion import Motion, check_fps
+from nerm.motion.npz import agree, fields_of, format_of_npz, read_amass_npz, read_npz
+from nerm.motion.skeleton import KIT21, SMPL22
 
-READABLE = (".npz", ".bvh", ".npy")
+_SUFFIX = {"npz": ".npz", "amass": ".npz", "bvh": ".bvh", **dict.fromkeys(SHAPES, ".npy"), "amc": ".amc"}
+_SUFFIX |= {"gif": ".gif", "mp4": ".mp4", "html": ".html"}
+"""Format -> suffix of its files."""
 PICTURES = (".gif", ".mp4", ".html")
-WRITABLE = READABLE + PICTURES
-_RATE_TOLERANCE = 1e-4
 
 
-def check_writable(path: str | Path) -> Path:
-    """The path, if a motion can be written there; to be asked before any work. Its folder must exist."""
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read, where it does not say so itself; what a format has no use for is an error.
+
+    fps: of a file that carries none.  metres_per_unit: of joints in .npy and .npz (None: metres), of a .bvh (None: guessed, and said) and
+    an .amc.  format: None finds it by suffix and content.  up: the axis that is up in the file, one of `nerm.motion.body.UP_AXES`.
+    index: which motion, of an array of several.  body: path of the body model of poses, or `mean`.  asf: path of the skeleton of an .amc.
+    """
+
+    fps: float | None = None
+    metres_per_unit: float | None = None
+    format: str | None = None
+    up: str | None = None
+    index: int | None = None
+    body: str | None = None
+    asf: str | None = None
+
+    def fitting(self, format: str, fps: float | None) -> Reading:
+        """The same for a file of a format, without what the format has no use for."""
+        kept = {name: getattr(self, name) for name, known in _FOR.items() if format in known}
+        return Reading(fps=fps, up=self.up, **kept)
+
+
+def load_motion(path: str | Path, fps: float | None = None, metres_per_unit: float | None = None, how: Reading | None = None) -> Motion:
+    """Read a motion, and check that it is of a person in metres (an error) with y up (said on stderr). See `read_motion`.
+
+    fps, metres_per_unit: as in `how`, which holds everything that can be said of a file.
+    """
+    how = how or Reading(fps, metres_per_unit)
+    motion = read_motion(path, how)
+    check_body(motion, str(path), how.up)
+    return motion
+
+
+def read_motion(path: str | Path, how: Reading = Reading()) -> Motion:
+    """Read a motion as it is, with y up. Raises InputError, which names the file, on one that is damaged or of no known format."""
+    path = check_readable(path)
+    with about(path):
+        if how.fps is not None:
+            check_fps(how.fps)
+        unit = how.metres_per_unit
+        if unit is not None and (not np.isfinite(unit) or unit <= 0):
+            raise InputError(f"metres_per_unit={unit}; expected a positive number, 0.01 for centimetres")
+        given = format_of_file(path, how.format)
+        for name, known in _FOR.items():
+            if getattr(how, name) is not None and given not in known:
+                raise InputError(f"{name}= is for {' and '.join(known)}; this file is {given}: leave it out")
+        motion = _READERS[given](path, how)
+        return motion if given == "amass" else turned(motion, how.up)
+
+
+def check_readable(path: str | Path) -> Path:
+    """The path, if there is a file with a suffix that can be read."""
     path = Path(path)
-    if path.suffix.lower() not in WRITABLE:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the path of a motion file")
+    if path.suffix.lower() not in READABLE:
+        raise InputError(f"{path}: a motion cannot be read from '{path.suffix or path.name}'; the suffix can be {', '.join(READABLE)}")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give the path of a motion file")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read; change its permissions")
+    return path
+
+
+def format_of_file(path: Path, given: str | None = None) -> str:
+    """The format of an existing file, by suffix and content; an InputError if that is another than the given one."""
+    suffix = path.suffix.lower()
+    if given is not None and choose("from", given, READ) and suffix != _SUFFIX[given]:
+        raise InputError(f"from={given} and {path.name} contradict each other; a file of that format has the suffix {_SUFFIX[given]}")
+    if suffix == ".npy":
+        stored = open_array(path)
+        with about(path):
+            found = format_of(stored.array) or frames_of(stored).format  # which says what another shape is
+    else:
+        found = format_of_npz(path) if suffix == ".npz" else suffix[1:]
+    if given not in (None, found):
+        raise InputError(f"{path} is not {given}; it looks like {found}: give from={found}, or leave it out")
+    return found
+
+
+def check_writable(path: str | Path, format: str | None = None) -> Path:
+    """The path, if a motion can be written there (in a format); to be asked before any work. Its folder must exist."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITABLE:
         raise InputError(f"{path}: a motion cannot be written as '{path.suffix or path.name}'; the suffix can be {', '.join(WRITABLE)}")
+    if format is not None and format in READ and format not in _WRITERS:
+        raise InputError(f"to={format} cannot be written, only read; it can be {', '.join(_WRITERS)}")
+    if format is not None and choose("to", format, list(_WRITERS)) and suffix != _SUFFIX[format]:
+        raise InputError(f"to={format} and {path.name} contradict each other; a file of that format has the suffix {_SUFFIX[format]}")
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the path of a file")
     if not path.parent.is_dir():
         raise InputError(f"{path}: the folder {path.parent} does not exist; create it or choose another")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path}: the folder {path.parent} cannot be written to; choose another")
-    if path.suffix.lower() == ".mp4":
+    if suffix == ".mp4":
         from nerm.render import check_video
 
         check_video()
     return path
 
 
-def save_motion(motion: Motion, path: str | Path, metres_per_unit: float = 0.01) -> None:
-    """Write a motion, whole or not at all. metres_per_unit: of a .bvh (0.01 writes centimetres). A .npy keeps joints alone: no rate."""
-    path = check_writable(path)
+def save_motion(
+    motion: Motion, path: str | Path, metres_per_unit: float = 0.01, format: str | None = None, body: str | None = None
+) -> None:
+    """Write a motion, whole or not at all. metres_per_unit: of a .bvh (0.01 writes centimetres). A .npy keeps joints alone: no rate.
+
+    format: None is that of the suffix (joints, whatever their number, for .npy).  body: of to=amass, see `nerm.motion.amass`.
+    """
+    path = check_writable(path, format)
     suffix = path.suffix.lower()
-    if suffix == ".bvh":
-        write_bvh(motion, path, metres_per_unit)
-    elif suffix in PICTURES:
-        from nerm.render import render
-
-        render([motion], path)
+    if format is None and suffix == ".npy":
+        _save(path, np.save, motion.joints)
     else:
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            if suffix == ".npy":
-                np.save(file, motion.joints.astype(np.float32))
-            else:
-                np.savez_compressed(file, **_fields(motion))
+        _WRITERS[format or suffix[1:]](motion, path, metres_per_unit, body)
 
 
-def load_motion(path: str | Path, fps: float | None = None, metres_per_unit: float | None = None) -> Motion:
-    """Read a motion, and check that it is of a person in metres (an error) with y up (said on stderr). See `read_motion`."""
-    motion = read_motion(path, fps, metres_per_unit)
-    if motion.skeleton.names == SMPL22.names and Path(path).suffix.lower() != ".bvh":
-        check_body(motion, str(path))
+def _read_bvh(path: Path, how: Reading) -> Motion:
+    motion = read_bvh_motion(path, how.metres_per_unit)
+    agree(path, motion.fps, how.fps)
     return motion
 
 
-def read_motion(path: str | Path, fps: float | None = None, metres_per_unit: float | None = None) -> Motion:
-    """Read a motion as it is. fps: needed for .npy, which carries none; features in one are recognised by their width.
-
-    metres_per_unit: of a .bvh; None guesses it and says so on stderr.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in READABLE:
-        raise InputError(f"{path}: a motion cannot be read from '{path.suffix or path.name}'; the suffix can be {', '.join(READABLE)}")
-    if not path.is_file():
-        raise InputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give the path of an existing motion file")
-    if fps is not None:
-        check_fps(fps)
-    if metres_per_unit is not None and suffix != ".bvh":
-        raise InputError(f"{path}: metres_per_unit is for .bvh; joints in {suffix} are in metres")
-    if suffix == ".bvh":
-        motion = read_bvh_motion(path, metres_per_unit)
-        _agree(path, motion.fps, fps)
-        return motion
-    return _load_npz(path, fps) if suffix == ".npz" else _load_npy(path, fps)
-
-
-def _fields(motion: Motion) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "joints": motion.joints.astype(np.float32),
-        "fps": np.float64(motion.fps),
-        "skeleton": np.str_(motion.skeleton.name),
-    }
-    if motion.rotations is not None:
-        fields["rotations"] = motion.rotations.astype(np.float32)
-    if motion.skeleton != SMPL22:
-        fields |= {
-            "names": np.array(motion.skeleton.names),
-            "parents": np.array(motion.skeleton.parents),
-            "offsets": motion.skeleton.offsets,
-        }
-    return fields
-
-
-def _load_npz(path: Path, fps: float | None) -> Motion:
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(f"{path} is not an npz archive; expected one with joints, fps and skeleton")
-        with archive:
-            fields = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be read as npz ({error}); the file is damaged, cut off or not an npz") from None
-    if "joints" not in fields:
-        raise InputError(f"{path} holds {', '.join(fields) or 'nothing'}; expected 'joints' [T, 22, 3] in metres, 'fps' and 'skeleton'")
-    if "fps" in fields:
-        _single(path, "fps", fields["fps"])
-        rate = check_fps(fields["fps"].item(), f"{path}: fps")
-        _agree(path, rate, fps)
-    elif fps is None:
+def _read_npy(path: Path, how: Reading) -> Motion:
+    if how.fps is None:
         raise InputError(f"{path} carries no frame rate; give fps=")
-    else:
-        rate = fps
-    skeleton, joints = _skeleton(path, fields), _numbers(path, fields["joints"])
-    if joints.ndim != 3 or joints.shape[1:] != (len(skeleton), 3):
-        expected = f"expected [T, {len(skeleton)}, 3] for skeleton '{skeleton.name}'{explain_shape(joints.shape)}"
-        raise InputError(f"{path}: joints of shape {list(joints.shape)}; {expected}")
-    with about(path):
-        return Motion(joints, rate, skeleton, fields.get("rotations"))
+    frames = frames_of(open_array(path), how.index)
+    if frames.said:
+        progress(f"{path}: {frames.said}")
+    return motion_of(frames, how.fps, how.metres_per_unit)
 
 
-def _skeleton(path: Path, fields: Mapping[str, NDArray]) -> Skeleton:
-    name = str(fields.get("skeleton", SMPL22.name))
-    if {"names", "parents", "offsets"} <= set(fields):
-        names, parents = fields["names"].tolist(), fields["parents"].tolist()
-        return Skeleton(name, tuple(map(str, names)), tuple(map(int, parents)), fields["offsets"])
-    if name != SMPL22.name:
-        raise InputError(f"{path} names the skeleton '{name}' without its names, parents and offsets; only '{SMPL22.name}' needs none")
-    return SMPL22
+def _read_amc(path: Path, how: Reading) -> Motion:
+    if how.asf is None:
+        raise InputError(f"{path}: an AMC holds no skeleton; give asf=PATH of the ASF file that belongs to it")
+    if how.fps is None:
+        raise InputError(f"{path}: an AMC carries no frame rate; give fps=, 120 for HDM05 and for most CMU recordings")
+    capture = read_amc(path, read_asf(Path(how.asf)), how.fps, how.metres_per_unit or METRES_PER_UNIT)
+    return Motion(to_smpl22(capture), how.fps)
 
 
-def _load_npy(path: Path, fps: float | None) -> Motion:
-    if fps is None:
-        raise InputError(f"{path} carries no frame rate; give fps=")
-    array = open_array(path)
-    given = format_of(array)
-    if given is None:
-        expected = ", ".join(f"{shape} for {name}" for name, shape in SHAPES.items())
-        raise InputError(f"{path}: array of shape {list(array.shape)}; expected {expected}{explain_shape(array.shape)}")
-    values = _numbers(path, np.array(array))
-    with about(path):
-        if given == "joints22":
-            return Motion(values, fps)
-        motion = motion_from_features(values, FEATURES_263 if given == "humanml263" else FEATURES_251, fps)
-        return replace(motion, features=Features(given, values))
+_READERS: dict[str, Callable[[Path, Reading], Motion]] = {
+    "npz": lambda path, how: read_npz(path, how.fps, how.metres_per_unit, how.index),
+    "amass": lambda path, how: read_amass_npz(path, how.fps, how.body, how.up),
+    "bvh": _read_bvh,
+    **dict.fromkeys(SHAPES, _read_npy),
+    "amc": _read_amc,
+}
+READ = tuple(_READERS)
+"""The formats that can be read."""
+READABLE = tuple(dict.fromkeys(_SUFFIX[name] for name in READ))
+_ARRAYS = tuple(SHAPES)
+_FOR = {
+    "metres_per_unit": ("joints22", "joints21", "npz", "bvh", "amc"),
+    "index": (*_ARRAYS, "npz"),
+    "body": ("amass",),
+    "asf": ("amc",),
+}
+"""Field of a Reading -> the formats that it is for."""
 
 
-def _numbers(path: Path, joints: NDArray) -> NDArray:
-    if not np.issubdtype(joints.dtype, np.number) or np.iscomplexobj(joints):
-        raise InputError(f"{path}: joints of type {joints.dtype}; expected numbers [T, 22, 3] in metres")
-    return joints if joints.dtype in (np.float32, np.float64) else joints.astype(np.float64)
+def _save(path: Path, save: Callable[..., None], *arrays: np.ndarray, **named: np.ndarray) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        save(file, *(np.asarray(array, dtype=np.float32) for array in arrays), **named)
 
 
-def _single(path: Path, name: str, value: NDArray) -> None:
-    if value.size != 1:
-        raise InputError(f"{path}: {name} of shape {list(value.shape)}; expected one number")
+def _write_bvh(motion: Motion, path: Path, metres_per_unit: float, _: str | None) -> None:
+    """Its bones have constant lengths: those of generated and of mapped joints have not, and are held at their medians."""
+    write_bvh(with_constant_lengths(motion) if lengths_vary(motion) else motion, path, metres_per_unit)
 
 
-def _agree(path: Path, carried: float, given: float | None) -> None:
-    if given is not None and abs(given / carried - 1) > _RATE_TOLERANCE:
-        raise InputError(f"{path} carries {carried:g} fps, but fps={given:g} was given; leave fps out, or resample the motion afterwards")
+def _write_array(motion: Motion, path: Path, name: str) -> None:
+    """Joints or features: of the first joints of the motion, so that one of 24 joints loses its hands."""
+    skeleton = FEATURES[name].skeleton if name in FEATURES else KIT21 if name == "joints21" else SMPL22
+    if motion.skeleton.names[: len(skeleton)] != skeleton.names:
+        given = f"motion on skeleton '{motion.skeleton.name}' of {len(motion.skeleton)} joints"
+        raise InputError(f"{given}; {name} is on the {len(skeleton)} of '{skeleton.name}' and no conversion between the two is defined")
+    motion = Motion(motion.joints[:, : len(skeleton)], motion.fps, skeleton)
+    _save(path, np.save, features_from_motion(motion, FEATURES[name]) if name in FEATURES else motion.joints)
+
+
+def _write_picture(motion: Motion, path: Path, metres_per_unit: float, _: str | None) -> None:
+    from nerm.render import render
+
+    render([motion], path)
+
+
+_WRITERS: dict[str, Callable[[Motion, Path, float, str | None], None]] = {
+    "npz": lambda motion, path, *_: _save(path, np.savez_compressed, **fields_of(motion)),
+    "amass": lambda motion, path, _, body: _save(path, np.savez_compressed, **write_amass(motion, body)),
+    "bvh": _write_bvh,
+    **{name: lambda motion, path, *_, name=name: _write_array(motion, path, name) for name in SHAPES},
+    "gif": _write_picture,
+    "mp4": _write_picture,
+    "html": _write_picture,
+}
+WRITTEN = tuple(_WRITERS)
+"""The formats that can be written."""
+WRITABLE = tuple(dict.fromkeys(_SUFFIX[name] for name in WRITTEN))

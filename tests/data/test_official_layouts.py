@@ -12,7 +12,7 @@ from miniature import CAPTIONS, MINIATURES, PIECE, amass, body_model, moving, na
 
 from nerm.data.actions.uestc import video_of
 from nerm.data.dataset import load_dataset, mirror_images, preparation, published_statistics
-from nerm.data.pickles import load_arrays
+from nerm.motion.pickles import load_arrays
 from nerm.data.t2m.amass import official_frames, segment_joints
 from nerm.data.t2m.statistics import of_the_evaluator
 from nerm.data.t2m.texts import Line, pieces, unmirrored

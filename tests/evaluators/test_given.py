@@ -85,7 +85,7 @@ def test_files_that_cannot_be_used_are_counted_and_named(folder, capsys):
 @pytest.mark.parametrize(
     ("change", "answer"),
     [
-        (lambda x: 100 * x, "they seem to be centimetres: multiply them by 0.01"),
+        (lambda x: 100 * x, "they seem to be centimetres: give metres_per_unit=0.01"),
         (lambda x: 1000 * x, "millimetres"),
         (lambda x: x[..., [0, 2, 1]] * [1, -1, 1], "lies along z in most frames; y up is expected"),
     ],
