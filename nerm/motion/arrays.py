@@ -147,7 +147,9 @@ def _frames(stored: Stored, index: int | None) -> Frames:
     count, place = len(array) if several else 1, index or 0
     values = order.frames(array, place if place in range(count) else 0)
     joints, format = values.shape[1] if values.ndim == 3 else 0, _format(values.shape[1:])
-    axes, take = order.shape.replace("J", str(joints)).replace(" ", ", "), order.take.replace("J", str(joints))
+    sizes = {"J": joints, "P": 3 * joints, "F": values.shape[-1]}
+    axes = ", ".join(str(sizes.get(letter, letter)) for letter in order.shape.split())
+    take = order.take.replace("J", str(joints))
     mdm = ", the order of MDM" if order.shape.startswith(("N J 3", "J 3", "N F 1")) else ""
     how = f"{name} of shape {shape} is [{axes}]{mdm}: {name}{take} is {'motion i as ' * several}{format} {SHAPES[format]}"
     if place not in range(count) or (count > 1 and index is None):

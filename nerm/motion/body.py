@@ -19,6 +19,8 @@ STANDING_M = (1.1, 1.45, 2.0)
 """Ankle to head of a person along the bones: least, usual, most."""
 POSSIBLE_M = (0.5, 4.0)
 """Outside of these no body is merely badly made: the unit is another one."""
+_SMALL_M = 0.7
+"""A body in another unit is at least that high: children, and the body of KIT-ML, which is 1 m tall."""
 _UNITS = {0.1: "decimetres", 0.01: "centimetres", 0.001: "millimetres", 0.0254: "inches", 0.3048: "feet"}
 _TURNS = {
     "y": np.eye(3),
@@ -139,7 +141,7 @@ def check_unit(motions: Sequence[Motion], source: str) -> None:
     height = float(np.median(heights)) if heights else 0.0
     if height > 0 and not POSSIBLE_M[0] <= height <= POSSIBLE_M[1]:
         unit = min(_UNITS, key=lambda unit: abs(np.log(height * unit / STANDING_M[1])))
-        fits = STANDING_M[0] <= height * unit <= STANDING_M[2]
+        fits = _SMALL_M <= height * unit <= STANDING_M[2]
         advice = f"they seem to be {_UNITS[unit]}: give metres_per_unit={unit:g}, or multiply them by {unit:g}"
         advice = advice if fits else "scale them, or de-normalise the features"
         raise InputError(f"{source}: a person of {height:.4g} m from ankle to head; joints in metres are expected, and {advice}")

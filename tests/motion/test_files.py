@@ -129,7 +129,7 @@ def test_a_wrong_shape_and_a_value_that_is_not_finite_are_refused(tmp_path):
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_joints_in_another_unit_are_an_error_that_names_it(motion, tmp_path, unit, factor, suffix):
     save_motion(Motion(motion.joints * factor, 60), tmp_path / f"a{suffix}")
-    with pytest.raises(InputError, match=rf"a person of .* m from ankle to head; .* seem to be {unit}: give metres_per_unit={1 / factor:.4g}"):
+    with pytest.raises(InputError, match=rf"a person of .* m from ankle to head; .* be {unit}: give metres_per_unit={1 / factor:.4g}"):
         load_motion(tmp_path / f"a{suffix}", fps=60)
     np.testing.assert_allclose(load_motion(tmp_path / f"a{suffix}", 60, 1 / factor).joints, motion.joints, atol=1e-5)
 
