@@ -77,8 +77,8 @@ class BodyModel:
         """[WRITTEN_SHAPES, or as many as there are] the shape whose rest pose is nearest to offsets [22, 3] metres, but for the root's."""
         of_mean = self.person(np.zeros(0)).offsets[1:]
         by_shape = self.by_shape[..., :WRITTEN_SHAPES]
-        change = by_shape[1:] - by_shape[list(SMPL22.parents[1:])]
-        return np.asarray(np.linalg.lstsq(change.reshape(-1, change.shape[-1]), (offsets[1:] - of_mean).ravel())[0], dtype=np.float64)
+        change = (by_shape[1:] - by_shape[list(SMPL22.parents[1:])]).reshape(3 * len(SMPL22) - 3, by_shape.shape[-1])
+        return np.asarray(np.linalg.lstsq(change, (offsets[1:] - of_mean).ravel())[0], dtype=np.float64)
 
     def shape_of_lengths(self, lengths: NDArray) -> NDArray[np.float64]:
         """[WRITTEN_SHAPES, or as many as the body has] the shape whose bones are nearest to lengths [22] metres.
