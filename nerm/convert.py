@@ -32,6 +32,7 @@ class ConvertConfig:
     from: format of the input; found by suffix and content if left out.
     to: format of the output; that of its suffix if left out (needed for .npy, and for amass, whose suffix is .npz too).
     fps: frame rate of an input that carries none (.npy, .amc); left out, .npy is read at the rate of its format, which is said.
+    in_fps: the true rate of an input that carries a wrong one.
     to_fps: frame rate of the output; that of the input if left out. Features are brought to the rate of their format, which is said.
     mode: of going to a lower rate: antialias removes what it cannot hold first, sample takes point values.
     method: of going to another rate: slerp, linear or cubic.
@@ -47,6 +48,7 @@ class ConvertConfig:
     from_: str | None = None
     to: str | None = None
     fps: float | None = None
+    in_fps: float | None = None
     to_fps: float | None = None
     mode: str = "antialias"
     method: str = "slerp"
@@ -59,7 +61,7 @@ class ConvertConfig:
 
 def main(arguments: Sequence[str]) -> None:
     from nerm.motion.arrays import SHAPES, USUAL_FPS
-    from nerm.motion.files import WRITTEN, Reading, check_readable, check_writable, format_of_file, load_motion, save_motion
+    from nerm.motion.files import WRITTEN, Reading, Writing, check_readable, check_writable, format_of_file, load_motion, save_motion
 
     config = parse(ConvertConfig, arguments, USAGE)
     _check_rates(config)
@@ -70,13 +72,13 @@ def main(arguments: Sequence[str]) -> None:
     assert wanted in WRITTEN  # as `check_writable` has found
     given = format_of_file(source, config.from_)
     fps = config.fps
-    if fps is None and given in SHAPES:
+    if fps is None and config.in_fps is None and given in SHAPES:
         fps = USUAL_FPS[given]
         progress(f"fps= was not given; {source} is read as {fps:g} fps")
     body = None if wanted == "amass" and given != "amass" else config.body
-    how = Reading(fps, config.metres_per_unit, given, config.up, config.index, body, config.asf)
+    how = Reading(fps, config.metres_per_unit, config.in_fps, given, config.up, config.index, body, config.asf)
     motion = _resampled(load_motion(source, how=how), wanted, config)
-    save_motion(motion, out, format=wanted, body=config.body)
+    save_motion(motion, out, how=Writing(format=wanted, body=config.body))
     print(f"{out}: {wanted}, {motion.seconds:.3f} s at {motion.fps:g} fps from {given}")
 
 
@@ -87,7 +89,7 @@ def _check_rates(config: ConvertConfig) -> None:
     from nerm.motion.motion import check_fps
     from nerm.motion.resample import Method, Mode
 
-    for name in ("fps", "to_fps"):
+    for name in ("fps", "in_fps", "to_fps"):
         if getattr(config, name) is not None:
             check_fps(getattr(config, name), name)
     choose("mode", config.mode, get_args(Mode))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -56,7 +56,7 @@ def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], ho
         name, suffix = stem_of(file.name), file.suffix.lower()
         try:
             rate = rates.get(name) or (in_fps if suffix == ".npy" else None)
-            motion = read_motion(file, how.fitting(format_of_file(file), rate))
+            motion = read_motion(file, replace(how.of(format_of_file(file)), fps=rate))
         except InputError as error:
             progress(f"left out: {error}")
             folder.leave_out("unreadable")

@@ -38,6 +38,8 @@ _MOST, _SOME = 0.5, 0.1
 """Shares of the frames: a body that stands along another axis in most frames, and along y not even in some, has another axis up."""
 _FLOOR_M = (-0.05, 0.25, 0.7)
 """Who lies on the floor: nothing is below the first height, and the lowest and the highest joint are below the others in most frames."""
+_STANDS_M = 0.15
+"""Who stands has the lowest joint of all frames that near to 0."""
 _CHANGE, _UNEVEN = 0.45, 0.2
 """Shares of a bone's length, in the median over bones: by which it changes over time, and by which left and right differ, in no body."""
 
@@ -99,10 +101,15 @@ def up_axis(joints: NDArray, skeleton: Skeleton = SMPL22) -> str:
     axis = max(shares, key=lambda name: shares[name])
     if shares[axis] <= _MOST:
         return ""
+    return "y" if axis != "-y" and _lies(joints, axis) else axis
+
+
+def _lies(joints: NDArray, axis: str) -> bool:
+    """Whether a body along an axis lies on a floor below y, and does not stand on one across the axis."""
     lowest, highest = joints[..., 1].min(axis=1), joints[..., 1].max(axis=1)
     floor, low, high = _FLOOR_M
-    lies = axis != "-y" and lowest.min() > floor and np.median(lowest) < low and np.median(highest) < high
-    return "y" if lies else axis
+    near = lowest.min() > floor and np.median(lowest) < low and np.median(highest) < high
+    return bool(near and abs(float((joints @ _TURNS[axis][1]).min())) > _STANDS_M)
 
 
 def turned(motion: Motion, up: str | None) -> Motion:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,36 +25,57 @@ from nerm.motion.features import features_from_motion
 from nerm.motion.lengths import lengths_vary, with_constant_lengths
 from nerm.motion.mapping import to_smpl22
 from nerm.motion.motion import Motion, check_fps
-from nerm.motion.npz import agree, fields_of, format_of_npz, read_amass_npz, read_npz
+from nerm.motion.npz import fields_of, format_of_npz, read_amass_npz, read_npz
 from nerm.motion.skeleton import KIT21, SMPL22
 
 _SUFFIX = {"npz": ".npz", "amass": ".npz", "bvh": ".bvh", **dict.fromkeys(SHAPES, ".npy"), "amc": ".amc"}
 _SUFFIX |= {"gif": ".gif", "mp4": ".mp4", "html": ".html"}
 """Format -> suffix of its files."""
 PICTURES = (".gif", ".mp4", ".html")
+_SAME_RATE = 1e-3
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is read, where it does not say so itself; what a format has no use for is an error.
+    """How a file is read, where it does not say so itself. What a format has no use for is an error.
 
-    fps: of a file that carries none.  metres_per_unit: of joints in .npy and .npz (None: metres), of a .bvh (None: guessed, and said) and
-    an .amc.  format: None finds it by suffix and content.  up: the axis that is up in the file, one of `nerm.motion.body.UP_AXES`.
-    index: which motion, of an array of several.  body: path of the body model of poses, or `mean`.  asf: path of the skeleton of an .amc.
+    fps: of a file that carries none.  in_fps: the true rate, whatever the file says.  format: None finds it by suffix and content.
+    metres_per_unit: of joints in .npy and .npz (None: metres), of a .bvh (None: guessed, and said) and of an .amc.
+    up: the axis that is up in the file, one of `nerm.motion.body.UP_AXES`.  index: which motion, of an array of several.
+    body: path of the body model of poses, or `mean`.  asf: path of the skeleton of an .amc.
     """
 
     fps: float | None = None
     metres_per_unit: float | None = None
+    in_fps: float | None = None
     format: str | None = None
     up: str | None = None
     index: int | None = None
     body: str | None = None
     asf: str | None = None
 
-    def fitting(self, format: str, fps: float | None) -> Reading:
-        """The same for a file of a format, without what the format has no use for."""
-        kept = {name: getattr(self, name) for name, known in _FOR.items() if format in known}
-        return Reading(fps=fps, up=self.up, **kept)
+    def of(self, format: str) -> Reading:
+        """The same for one file of a folder, without what its format has no use for."""
+        unused = {name: None for name, known in _FOR.items() if format not in known}
+        return replace(self, format=format, **unused)
+
+    @property
+    def given_fps(self) -> float | None:
+        """The rate of a file that carries none."""
+        return self.fps if self.in_fps is None else self.in_fps
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a file is written.
+
+    metres_per_unit: of a .bvh (0.01 writes centimetres).  format: None is that of the suffix (joints of any number for .npy).
+    body: path of the body model that poses are written for; None is a mean adult.
+    """
+
+    metres_per_unit: float = 0.01
+    format: str | None = None
+    body: str | None = None
 
 
 def load_motion(path: str | Path, fps: float | None = None, metres_per_unit: float | None = None, how: Reading | None = None) -> Motion:
@@ -71,17 +93,24 @@ def read_motion(path: str | Path, how: Reading = Reading()) -> Motion:
     """Read a motion as it is, with y up. Raises InputError, which names the file, on one that is damaged or of no known format."""
     path = check_readable(path)
     with about(path):
-        if how.fps is not None:
-            check_fps(how.fps)
+        for name in ("fps", "in_fps"):
+            if getattr(how, name) is not None:
+                check_fps(getattr(how, name), name)
         unit = how.metres_per_unit
         if unit is not None and (not np.isfinite(unit) or unit <= 0):
             raise InputError(f"metres_per_unit={unit}; expected a positive number, 0.01 for centimetres")
         given = format_of_file(path, how.format)
         for name, known in _FOR.items():
             if getattr(how, name) is not None and given not in known:
-                raise InputError(f"{name}= is for {' and '.join(known)}; this file is {given}: leave it out")
+                raise InputError(f"{name}= is for {', '.join(known)}; this file is {given}: leave it out")
         motion = _READERS[given](path, how)
-        return motion if given == "amass" else turned(motion, how.up)
+        motion = motion if given == "amass" else turned(motion, how.up)  # poses are turned with their body
+        if how.in_fps is not None and motion.fps != how.in_fps:
+            progress(f"{path}: the file says {motion.fps:g} fps; read as {how.in_fps:g}, as in_fps= says")
+            return replace(motion, fps=how.in_fps)
+        if how.fps is not None and how.in_fps is None:
+            _agree(motion.fps, how.fps)
+        return motion
 
 
 def check_readable(path: str | Path) -> Path:
@@ -137,49 +166,39 @@ def check_writable(path: str | Path, format: str | None = None) -> Path:
     return path
 
 
-def save_motion(
-    motion: Motion, path: str | Path, metres_per_unit: float = 0.01, format: str | None = None, body: str | None = None
-) -> None:
-    """Write a motion, whole or not at all. metres_per_unit: of a .bvh (0.01 writes centimetres). A .npy keeps joints alone: no rate.
-
-    format: None is that of the suffix (joints, whatever their number, for .npy).  body: of to=amass, see `nerm.motion.amass`.
-    """
-    path = check_writable(path, format)
+def save_motion(motion: Motion, path: str | Path, metres_per_unit: float = 0.01, how: Writing | None = None) -> None:
+    """Write a motion, whole or not at all. A .npy keeps joints alone: no rate. metres_per_unit: as in `how`."""
+    how = how or Writing(metres_per_unit)
+    path = check_writable(path, how.format)
     suffix = path.suffix.lower()
-    if format is None and suffix == ".npy":
+    if how.format is None and suffix == ".npy":
         _save(path, np.save, motion.joints)
     else:
-        _WRITERS[format or suffix[1:]](motion, path, metres_per_unit, body)
-
-
-def _read_bvh(path: Path, how: Reading) -> Motion:
-    motion = read_bvh_motion(path, how.metres_per_unit)
-    agree(path, motion.fps, how.fps)
-    return motion
+        _WRITERS[how.format or suffix[1:]](motion, path, how)
 
 
 def _read_npy(path: Path, how: Reading) -> Motion:
-    if how.fps is None:
+    if how.given_fps is None:
         raise InputError(f"{path} carries no frame rate; give fps=")
     frames = frames_of(open_array(path), how.index)
     if frames.said:
         progress(f"{path}: {frames.said}")
-    return motion_of(frames, how.fps, how.metres_per_unit)
+    return motion_of(frames, how.given_fps, how.metres_per_unit)
 
 
 def _read_amc(path: Path, how: Reading) -> Motion:
     if how.asf is None:
         raise InputError(f"{path}: an AMC holds no skeleton; give asf=PATH of the ASF file that belongs to it")
-    if how.fps is None:
+    if how.given_fps is None:
         raise InputError(f"{path}: an AMC carries no frame rate; give fps=, 120 for HDM05 and for most CMU recordings")
-    capture = read_amc(path, read_asf(Path(how.asf)), how.fps, how.metres_per_unit or METRES_PER_UNIT)
-    return Motion(to_smpl22(capture), how.fps)
+    capture = read_amc(path, read_asf(Path(how.asf)), how.given_fps, how.metres_per_unit or METRES_PER_UNIT)
+    return Motion(to_smpl22(capture), how.given_fps)
 
 
 _READERS: dict[str, Callable[[Path, Reading], Motion]] = {
-    "npz": lambda path, how: read_npz(path, how.fps, how.metres_per_unit, how.index),
-    "amass": lambda path, how: read_amass_npz(path, how.fps, how.body, how.up),
-    "bvh": _read_bvh,
+    "npz": lambda path, how: read_npz(path, how.given_fps, how.metres_per_unit, how.index),
+    "amass": lambda path, how: read_amass_npz(path, how.given_fps, how.body, how.up),
+    "bvh": lambda path, how: read_bvh_motion(path, how.metres_per_unit),
     **dict.fromkeys(SHAPES, _read_npy),
     "amc": _read_amc,
 }
@@ -196,17 +215,26 @@ _FOR = {
 """Field of a Reading -> the formats that it is for."""
 
 
+def _agree(carried: float, given: float) -> None:
+    """An InputError if the rate that a file carries is contradicted."""
+    if abs(given / carried - 1) > _SAME_RATE:
+        text = f"the file carries {carried:g} fps, but fps={given:g} was given"
+        raise InputError(
+            f"{text}; leave fps out (to_fps={given:g} of nerm.convert resamples), or give in_fps={given:g} if the file is wrong"
+        )
+
+
 def _save(path: Path, save: Callable[..., None], *arrays: np.ndarray, **named: np.ndarray) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
         save(file, *(np.asarray(array, dtype=np.float32) for array in arrays), **named)
 
 
-def _write_bvh(motion: Motion, path: Path, metres_per_unit: float, _: str | None) -> None:
+def _write_bvh(motion: Motion, path: Path, how: Writing) -> None:
     """Its bones have constant lengths: those of generated and of mapped joints have not, and are held at their medians."""
-    write_bvh(with_constant_lengths(motion) if lengths_vary(motion) else motion, path, metres_per_unit)
+    write_bvh(with_constant_lengths(motion) if lengths_vary(motion) else motion, path, how.metres_per_unit)
 
 
-def _write_array(motion: Motion, path: Path, name: str) -> None:
+def _write_array(name: str, motion: Motion, path: Path, how: Writing) -> None:
     """Joints or features: of the first joints of the motion, so that one of 24 joints loses its hands."""
     skeleton = FEATURES[name].skeleton if name in FEATURES else KIT21 if name == "joints21" else SMPL22
     if motion.skeleton.names[: len(skeleton)] != skeleton.names:
@@ -216,17 +244,17 @@ def _write_array(motion: Motion, path: Path, name: str) -> None:
     _save(path, np.save, features_from_motion(motion, FEATURES[name]) if name in FEATURES else motion.joints)
 
 
-def _write_picture(motion: Motion, path: Path, metres_per_unit: float, _: str | None) -> None:
+def _write_picture(motion: Motion, path: Path, how: Writing) -> None:
     from nerm.render import render
 
     render([motion], path)
 
 
-_WRITERS: dict[str, Callable[[Motion, Path, float, str | None], None]] = {
-    "npz": lambda motion, path, *_: _save(path, np.savez_compressed, **fields_of(motion)),
-    "amass": lambda motion, path, _, body: _save(path, np.savez_compressed, **write_amass(motion, body)),
+_WRITERS: dict[str, Callable[[Motion, Path, Writing], None]] = {
+    "npz": lambda motion, path, how: _save(path, np.savez_compressed, **fields_of(motion)),
+    "amass": lambda motion, path, how: _save(path, np.savez_compressed, **write_amass(motion, how.body)),
     "bvh": _write_bvh,
-    **{name: lambda motion, path, *_, name=name: _write_array(motion, path, name) for name in SHAPES},
+    **{name: partial(_write_array, name) for name in SHAPES},
     "gif": _write_picture,
     "mp4": _write_picture,
     "html": _write_picture,

@@ -25,7 +25,6 @@ from nerm.motion.skeleton import SMPL22, Skeleton
 
 RATES = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate", "frameRate", "mocap_fps")
 """Names that the rate has in files of others too."""
-_SAME_RATE = 1e-4
 
 
 def fields_of(motion: Motion) -> dict[str, Any]:
@@ -112,7 +111,7 @@ def _opened(path: Path) -> Iterator[Mapping[str, NDArray]]:
 
 
 def _rate(path: Path, fields: Mapping[str, NDArray], given: float | None) -> float:
-    """Of the archive; what is given for one that has none must not contradict it."""
+    """Of the archive; what is given for one that has none."""
     name = next((name for name in RATES if name in fields), None)
     if name is None:
         if given is None:
@@ -120,17 +119,7 @@ def _rate(path: Path, fields: Mapping[str, NDArray], given: float | None) -> flo
         return given
     if fields[name].size != 1:
         raise InputError(f"{path}: {name} of shape {list(fields[name].shape)}; expected one number")
-    rate = check_fps(fields[name].item(), f"{path}: {name}")
-    agree(path, rate, given)
-    return rate
-
-
-def agree(path: Path, carried: float, given: float | None) -> None:
-    """An InputError if the rate that a file carries is contradicted."""
-    if given is not None and abs(given / carried - 1) > _SAME_RATE:
-        raise InputError(
-            f"{path} carries {carried:g} fps, but fps={given:g} was given; leave fps out (to_fps={given:g} of nerm.convert resamples)"
-        )
+    return check_fps(fields[name].item(), f"{path}: {name}")
 
 
 def _only_motion(path: Path, fields: Mapping[str, NDArray]) -> str:

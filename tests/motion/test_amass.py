@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from nerm.convert import main
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion
-from nerm.motion.files import Reading, load_motion, save_motion
+from nerm.motion.files import Reading, Writing, load_motion, save_motion
 from nerm.motion.skeleton import Skeleton, joints_from_directions
 from nerm.motion.smpl import T_POSE, load_body_model, rotations_from_joints
 
@@ -143,7 +143,7 @@ def test_a_generated_motion_becomes_amass_without_a_body_and_comes_back(tmp_path
     directions = SMPL22.axes[1:] + 0.2 * np.sin(3 * t + np.linspace(0, 6, 63)).reshape(20, 21, 3)
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     motion = Motion(joints_from_directions(np.array([0, 0.9, 0]) + 0 * t, directions, SMPL22), 20.0)
-    save_motion(motion, tmp_path / "a.npz", format="amass")
+    save_motion(motion, tmp_path / "a.npz", how=Writing(format="amass"))
     assert "joints on the body of a mean adult are" in capsys.readouterr().err
     back = load_motion(tmp_path / "a.npz", how=Reading(body="mean"))
     np.testing.assert_allclose(back.joints[:, 0], motion.joints[:, 0], atol=1e-6)
