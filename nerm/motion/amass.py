@@ -39,16 +39,17 @@ def is_amass(names: Mapping[str, Any]) -> bool:
     return _first(names, _POSES) is not None or (_first(names, _ROOT) is not None and _first(names, _BODY) is not None)
 
 
-def read_amass(fields: Mapping[str, NDArray], fps: float, body: str | None = None, up: str | None = None) -> Motion:
+def read_amass(fields: Mapping[str, NDArray], fps: float, body: str | None, up: str | None, source: str) -> Motion:
     """The motion of 22 joints in an archive: by the body model, or, without one, the archive's own joints.
 
-    body: path of a model file, or `mean`.  up: None finds it (z in AMASS). With a body the motion has rotations, on the person's T-pose.
+    body: path of a model file, or `mean`.  up: None finds it (z in AMASS).  source: the file, in what is said. With a body the motion has
+    rotations, on the person's T-pose.
     """
-    motion = _posed(fields, fps, body) if body else _own_joints(fields, fps)
+    motion = _posed(fields, fps, body) if body else _own_joints(fields, fps, source)
     if up is None:
         up = "y" if up_axis(motion.joints) == "y" else "z"
         if up == "z":
-            progress("z is up in the file, as in AMASS: turned to y up (up= says otherwise)")
+            progress(f"{source}: z is up, as in AMASS: turned to y up (up= says otherwise)")
     return turned(motion, up)
 
 
@@ -108,7 +109,7 @@ def _poses(fields: Mapping[str, NDArray]) -> NDArray[np.float64]:
     return poses
 
 
-def _own_joints(fields: Mapping[str, NDArray], fps: float) -> Motion:
+def _own_joints(fields: Mapping[str, NDArray], fps: float, source: str) -> Motion:
     name = next((name for name in _JOINTS if name in fields and format_of(fields[name]) == "joints22"), None)
     if name is None:
         raise InputError(
@@ -116,7 +117,7 @@ def _own_joints(fields: Mapping[str, NDArray], fps: float) -> Motion:
             f"register at mano.is.tue.mpg.de), or body={MEAN} for the bones of a mean adult, to a centimetre"
         )
     values = frames_of(Stored(fields[name], name)).values
-    progress(f"the file's own {name} are read; with body=, the .npz of the body model, its poses are")
+    progress(f"{source}: the file's own {name} are read; with body=, the .npz of the body model, its poses are")
     return Motion(values, fps)
 
 

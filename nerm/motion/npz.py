@@ -73,7 +73,7 @@ def read_amass_npz(path: Path, fps: float | None, body: str | None, up: str | No
     with _opened(path) as fields:
         if not is_amass(fields):
             raise InputError(f"{path} holds {', '.join(fields)}; expected poses and trans, as in AMASS")
-        return read_amass(fields, _rate(path, fields, fps), body, up)
+        return read_amass(fields, _rate(path, fields, fps), body, up, str(path))
 
 
 class _Fields(Mapping[str, NDArray]):

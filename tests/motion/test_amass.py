@@ -63,7 +63,7 @@ def test_poses_become_the_joints_of_the_body_with_y_up(tmp_path, capsys, width, 
     read = load_motion(tmp_path / "a.npz", how=Reading(body=str(body)))
     np.testing.assert_allclose(read.joints @ UP_Z.T, by_hand(body, poses, trans, betas[:10]), atol=1e-6)
     assert read.fps == 30 and read.skeleton.names == SMPL22.names and read.joints[0, 15, 1] > read.joints[0, 7, 1] + 1.2
-    assert "z is up in the file, as in AMASS: turned to y up" in capsys.readouterr().err
+    assert "a.npz: z is up, as in AMASS: turned to y up" in capsys.readouterr().err
 
 
 def test_root_and_body_may_be_apart_and_y_may_be_up(tmp_path, capsys):
@@ -93,6 +93,15 @@ def test_without_a_body_the_files_own_joints_are_read_or_what_is_missing_is_said
     np.savez(tmp_path / "b.npz", joints=by_hand(body, poses, trans, np.zeros(0)), **fields)
     np.testing.assert_allclose(load_motion(tmp_path / "b.npz").joints, with_body.joints, atol=1e-6)
     assert "the file's own joints are read" in capsys.readouterr().err
+
+
+def test_a_recording_becomes_a_bvh_whose_joints_are_where_they_were(tmp_path):
+    body = body_file(tmp_path / "model.npz")
+    poses, trans = recording()
+    np.savez(tmp_path / "a.npz", poses=poses, trans=trans, betas=np.zeros(16), mocap_framerate=30.0)
+    main([f"in={tmp_path / 'a.npz'}", f"body={body}", f"out={tmp_path / 'a.bvh'}"])
+    first, second = load_motion(tmp_path / "a.npz", how=Reading(body=str(body))), load_motion(tmp_path / "a.bvh")
+    np.testing.assert_allclose(second.joints, first.joints, atol=1e-4)
 
 
 @pytest.mark.parametrize("betas", [np.zeros(10), np.array([1.0, -0.5, 0.3, 0, 0, 0, 0.2, 0, 0, -1])])
