@@ -43,8 +43,9 @@ _STANDS_M = 0.15
 _CHANGE, _UNEVEN = 0.45, 0.2
 """Shares of a bone's length, in the median over bones: by which it changes over time, and by which left and right differ, in no body."""
 
-_OTHER_BONES, _NORMAL = 2.0, (0.1, 10.0)
-"""Features whose bones differ by this factor, in the median, from those of their format, and whose root mean square is in between."""
+_OTHER_BONES, _NORMAL = 1.5, (0.1, 10.0)
+"""Features whose bones differ by this factor, in the median over bones and frames, from those of their format, and whose root mean square
+is in between. The factor is 1.26 at most in generated motion, and 2 at least in normalised clips of HumanML3D."""
 
 
 def check_body(motion: Motion, source: str, up: str | None = None) -> None:
@@ -173,9 +174,9 @@ def _normalised(motion: Motion) -> bool:
         return False
     features, format = motion.features.values, format_of_dims(motion.features.values.shape[1])
     lengths = np.linalg.norm(motion.joints[:, 1:] - motion.joints[:, format.skeleton.parents[1:]], axis=-1)
-    ratio = np.median(lengths, axis=0) / format.skeleton.lengths[1:]
-    size = float(np.sqrt(np.mean(np.square(features, dtype=np.float64))))
-    return bool(np.median(np.abs(np.log(np.maximum(ratio, 1e-9)))) > np.log(_OTHER_BONES)) and _NORMAL[0] < size < _NORMAL[1]
+    apart = np.median(np.abs(np.log(np.maximum(lengths, 1e-9) / format.skeleton.lengths[1:])))
+    size = np.sqrt(np.mean(np.square(features, dtype=np.float64)))
+    return bool(apart > np.log(_OTHER_BONES) and _NORMAL[0] < size < _NORMAL[1])
 
 
 def _is_person(skeleton: Skeleton) -> bool:
