@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from nerm.cli import MISSING, choose, parse, progress, run
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion, frame_times, resample
+from nerm.motion.lengths import median_lengths, with_constant_lengths
 from nerm.motion.motion import check_fps
 from nerm.motion.resample import Method, slerp
 from nerm.motion.retarget import from_corpus, to_corpus
@@ -36,7 +37,6 @@ USAGE = "Usage: python -m nerm.upsample in=clip.bvh fps=120 out=smooth.bvh metho
 METHODS = ("nerm", "slerp", "cubic")
 KEEP = ("detail", "nothing")
 OVERLAP_S = 1.0
-_LENGTHS_VARY_M = 1e-3
 _SAME_S = 1e-6
 
 
@@ -64,7 +64,7 @@ class UpsampleConfig:
 
 
 def main(arguments: Sequence[str]) -> None:
-    from nerm.motion.files import check_writable, load_motion, save_motion
+    from nerm.motion.files import Reading, check_writable, load_motion, save_motion
     from nerm.motion.matching import read_joint_map
 
     config = parse(UpsampleConfig, arguments, USAGE)
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
     choose("keep", config.keep, KEEP)
     out = check_writable(config.out)
     names = read_joint_map(config.joints) if config.joints else None
-    motion = load_motion(config.in_, None, config.metres_per_unit, names, config.in_fps)
+    motion = load_motion(config.in_, Reading(metres_per_unit=config.metres_per_unit, in_fps=config.in_fps, joints=names))
     motion = with_constant_lengths(motion)
     if config.method == "nerm":
         from nerm.model import load_nerm
@@ -113,18 +113,7 @@ def upsample(field: Field, motion: Motion, fps: float, keep: str = "detail", ste
 
 def interpolate(motion: Motion, fps: float, method: str) -> Motion:
     """By the project's resampler, then on the motion's own (constant) bone lengths: cubic alone would stretch them."""
-    return with_constant_lengths(resample(motion, fps, cast(Method, choose("method", method, METHODS[1:]))), _lengths(motion))
-
-
-def with_constant_lengths(motion: Motion, lengths: NDArray | None = None) -> Motion:
-    """Bone directions and root kept, every bone at one length [J] (its median where not given); a large change is said on stderr."""
-    constant = _lengths(motion) if lengths is None else lengths
-    directions = bone_directions(motion.joints.astype(np.float64), motion.skeleton)
-    joints = joints_from_directions(motion.root.astype(np.float64), directions, motion.skeleton, constant)
-    moved = float(np.linalg.norm(joints - motion.joints, axis=-1).max())
-    if lengths is None and moved > _LENGTHS_VARY_M:
-        progress(f"the bones of the input change their lengths; held constant, joints move by up to {1000 * moved:.0f} mm")
-    return Motion(joints.astype(motion.joints.dtype), motion.fps, motion.skeleton)
+    return with_constant_lengths(resample(motion, fps, cast(Method, choose("method", method, METHODS[1:]))), median_lengths(motion))
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,11 +245,6 @@ def _cubic(motion: Motion, values: NDArray, times: NDArray) -> NDArray:
         share = (times * motion.fps).reshape(-1, *[1] * (values.ndim - 1))
         return values[0] + share * (values[-1] - values[0])
     return CubicSpline(np.arange(len(motion)), values, bc_type="natural")(times * motion.fps)
-
-
-def _lengths(motion: Motion) -> NDArray:
-    bones = np.linalg.norm(motion.joints[:, 1:] - motion.joints[:, motion.skeleton.parents[1:]], axis=-1).astype(np.float64)
-    return np.concatenate([[0.0], np.median(bones, axis=0)])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from evaluators.given.folder import read_folder
 from nerm import convert, upsample
 from nerm.errors import InputError
 from nerm.motion import Motion
-from nerm.motion.files import load_motion, save_motion
+from nerm.motion.files import Reading, load_motion, save_motion
 
 
 @pytest.fixture
@@ -51,18 +51,18 @@ def test_scored_folders_are_read_with_names_and_a_corrected_rate(unknown, tmp_pa
     folder.mkdir()
     (folder / "clip.bvh").write_bytes(clip.read_bytes())
     given = json.loads(names.read_text())
-    motion = read_folder(folder, 60, {}, None, given).motions["clip"]
+    motion = read_folder(folder, 60, {}, Reading(joints=given)).motions["clip"]
     assert motion.fps == 60
     np.testing.assert_allclose(motion.joints, expected, atol=1e-5)
     save_motion(Motion(expected, 20), folder / "other.npy")
-    both = read_folder(folder, 60, {}, None, given).motions  # now in_fps is the rate of the file that carries none
+    both = read_folder(folder, 60, {}, Reading(joints=given)).motions  # now in_fps is the rate of the file that carries none
     assert (both["clip"].fps, both["other"].fps) == (30, 60)
 
 
 def test_a_rate_in_an_npz_is_corrected_and_one_that_is_not_carried_is_given_as_fps(unknown, tmp_path, capsys):
     _, _, expected = unknown
     save_motion(Motion(expected, 20), tmp_path / "a.npz")
-    assert load_motion(tmp_path / "a.npz", in_fps=30).fps == 30
+    assert load_motion(tmp_path / "a.npz", Reading(in_fps=30)).fps == 30
     assert "the file says 20 fps; read as 30" in capsys.readouterr().err
     save_motion(Motion(expected, 20), tmp_path / "a.npy")
-    assert load_motion(tmp_path / "a.npy", in_fps=30).fps == 30
+    assert load_motion(tmp_path / "a.npy", Reading(in_fps=30)).fps == 30

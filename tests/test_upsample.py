@@ -15,7 +15,7 @@ import nerm.model
 from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
 from nerm.motion import SMPL22, Motion
-from nerm.motion.files import load_motion, save_motion
+from nerm.motion.files import Reading, load_motion, save_motion
 from nerm.motion.retarget import from_corpus, to_corpus
 from nerm.motion.skeleton import KIT21, bone_directions, joints_from_directions
 from nerm.reading import decode
@@ -145,7 +145,7 @@ def shipped(field, monkeypatch):
 def test_the_command_brings_a_bvh_from_30_to_120_fps(shipped, tmp_path, method, capsys):
     save_motion(walk(1.0), tmp_path / "in.bvh")
     main([f"in={tmp_path / 'in.bvh'}", "fps=120", f"out={tmp_path / 'out.bvh'}", f"method={method}", "steps=3", "metres_per_unit=0.01"])
-    result = load_motion(tmp_path / "out.bvh", metres_per_unit=0.01)
+    result = load_motion(tmp_path / "out.bvh", Reading(metres_per_unit=0.01))
     assert result.fps == 120 and len(result) == 121
     np.testing.assert_allclose(result.joints[::4], walk(1.0).joints, atol=1e-4)
     assert f"1.000 s at 120 fps from 30 fps by {method}" in capsys.readouterr().out
@@ -157,8 +157,8 @@ def test_changing_bone_lengths_are_held_constant_and_that_is_said(shipped, tmp_p
     joints[:, 15] *= 1 + 0.02 * np.sin(t)[:, None]
     save_motion(Motion(joints, 30.0), tmp_path / "in.npz")
     main([f"in={tmp_path / 'in.npz'}", "fps=60", f"out={tmp_path / 'out.bvh'}", "method=cubic"])
-    assert "the bones of the input change their lengths" in capsys.readouterr().err
-    assert np.ptp(bones(load_motion(tmp_path / "out.bvh", metres_per_unit=0.01).joints), axis=0).max() < 1e-4
+    assert "the bones of the motion change their lengths" in capsys.readouterr().err
+    assert np.ptp(bones(load_motion(tmp_path / "out.bvh", Reading(metres_per_unit=0.01)).joints), axis=0).max() < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nerm.errors import InputError
+from nerm.cli import choose
 from nerm.motion.skeleton import LEFT_RIGHT22, SMPL22
 
 _TO_Y_UP = {
@@ -16,7 +16,8 @@ _TO_Y_UP = {
     "-x": np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]),
     "-y": np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]),
 }
-"""axis that is up -> rotation [3, 3] that brings it to +y."""
+"""axis that is up -> rotation [3, 3] that brings it to +y; -y is up where y points down, as in the axes of a camera."""
+UP_AXES = tuple(_TO_Y_UP)
 _ALONG = 0.8
 _WALKED = 0.25  # a path across the body this long, in body heights, shows that the person stands on its feet
 _FLAT = 0.5  # and it goes this much less along the body
@@ -49,10 +50,8 @@ def up_axis(joints: NDArray[np.float64], rest: NDArray[np.float64] | None = None
 
 
 def turn_to_y_up(axis: str) -> NDArray[np.float64]:
-    """[3, 3] the rotation that brings an axis of `up_axis` to +y. Raises InputError on another word."""
-    if axis not in _TO_Y_UP:
-        raise InputError(f"up={axis}; expected one of {', '.join(_TO_Y_UP)}")
-    return _TO_Y_UP[axis]
+    """[3, 3] the rotation that brings an axis of UP_AXES to +y. Raises InputError on another word."""
+    return _TO_Y_UP[choose("up", axis, UP_AXES)]
 
 
 def sides_are_swapped(joints: NDArray[np.float64], rest: NDArray[np.float64]) -> bool:

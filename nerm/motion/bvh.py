@@ -101,7 +101,7 @@ def read_bvh_motion(
         raise InputError(f"metres_per_unit={metres_per_unit}; expected a positive number, 0.01 for centimetres")
     file = _at_rate(parse_bvh(path), in_fps)
     if joints is None and is_kit21(_names(file)):
-        return _kit21(file, metres_per_unit)
+        return _kit21(file, metres_per_unit, up)
     file = mended(file, joints=joints)
     found = match_file(file, joints)
     points = weighted_joints(positions(file), _names(file), found.weights)
@@ -186,10 +186,10 @@ def _at_rate(file: BvhFile, in_fps: float | None) -> BvhFile:
     return replace(file, fps=float(in_fps))
 
 
-def _kit21(file: BvhFile, metres_per_unit: float | None) -> Motion:
+def _kit21(file: BvhFile, metres_per_unit: float | None, up: str | None) -> Motion:
     """A motion of KIT-ML's joints; the unit is the one at which its bones are nearest to those of KIT21."""
     names = _names(file)
-    points = positions(file)[:, [names.index(name) for name in KIT21.names]]
+    points = positions(file)[:, [names.index(name) for name in KIT21.names]] @ turn_to_y_up(up or "y").T
     lengths = np.median(np.linalg.norm(points[:, 1:] - points[:, KIT21.parents[1:]], axis=-1), axis=0)
     if metres_per_unit is None:
         size = float(lengths.sum() / KIT21.lengths.sum())

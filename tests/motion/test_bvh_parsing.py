@@ -8,7 +8,7 @@ from figures import bvh_text, places, walking, write
 
 from nerm.errors import InputError
 from nerm.motion.bvh import parse_bvh, read_bvh
-from nerm.motion.files import load_motion
+from nerm.motion.files import Reading, load_motion
 
 ROOT, TURNS = walking()
 TEXT = bvh_text(ROOT, TURNS)
@@ -40,20 +40,20 @@ def with_rows(rows: list[str], time: str = TIME) -> str:
     ],
 )
 def test_ways_to_write_the_same_file(tmp_path, content):
-    motion = load_motion(write(tmp_path, content), None, 0.01)
+    motion = load_motion(write(tmp_path, content), Reading(metres_per_unit=0.01))
     assert motion.fps == 30
     np.testing.assert_allclose(motion.joints, places(ROOT, TURNS), atol=1e-6)
 
 
 def test_one_row_too_many_is_read_and_said(tmp_path, capsys):
-    motion = load_motion(write(tmp_path, with_rows([*ROWS, ROWS[-1]])), None, 0.01)
+    motion = load_motion(write(tmp_path, with_rows([*ROWS, ROWS[-1]])), Reading(metres_per_unit=0.01))
     assert len(motion) == len(ROWS) + 1
     np.testing.assert_allclose(motion.joints[:-1], places(ROOT, TURNS), atol=1e-6)
     assert f"{len(ROWS) + 1} frames are read, 1 more than the {len(ROWS)}" in capsys.readouterr().err
 
 
 def test_words_after_the_last_frame_are_left_out_and_said(tmp_path, capsys):
-    assert len(load_motion(write(tmp_path, TEXT + "END\n"), None, 0.01)) == len(ROWS)
+    assert len(load_motion(write(tmp_path, TEXT + "END\n"), Reading(metres_per_unit=0.01))) == len(ROWS)
     assert f"from line {FIRST + len(ROWS)} on" in capsys.readouterr().err
 
 
@@ -101,10 +101,10 @@ def test_a_name_that_an_end_site_would_have_is_no_second_joint(tmp_path):
 
 
 def test_a_rate_that_the_file_names_wrongly_is_corrected_and_said(tmp_path, capsys):
-    motion = load_motion(write(tmp_path, TEXT), None, 0.01, in_fps=120)
+    motion = load_motion(write(tmp_path, TEXT), Reading(metres_per_unit=0.01, in_fps=120))
     assert motion.fps == 120 and "the file says 30 fps; read as 120" in capsys.readouterr().err
     np.testing.assert_allclose(motion.joints, places(ROOT, TURNS), atol=1e-6)
-    load_motion(tmp_path / "motion.bvh", None, 0.01, in_fps=30)
+    load_motion(tmp_path / "motion.bvh", Reading(metres_per_unit=0.01, in_fps=30))
     assert "the file says" not in capsys.readouterr().err
     with pytest.raises(InputError, match="in_fps=0"):
-        load_motion(tmp_path / "motion.bvh", in_fps=0)
+        load_motion(tmp_path / "motion.bvh", Reading(in_fps=0))

@@ -13,7 +13,7 @@ from nerm.motion import SMPL22
 from nerm.motion.body import height_along_bones
 from nerm.motion.bvh import capture_of, mended, parse_bvh, without_t_pose
 from nerm.motion.faults import JUMP_MPS, is_t_pose, jumps, leading_pose
-from nerm.motion.files import load_motion
+from nerm.motion.files import Reading, load_motion
 from nerm.motion.mapping import to_smpl22
 
 UNIT = 0.05644
@@ -67,7 +67,7 @@ def cmu_text(root: np.ndarray, turns: dict[str, Rotation]) -> str:
 
 def test_thorax_and_forearm_without_length_are_filled_for_users(tmp_path, capsys):
     """2 units of upper back stand for the thorax: at 90 degrees spine3 lies 1, the neck joint 2 units ahead of spine2."""
-    x = load_motion(write(tmp_path, cmu_text(*bending())), None, UNIT).joints[-1]
+    x = load_motion(write(tmp_path, cmu_text(*bending())), Reading(metres_per_unit=UNIT)).joints[-1]
     spine2, spine3 = x[SMPL22.index("spine2")], x[SMPL22.index("spine3")]
     np.testing.assert_allclose(spine3 - spine2, [0, 0, 1 * UNIT], atol=1e-6)
     forearm = np.linalg.norm(x[SMPL22.index("l_wrist")] - x[SMPL22.index("l_elbow")])
@@ -78,7 +78,7 @@ def test_thorax_and_forearm_without_length_are_filled_for_users(tmp_path, capsys
 def test_a_cmu_file_whose_fingers_were_taken_out_has_its_thorax_filled_too(tmp_path):
     figure = {name: where for name, where in cmu_figure().items() if not any(part in name for part in ("Finger", "Index", "Thumb"))}
     text = bvh_text(*bending(), {"pelvis": "Hips"}, figure=figure, fps=120)
-    x = load_motion(write(tmp_path, text), None, UNIT).joints[0]
+    x = load_motion(write(tmp_path, text), Reading(metres_per_unit=UNIT)).joints[0]
     pelvis, shoulder = x[SMPL22.index("pelvis")], x[SMPL22.index("l_shoulder")]
     np.testing.assert_allclose(shoulder - pelvis, np.array([3.4, 2 + 2 + 2 + 1, 0]) * UNIT, atol=1e-6)
 
@@ -90,7 +90,7 @@ def test_a_neck_that_lies_on_the_back_below_it_is_not_the_neck(tmp_path):
     names |= {joint: f"{'Left' if joint[0] == 'l' else 'Right'}{joint[2:].title()}" for joint in FIGURE if joint[1] == "_"}
     root, turns = walking()
     path = write(tmp_path, bvh_text(root, turns, names, figure=figure))
-    np.testing.assert_allclose(load_motion(path, None, 0.01).joints, places(root, turns), atol=1e-6)
+    np.testing.assert_allclose(load_motion(path, Reading(metres_per_unit=0.01)).joints, places(root, turns), atol=1e-6)
 
 
 def test_users_and_the_corpus_read_the_same_joints_from_a_cmu_file(tmp_path):
@@ -125,7 +125,7 @@ def t_pose_before(frames: int, blend: int, fps: float = 30.0) -> tuple[str, np.n
 @pytest.mark.parametrize(("fps", "blend"), [(24, 0), (30, 0), (60, 0), (120, 0), (120, 5)])
 def test_a_t_pose_before_the_recording_is_left_out_and_said(tmp_path, capsys, fps, blend):
     text, expected = t_pose_before(40, blend, fps)
-    motion = load_motion(write(tmp_path, text), None, 0.01)
+    motion = load_motion(write(tmp_path, text), Reading(metres_per_unit=0.01))
     np.testing.assert_allclose(motion.joints, expected[blend:] if blend else expected, atol=1e-6)
     assert "T-pose before the recording, and left out" in capsys.readouterr().err
     assert not len(jumps(motion.joints, motion.fps))
@@ -140,7 +140,7 @@ def test_a_t_pose_that_was_recorded_stays(tmp_path, capsys):
     for side, sign in (("l", 1), ("r", -1)):
         turns[f"{side}_shoulder"] = Rotation.from_euler("z", (-75 * sign * down)[:, None], degrees=True)
     root = np.stack([0.2 * np.sin(3 * t), 92 + 0 * t, 0 * t], axis=-1)
-    assert len(load_motion(write(tmp_path, bvh_text(root, turns)), None, 0.01)) == 60
+    assert len(load_motion(write(tmp_path, bvh_text(root, turns)), Reading(metres_per_unit=0.01))) == 60
     for start in range(24, 40):  # nor if the file begins while they are lowered
         later = places(root, turns)[start:]
         assert not (is_t_pose(later[0]) and leading_pose(later, height_along_bones(later), 30))
@@ -163,19 +163,19 @@ def test_the_rest_pose_of_a_skeleton_before_the_recording_is_left_out(tmp_path, 
     lowered = {name: (parent, (0.0, -27.0, 0.0) if name.endswith("elbow") else at) for name, (parent, at) in FIGURE.items()}
     bend = {name: Rotation.concatenate([Rotation.identity(1), turn]) for name, turn in turns.items()}
     text = bvh_text(np.concatenate([root[:1] + np.array([0, 0, 150]), root]), bend, figure=lowered)
-    assert len(load_motion(write(tmp_path, text), None, 0.01)) == 40
+    assert len(load_motion(write(tmp_path, text), Reading(metres_per_unit=0.01))) == 40
     assert "rest pose before the recording" in capsys.readouterr().err
 
 
 def test_a_jump_that_no_person_can_make_is_said_with_its_frame(tmp_path, capsys):
     root, turns = walking(30)
     root[17:, 0] += 100  # 1 m within a thirtieth of a second
-    motion = load_motion(write(tmp_path, bvh_text(root, turns)), None, 0.01)
+    motion = load_motion(write(tmp_path, bvh_text(root, turns)), Reading(metres_per_unit=0.01))
     said = capsys.readouterr().err
     assert "from frame 16 to 17 (0.53 s)" in said and "31 m/s" in said and f"above {JUMP_MPS:g} m/s" in said
     np.testing.assert_allclose(motion.joints, places(root, turns), atol=1e-6)  # said, not changed
     root[17:, 0] -= 100
-    load_motion(write(tmp_path, bvh_text(root, turns)), None, 0.01)
+    load_motion(write(tmp_path, bvh_text(root, turns)), Reading(metres_per_unit=0.01))
     assert "m/s" not in capsys.readouterr().err
 
 

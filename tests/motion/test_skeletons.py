@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from nerm.errors import InputError
 from nerm.motion import SMPL22
 from nerm.motion.bvh import match_file, parse_bvh, read_bvh_motion, write_bvh
-from nerm.motion.files import load_motion
+from nerm.motion.files import Reading, load_motion
 from nerm.motion.layouts import NEEDED, keys_of, named_layouts, without_affixes
 from nerm.motion.matching import read_joint_map
 from nerm.motion.motion import Motion
@@ -128,7 +128,7 @@ def test_a_map_of_the_user_names_the_joints_of_any_other_skeleton(tmp_path):
         "Left_Hip" if joint == "l_hip" else joint: name for joint, name in names.items() if joint in ("pelvis", "neck", "head", *NEEDED)
     }
     (tmp_path / "map.json").write_text(json.dumps(given | {"l_foot": names["l_foot"], "r_foot": names["r_foot"]}))
-    x = load_motion(path, None, 0.01, read_joint_map(tmp_path / "map.json")).joints
+    x = load_motion(path, Reading(metres_per_unit=0.01, joints=read_joint_map(tmp_path / "map.json"))).joints
     made_up = [SMPL22.index(name) for name in ("l_collar", "r_collar")]
     keep = [joint for joint in range(22) if joint not in made_up]
     np.testing.assert_allclose(x[:, keep], places(root, turns)[:, keep], atol=1e-6)
@@ -148,7 +148,7 @@ def test_a_wrong_map_is_answered(tmp_path, given, words):
     path = write(tmp_path, bvh_text(root, turns, spelled(named_layouts()[3])))
     (tmp_path / "map.json").write_text(json.dumps(given))
     with pytest.raises(InputError) as error:
-        load_motion(path, None, 0.01, read_joint_map(tmp_path / "map.json"))
+        load_motion(path, Reading(metres_per_unit=0.01, joints=read_joint_map(tmp_path / "map.json")))
     assert all(word in str(error.value) for word in words)
 
 
@@ -178,7 +178,7 @@ def test_what_is_missing_is_told_with_the_nearest_layout(tmp_path):
 def test_a_file_with_z_up_is_turned_and_said(tmp_path, capsys, walked):
     root, turns = walking(speed_mps=1.2 if walked else 0.0)
     path = write(tmp_path, bvh_text(root, turns, spelled(named_layouts()[3]), axes=Z_UP))
-    np.testing.assert_allclose(load_motion(path, None, 0.01).joints, places(root, turns), atol=1e-6)
+    np.testing.assert_allclose(load_motion(path, Reading(metres_per_unit=0.01)).joints, places(root, turns), atol=1e-6)
     assert "stands along z" in capsys.readouterr().err
 
 
@@ -186,7 +186,7 @@ def test_a_root_that_alone_is_turned_to_z_up_is_found_by_the_walk(tmp_path, caps
     root, turns = walking(frames=30)
     turned = dict(turns) | {"pelvis": Rotation.from_matrix(Z_UP) * turns["pelvis"]}
     path = write(tmp_path, bvh_text(root @ Z_UP.T, turned, spelled(named_layouts()[3])))
-    np.testing.assert_allclose(load_motion(path, None, 0.01).joints, places(root, turns), atol=1e-6)
+    np.testing.assert_allclose(load_motion(path, Reading(metres_per_unit=0.01)).joints, places(root, turns), atol=1e-6)
     assert "stands along z" in capsys.readouterr().err
 
 
@@ -194,7 +194,7 @@ def test_a_person_who_lies_is_not_turned(tmp_path, capsys):
     root, turns = walking(speed_mps=0.0)
     lying = dict(turns) | {"pelvis": Rotation.from_matrix(Z_UP) * turns["pelvis"]}
     path = write(tmp_path, bvh_text(root * 0 + [0, 12.0, 0], lying, spelled(named_layouts()[3])))
-    np.testing.assert_allclose(load_motion(path, None, 0.01).joints, places(root * 0 + [0, 12.0, 0], lying), atol=1e-6)
+    np.testing.assert_allclose(load_motion(path, Reading(metres_per_unit=0.01)).joints, places(root * 0 + [0, 12.0, 0], lying), atol=1e-6)
     assert "stands along" not in capsys.readouterr().err
 
 
@@ -203,7 +203,7 @@ def test_sides_are_checked_by_the_way_the_feet_point(tmp_path, capsys):
     names = spelled(named_layouts()[3])
     swapped = {joint: names[{"l": "r", "r": "l"}.get(joint[0], "") + joint[1:]] if joint[1] == "_" else names[joint] for joint in names}
     path = write(tmp_path, bvh_text(root, turns, swapped))
-    np.testing.assert_allclose(load_motion(path, None, 0.01).joints, places(root, turns), atol=1e-6)
+    np.testing.assert_allclose(load_motion(path, Reading(metres_per_unit=0.01)).joints, places(root, turns), atol=1e-6)
     assert "left and right are exchanged" in capsys.readouterr().err
 
 
@@ -220,7 +220,7 @@ def test_the_unit_is_guessed_whatever_the_spelling_and_the_axes(tmp_path, capsys
 def test_channels_of_any_order_and_positions_on_every_joint(tmp_path, order, moving):
     root, turns = walking()
     path = write(tmp_path, bvh_text(root, turns, order=order, moving=moving))
-    np.testing.assert_allclose(load_motion(path, None, 0.01).joints, places(root, turns), atol=1e-6)
+    np.testing.assert_allclose(load_motion(path, Reading(metres_per_unit=0.01)).joints, places(root, turns), atol=1e-6)
 
 
 def test_a_motion_of_kit_ml_written_as_bvh_reads_back(tmp_path):
