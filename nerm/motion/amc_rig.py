@@ -45,7 +45,7 @@ def rig_of_amc(path: str | Path, asf: AcclaimSkeleton, fps: float) -> BvhFile:
             local = quaternions(axes[::-1], angles[:, turned[::-1]])  # the first degree of freedom is applied first
             frame = quaternion_from_matrix(bone.axes)
             local = quaternion_multiply(quaternion_multiply(frame, local), quaternion_inverse(frame))
-            columns += list(without_flips(angles_near(local, "zyx", np.zeros((len(local), 3)))).T)
+            columns += list(without_flips(angles_near(local, "zyx", np.zeros((len(local), 3))), "zyx").T)
         if name not in parents and bone.parent is not None:
             nodes.append(Node(f"{name}_end", places[name], bone.offset, ()))
     return BvhFile(str(path), nodes, np.stack(columns, axis=1), fps)

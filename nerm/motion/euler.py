@@ -13,7 +13,7 @@ from nerm.motion.rotations import matrix_from_quaternion, quaternion_multiply
 
 Array = NDArray[np.float64]
 _LOCKED = 1e-6  # sine of the middle angle's distance from 90 degrees below which the outer ones are not told apart
-_FLIP_DEG, _FLIP_SHARE = 90.0, 0.5
+_FLIP_DEG, _LOCKED_JUMP_DEG, _FLIP_SHARE = 90.0, 10.0, 0.5
 
 
 def quaternions(axes: str, degrees: Array) -> Array:
@@ -44,21 +44,28 @@ def unwrapped(degrees: Array, trusted: bool = False) -> Array:
     return np.where(same, degrees, degrees + 360.0 * np.round((result - degrees) / 360.0))
 
 
-def without_flips(degrees: Array) -> Array:
+def without_flips(degrees: Array, axes: str) -> Array:
     """Angles [T, 3] of three different axes, each triple in that of its two forms which follows the frame before; whole turns too.
 
-    The file's own form is kept unless it jumps by more than 90 degrees (in sum) and the other one by less than half as much.
+    The file's own form is kept unless it jumps by more than 90 degrees (in sum) and the other one by less than half as much. In gimbal
+    lock the outer angles are shared out anew, going on as before, if that saves half of a jump of more than 10 degrees.
     """
     result = unwrapped(degrees)
-    if len(result) < 2 or np.abs(np.diff(result, axis=0)).sum(axis=-1).max() <= _FLIP_DEG:
+    locked = np.abs(np.cos(np.deg2rad(degrees[:, 1]))) < _LOCKED
+    limit = np.where(locked, _LOCKED_JUMP_DEG, _FLIP_DEG)[1:]
+    if not (np.abs(np.diff(result, axis=0)).sum(axis=-1) > limit).any():
         return result
     for frame in range(1, len(result)):
         before = result[frame - 1]
-        own = near(degrees[frame], before)
-        other = near(other_form(degrees[frame]), before)
+        result[frame] = own = near(degrees[frame], before)
         step = np.abs(own - before).sum()
-        flips = step > _FLIP_DEG and np.abs(other - before).sum() < _FLIP_SHARE * step
-        result[frame] = other if flips else own
+        if step > limit[frame - 1]:
+            other = near(other_form(degrees[frame]), before)
+            if locked[frame]:
+                ahead = before + (before - result[frame - 2] if frame > 1 else 0.0)
+                other = angles_near(quaternions(axes, degrees[frame]), axes, ahead)
+            if np.abs(other - before).sum() < _FLIP_SHARE * step:
+                result[frame] = other
     return result
 
 
@@ -97,10 +104,10 @@ def angles_near(rotations: Array, axes: str, reference: Array) -> Array:
 
 def _locked_near(r: Array, axes: tuple[int, int, int], sign: float, reference: Array) -> Array:
     """The triples of gimbal lock that are nearest to the reference."""
-    _, b, c = axes
-    side = np.sign(r[:, axes[0], c]) * sign  # of the middle angle
-    middle = near(90.0 * side, reference[:, 1])
-    whole = np.rad2deg(np.arctan2(sign * r[:, c, b], r[:, b, b]))  # first + side * sign of the product's order * last
+    a, b, c = axes
+    side = np.sign(r[:, a, c])  # R depends on first + side * last
+    middle = near(90.0 * sign * side, reference[:, 1])
+    whole = np.rad2deg(np.arctan2(sign * r[:, c, b], r[:, b, b]))
     given = reference[:, 0] + side * reference[:, 2]
     excess = near(whole, given) - given
     return np.stack([reference[:, 0] + excess / 2, middle, reference[:, 2] + side * excess / 2], axis=-1)

@@ -20,8 +20,8 @@ from nerm.motion.motion import check_fps
 from nerm.motion.rig_curves import RigCurves, RigMethod, Space, channels_of, is_ball
 
 Array = NDArray[np.float64]
-_JUMP_SHARE, _JUMP_SIZE = 12.0, 0.03
-"""A jump moves the joints 12 times as far as the frames around it, and by more than this share of the figure's size."""
+_JUMP_SHARE, _REST_SHARE, _JUMP_SIZE = 12.0, 3.0, 0.03
+"""A jump moves the joints 12 times as far as the frames around it (3 times out of a rest pose), and by 3 % of the figure's size."""
 _AROUND = 4
 
 
@@ -58,21 +58,13 @@ def continuous(file: BvhFile) -> Array:
         columns = list(channels.rotations)
         if columns:
             angles = values[:, columns]
-            values[:, columns] = without_flips(angles) if is_ball(channels, values) else unwrapped(angles, trusted=True)
+            values[:, columns] = without_flips(angles, channels.axes) if is_ball(channels, values) else unwrapped(angles, trusted=True)
     return values
 
 
 def jumps(file: BvhFile) -> list[int]:
     """Frames after which the figure jumps: its joints move far more than just before and after, and than its size allows."""
-    if len(file.values) < 2 + _AROUND:
-        return []
-    points = RigCurves(file.nodes, file.values, 1.0, 1.0, "linear").points(file.values)
-    size = np.linalg.norm(np.ptp(points[:, :: max(points.shape[1] // 50, 1)], axis=0), axis=-1).max()
-    steps = np.linalg.norm(np.diff(points, axis=1), axis=-1).mean(axis=0)
-    around = np.array(
-        [np.max(np.delete(steps[max(k - _AROUND, 0) : k + _AROUND + 1], min(k, _AROUND)), initial=0) for k in range(len(steps))]
-    )
-    return np.flatnonzero((steps > _JUMP_SHARE * around) & (steps > _JUMP_SIZE * size)).tolist()
+    return np.flatnonzero(_haste(file) > _JUMP_SHARE).tolist()
 
 
 def begins_at_rest(file: BvhFile) -> bool:
@@ -80,7 +72,19 @@ def begins_at_rest(file: BvhFile) -> bool:
     turned = [column for channels in channels_of(file.nodes) for column in channels.rotations]
     if len(file.values) < 3 or not turned or np.abs(file.values[0, turned]).max() > 1e-3:
         return False
-    return 0 in jumps(file)
+    return bool(_haste(file)[0] > _REST_SHARE)
+
+
+def _haste(file: BvhFile) -> Array:
+    """[T - 1] by how much the joints move further from a frame to the next than in the frames around; 0 for small steps."""
+    steps = np.zeros(max(len(file.values) - 1, 0))
+    if len(steps) < 2:
+        return steps
+    points = RigCurves(file.nodes, file.values, 1.0, 1.0, "linear").points(file.values)
+    size = np.linalg.norm(np.ptp(points[:, :: max(points.shape[1] // 50, 1)], axis=0), axis=-1).max()
+    steps = np.linalg.norm(np.diff(points, axis=1), axis=-1).mean(axis=0)
+    near = [np.concatenate([steps[max(k - _AROUND, 0) : k], steps[k + 1 : k + 1 + _AROUND]]).max() for k in range(len(steps))]
+    return np.where(steps > _JUMP_SIZE * size, steps / np.maximum(near, 1e-9 * size), 0.0)
 
 
 def _kept(file: BvhFile, frames: Array, values: Array) -> Array:
