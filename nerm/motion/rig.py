@@ -18,8 +18,8 @@ from nerm.motion.bvh import BvhFile, parse_bvh
 from nerm.motion.motion import check_fps
 
 _MOTION = re.compile(rb"(?:\A|(?<=[\r\n]))[ \t{}]*(?<![^\s{}])MOTION(?=\s)", re.IGNORECASE)
-_FRAMES = re.compile(rb"(Frames[ \t]*:[ \t]*)([^\s]+)", re.IGNORECASE)
-_FRAME_TIME = re.compile(rb"(Frame[ \t]*Time[ \t]*:[ \t]*)([^\s]+)", re.IGNORECASE)
+_FRAMES = re.compile(rb"(Frames[ \t]*:?[ \t]*)(\d+)", re.IGNORECASE)
+_FRAME_TIME = re.compile(rb"(Frame[ \t]*Time[ \t]*:?[ \t]*)([^\s:]+)", re.IGNORECASE)
 _LEAST_DECIMALS, _MOST_DECIMALS = 6, 15
 """Fewer than 6 decimals would shake: 0.01 degrees between frames of 120 fps are accelerations of 1 m/s^2 at the end of a leg."""
 _SPELLED_ROWS = 200  # as many are asked how many decimals the file has
@@ -99,7 +99,7 @@ def _body(head: bytes) -> bytes:
 def _says(head: bytes, fps: float) -> bool:
     """Whether the frame time of the file is within a thousandth of the rate (otherwise in_fps= has corrected it)."""
     found = _FRAME_TIME.search(_body(head))
-    return found is not None and abs(float(found[2]) * fps - 1) < 2e-3
+    return found is not None and abs(float(found[2].replace(b",", b".")) * fps - 1) < 2e-3
 
 
 def _frame_time(fps: float, spelled: bytes) -> bytes:
@@ -114,9 +114,17 @@ def _frame_time(fps: float, spelled: bytes) -> bytes:
 def _words(rows: bytes, values: NDArray[np.float64]) -> list[list[bytes]]:
     """The words of every frame as they stand in the file; those of `values` where the text is arranged in an unusual way."""
     words, width = rows.split(), values.shape[1]
-    if len(words) >= values.size and [float(word.replace(b",", b".")) for word in words[:width]] == values[0].tolist():
-        return [words[start : start + width] for start in range(0, values.size, width)] if width else [[] for _ in values]
+    usual = len(words) >= values.size and all(_is(word, value) for word, value in zip(words, values.flat, strict=False))
+    if usual and width:
+        return [words[start : start + width] for start in range(0, values.size, width)]
     return [[repr(value).encode() for value in row] for row in values.tolist()]
+
+
+def _is(word: bytes, value: float) -> bool:
+    try:
+        return float(word) == value
+    except ValueError:
+        return False
 
 
 def _decimals(words: list[list[bytes]]) -> int:

@@ -66,7 +66,8 @@ class RigCurves:
 
     def __init__(self, nodes: list[Node], frames: Array, fps: float, to_fps: float, method: RigMethod, space: Space | None = None) -> None:
         self.nodes, self.frames, self.method = nodes, frames, method
-        self.parents = [node.parent for node in nodes]
+        self.parents = np.array([node.parent for node in nodes])
+        self.levels = _levels(self.parents)
         self.channels = channels_of(nodes)
         self.balls = [index for index, channels in enumerate(self.channels) if is_ball(channels, frames)]
         self._filter = (fps, to_fps)
@@ -87,8 +88,10 @@ class RigCurves:
     def locals(self, values: Array) -> Array:
         """Rotations of nodes [N, T, 4] beside their parents."""
         rotations = np.empty((len(self.nodes), len(values), 4))
-        for index, channels in enumerate(self.channels):
-            rotations[index] = quaternions(channels.axes, values[:, list(channels.rotations)])
+        for axes in {channels.axes for channels in self.channels}:
+            alike = [index for index, channels in enumerate(self.channels) if channels.axes == axes]
+            columns = np.array([self.channels[index].rotations for index in alike], dtype=int)
+            rotations[alike] = quaternions(axes, values[:, columns].transpose(1, 0, 2))
         return rotations
 
     def worlds(self, values: Array) -> Array:
@@ -97,19 +100,19 @@ class RigCurves:
 
     def _along_chains(self, rotations: Array) -> Array:
         """Rotations [N, T, 4] beside the parents, in place -> in the world."""
-        for index, parent in enumerate(self.parents):
-            if parent >= 0:
-                rotations[index] = quaternion_multiply(rotations[parent], rotations[index])
+        for level in self.levels[1:]:
+            rotations[level] = quaternion_multiply(rotations[self.parents[level]], rotations[level])
         return rotations
 
     def points(self, values: Array, worlds: Array | None = None) -> Array:
         """Positions of nodes [N, T, 3] in units of the file."""
         worlds = self.worlds(values) if worlds is None else worlds
-        points = np.empty((len(self.nodes), len(values), 3))
-        for index, (node, channels) in enumerate(zip(self.nodes, self.channels, strict=True)):
-            offset = np.repeat(node.offset[None], len(values), axis=0)
-            offset[:, list(channels.xyz)] = values[:, list(channels.positions)]
-            points[index] = offset if node.parent < 0 else points[node.parent] + quaternion_rotate(worlds[node.parent], offset)
+        points = np.repeat(np.stack([node.offset for node in self.nodes])[:, None], len(values), axis=1)
+        for index, channels in enumerate(self.channels):
+            points[index][:, list(channels.xyz)] = values[:, list(channels.positions)]
+        for level in self.levels[1:]:
+            parents = self.parents[level]
+            points[level] = points[parents] + quaternion_rotate(worlds[parents], points[level])
         return points
 
     def _curve(self, x: Array, position: Array) -> Array:
@@ -140,16 +143,17 @@ class RigCurves:
             rotations = _continuous(self.locals(self.frames)[self.balls].transpose(1, 0, 2))
             return self._turned(rotations, position).transpose(1, 0, 2)
         worlds = _continuous(self.worlds(self.frames)[self.balls].transpose(1, 0, 2))
-        turned = dict(zip(self.balls, self._turned(worlds, position).transpose(1, 0, 2), strict=True))
-        rotations = self.locals(values)
-        found = {}
-        for index, parent in enumerate(self.parents):
-            if index in turned:
-                found[index] = turned[index] if parent < 0 else quaternion_multiply(quaternion_inverse(rotations[parent]), turned[index])
-                rotations[index] = turned[index]
-            elif parent >= 0:
-                rotations[index] = quaternion_multiply(rotations[parent], rotations[index])
-        return np.stack([found[index] for index in self.balls])
+        turned = self._turned(worlds, position).transpose(1, 0, 2)
+        worlds = self.locals(values)
+        place = {index: number for number, index in enumerate(self.balls)}
+        for level in self.levels:
+            if level is not self.levels[0]:
+                worlds[level] = quaternion_multiply(worlds[self.parents[level]], worlds[level])
+            balls = [index for index in level if index in place]
+            worlds[balls] = turned[[place[index] for index in balls]]
+        parents = worlds[self.parents[self.balls]]
+        parents[self.parents[self.balls] < 0] = (1.0, 0.0, 0.0, 0.0)
+        return quaternion_multiply(quaternion_inverse(parents), turned)
 
     def _turned(self, rotations: Array, position: Array) -> Array:
         """Rotations [T, balls, 4] of continuous sign at positions [n]."""
@@ -195,6 +199,14 @@ def cubic(x: Array, position: Array) -> Array:
 
     slopes = (-3 * x[0] + 4 * x[1] - x[2]) / 2, (3 * x[-1] - 4 * x[-2] + x[-3]) / 2
     return CubicSpline(np.arange(len(x)), x, bc_type=((1, slopes[0]), (1, slopes[1])))(position)
+
+
+def _levels(parents: NDArray[np.int_]) -> list[NDArray[np.int_]]:
+    """Nodes by their distance from the root."""
+    depth = np.zeros(len(parents), dtype=int)
+    for index, parent in enumerate(parents):
+        depth[index] = depth[parent] + 1 if parent >= 0 else 0
+    return [np.flatnonzero(depth == level) for level in range(depth.max() + 1)]
 
 
 def _continuous(rotations: Array) -> Array:
