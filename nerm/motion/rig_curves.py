@@ -2,10 +2,10 @@
 
 method=cubic: a joint that turns about three axes has quaternions of continuous sign, each number a cubic spline, brought to unit length
 (to second order a spline on the sphere, and C2 like it). The quaternions are those of the joint in the world or beside its parent: the
-clip's own frames decide, by which of the two finds every second frame better from the others. In recordings it is nearly always the world,
-by 0.1 to 5 % (docs/upsampling.md); where each joint has a simple motion of its own it is the parent, by more. A joint that turns about one or two axes has splines of these angles,
-which are all rotations that it can make; so a constant channel stays constant. Splines begin and end with the slope of a parabola
-through the three outer frames.
+clip's own frames decide, by which of the two finds every second frame better from the others. In recordings it is nearly always the
+world, by 0.1 to 5 % (docs/upsampling.md); where each joint has a simple motion of its own it is the parent, by more.
+A joint that turns about one or two axes has splines of these angles, which are all rotations that it can make; so a constant channel
+stays constant. Splines begin and end with the slope of a parabola through the three outer frames.
 """
 
 from __future__ import annotations
