@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,14 @@ _UNITS = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres", 0.0254: "inc
 _BVH43_UNIT = 0.0103  # metres per unit, on average over the people: all bvh43 files have one character's size
 _FIRST = 96  # frames that tell whether a T-pose stands before the recording
 _SAME_RATE = 1e-3
+
+
+class Person(NamedTuple):
+    """motion: in metres, y up.  metres_per_unit: of the file.  turn: [3, 3] from the axes of the file to those of the motion."""
+
+    motion: Motion
+    metres_per_unit: float
+    turn: NDArray[np.float64]
 
 
 def read_bvh(path: str | Path, metres_per_unit: float = 1.0) -> Capture:
@@ -97,27 +106,38 @@ def read_bvh_motion(
     in_fps: the rate of the recording where the file names a wrong one.  up: the axis that is up in the file, 'y', 'z', '-y' ...; None
     finds it.
     """
+    return person_of(at_rate(parse_bvh(path), in_fps), metres_per_unit, joints, up).motion
+
+
+def person_of(
+    file: BvhFile,
+    metres_per_unit: float | None = None,
+    joints: Mapping[str, str] | None = None,
+    up: str | None = None,
+    begins_with_t_pose: bool | None = None,
+) -> Person:
+    """The person in a parsed file; the settings are those of `read_bvh_motion` and of `mended`."""
     if metres_per_unit is not None and (not np.isfinite(metres_per_unit) or metres_per_unit <= 0):
         raise InputError(f"metres_per_unit={metres_per_unit}; expected a positive number, 0.01 for centimetres")
-    file = _at_rate(parse_bvh(path), in_fps)
     if joints is None and is_kit21(_names(file)):
-        return _kit21(file, metres_per_unit, up)
-    file = mended(file, joints=joints)
+        return _kit21(file, metres_per_unit, up or "y")
+    file = mended(file, begins_with_t_pose=begins_with_t_pose, joints=joints)
     found = match_file(file, joints)
     points = weighted_joints(positions(file), _names(file), found.weights)
     rest = weighted_joints(_rest(file)[None], _names(file), found.weights)[0]
     axis = up_axis(points, rest) if up is None else up
-    points = points @ turn_to_y_up(axis).T
+    turn = turn_to_y_up(axis)
+    points = points @ turn.T
     if up is None and axis != "y":
-        progress(f"{path}: the person stands along {axis}, which is up there; turned to y up")
+        progress(f"{file.source}: the person stands along {axis}, which is up there; turned to y up")
     if not found.is_exact and sides_are_swapped(points, rest):
         points = with_sides_swapped(points)
-        progress(f"{path}: what is named left lies on the right of the way the feet point; left and right are exchanged")
+        progress(f"{file.source}: what is named left lies on the right of the way the feet point; left and right are exchanged")
     if metres_per_unit is None:
-        metres_per_unit = guess_unit(points, found.layout, str(path))
+        metres_per_unit = guess_unit(points, found.layout, file.source)
     motion = Motion(points * metres_per_unit, file.fps)
-    say_jumps(motion.joints, motion.fps, str(path))
-    return motion
+    say_jumps(motion.joints, motion.fps, file.source)
+    return Person(motion, metres_per_unit, turn)
 
 
 def guess_unit(joints: NDArray[np.float64], layout: str, source: str) -> float:
@@ -177,7 +197,7 @@ def _rest(file: BvhFile) -> NDArray[np.float64]:
     return pose
 
 
-def _at_rate(file: BvhFile, in_fps: float | None) -> BvhFile:
+def at_rate(file: BvhFile, in_fps: float | None) -> BvhFile:
     """The file at the rate that the user gives, which is said where it differs from the file's own."""
     if in_fps is None or abs(check_fps(in_fps, "in_fps") / file.fps - 1) < 1e-9:
         return file
@@ -186,28 +206,31 @@ def _at_rate(file: BvhFile, in_fps: float | None) -> BvhFile:
     return replace(file, fps=float(in_fps))
 
 
-def _kit21(file: BvhFile, metres_per_unit: float | None, up: str | None) -> Motion:
+def _kit21(file: BvhFile, metres_per_unit: float | None, up: str) -> Person:
     """A motion of KIT-ML's joints; the unit is the one at which its bones are nearest to those of KIT21."""
     names = _names(file)
-    points = positions(file)[:, [names.index(name) for name in KIT21.names]] @ turn_to_y_up(up or "y").T
+    points = positions(file)[:, [names.index(name) for name in KIT21.names]] @ turn_to_y_up(up).T
     lengths = np.median(np.linalg.norm(points[:, 1:] - points[:, KIT21.parents[1:]], axis=-1), axis=0)
     if metres_per_unit is None:
         size = float(lengths.sum() / KIT21.lengths.sum())
         metres_per_unit = min(_UNITS, key=lambda unit: abs(np.log(max(size, 1e-12) * unit)))
         progress(f"{file.source}: the 21 joints of KIT-ML, 1 unit = {metres_per_unit:g} m ({_UNITS[metres_per_unit]})")
     skeleton = KIT21.with_lengths(np.concatenate([[0.0], lengths * metres_per_unit]))
-    return Motion(points * metres_per_unit, file.fps, skeleton)
+    return Person(Motion(points * metres_per_unit, file.fps, skeleton), metres_per_unit, turn_to_y_up(up))
 
 
 __all__ = [
     "BvhFile",
     "Node",
+    "Person",
+    "at_rate",
     "capture_of",
     "frame_rate",
     "guess_unit",
     "match_file",
     "mended",
     "parse_bvh",
+    "person_of",
     "positions",
     "read_bvh",
     "read_bvh_motion",

@@ -101,9 +101,7 @@ def read_motion(path: str | Path, how: Reading = Reading()) -> Motion:
         if unit is not None and (not np.isfinite(unit) or unit <= 0):
             raise InputError(f"metres_per_unit={unit}; expected a positive number, 0.01 for centimetres")
         given = format_of_file(path, how.format)
-        for name, known in _FOR.items():
-            if getattr(how, name) is not None and given not in known:
-                raise InputError(f"{name}= is for {', '.join(known)}; this file is {given}: leave it out")
+        check_use(how, given)
         motion = _READERS[given](path, how)
         motion = motion if given in _TURNED else turned(motion, how.up)
         if how.in_fps is not None and motion.fps != how.in_fps:
@@ -112,6 +110,13 @@ def read_motion(path: str | Path, how: Reading = Reading()) -> Motion:
         if how.fps is not None and how.in_fps is None:
             _agree(motion.fps, how.fps)
         return motion
+
+
+def check_use(how: Reading, format: str) -> None:
+    """An InputError if something is given that a file of the format has no use for."""
+    for name, known in _FOR.items():
+        if getattr(how, name) is not None and format not in known:
+            raise InputError(f"{name}= is for {', '.join(known)}; this file is {format}: leave it out")
 
 
 def check_readable(path: str | Path) -> Path:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerm.errors import InputError
-from nerm.motion.rotations import matrix_from_axis_angle, matrix_from_quaternion, quaternion_between
+from nerm.motion.rotations import matrix_from_axis_angle
 from nerm.motion.skeleton import SMPL22, SMPL24, Skeleton, bone_directions, forward_kinematics
+from nerm.motion.twist import best_fit, swing
 
 SHAPES, WRITTEN_SHAPES = 10, 16
 """Shape parameters that HumanML3D's preparation uses, and that a file of AMASS has."""
@@ -110,7 +111,7 @@ def local_rotations(poses: NDArray) -> NDArray[np.float64]:
 def rotations_from_joints(joints: NDArray, skeleton: Skeleton) -> NDArray[np.float64]:
     """The local rotations [T, J, 3, 3] with which a skeleton comes nearest to the bone directions of joints [T, J, 3].
 
-    A bone swings from its rest direction without twist; a joint with several children turns as fits them best (Kabsch, 1976). Lengths, and
+    A bone swings from its rest direction without twist; a joint with several children turns as fits them best. Lengths, and
     the angles between the children of one joint, stay those of the skeleton.
     """
     directions = bone_directions(np.asarray(joints, dtype=np.float64), skeleton)
@@ -122,11 +123,9 @@ def rotations_from_joints(joints: NDArray, skeleton: Skeleton) -> NDArray[np.flo
         wanted = np.einsum("tji,tcj->tci", before, directions[:, np.array(children, dtype=int) - 1])
         rest = skeleton.axes[children]
         if len(children) == 1:
-            local[:, joint] = matrix_from_quaternion(quaternion_between(rest[0], wanted[:, 0]))
+            local[:, joint] = swing(rest[0], wanted[:, 0])
         elif children:
-            left, _, right = np.linalg.svd(np.einsum("tci,cj->tij", wanted, rest))
-            left[..., -1] *= np.linalg.det(left @ right)[:, None]
-            local[:, joint] = left @ right
+            local[:, joint] = best_fit(rest, wanted)
         world[:, joint] = before @ local[:, joint]
     return local
 
