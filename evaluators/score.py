@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerm.cli import choose, data_home, parse, progress, run
 from nerm.errors import InputError
+from nerm.help import command
 
 if TYPE_CHECKING:
     from evaluators.given import Given, ScoresFiles
@@ -35,12 +36,21 @@ TIERS = ("quick", "full")
 
 @dataclass
 class ScoreConfig:
-    """motions: folder of files: joints [T, 22, 3] in metres (npz, npy), features of 263 numbers a frame (npy), or BVH.
+    """Keys of the command. Give either motions or write_conditions.
 
-    conditions: a CSV that says what each file was made for.  write_conditions: write what to generate to this CSV instead.
-    fps: rate to score at (files at another are resampled by slerp); empty is the table's only rate, or the files' own.  in_fps: rate of
-    .npy files, which carry none.  metres_per_unit: of .bvh files; guessed from each if left out.
+    motions: folder of files: joints [T, 22, 3] in metres (npz, npy), features of 263 numbers a frame (npy), or BVH.
+    conditions: a CSV that says what each file was made for.
+    write_conditions: write what to generate to this CSV instead.
+    dataset: whose real motion the files are compared with.
+    protocol: clip, text, action or unconditional.
+    fps: rate to score at (files at another are resampled by slerp); left out, it is the table's only rate, or the files' own.
+    in_fps: rate of .npy files, which carry none.
+    metres_per_unit: of .bvh files; guessed from each if left out.
+    tier: quick or full: how many replications.
+    seed: of the replications.
     name: store the scores as this row of the protocol's table in `out`.
+    out: folder of the report.
+    shipped: folder of models/ and reference/; left out, it is out, then results/ of this project.
     """
 
     motions: str = ""
@@ -58,6 +68,7 @@ class ScoreConfig:
     shipped: str = ""
 
 
+@command(ScoreConfig)
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     config = parse(ScoreConfig, arguments, USAGE)

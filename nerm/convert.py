@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nerm.cli import MISSING, choose, parse, progress, run
 from nerm.errors import InputError, about
+from nerm.help import command
 
 if TYPE_CHECKING:
     from nerm.motion.motion import Motion
@@ -31,9 +32,17 @@ _WRITTEN = tuple(name for name in FORMATS if name != "amc")
 
 @dataclass
 class ConvertConfig:
-    """in, out: files.  from, to: formats, found by suffix and shape if left out.  fps: rate of an input that carries none.
+    """Keys of the command.
 
-    to_fps, mode, method: resampling (`nerm.motion.resample`).  asf: skeleton of an AMC.
+    in: the file to read.
+    out: the file to write.
+    from: format of the file to read; left out, it is found by suffix and shape.
+    to: format to write; left out, it is found by the suffix of `out`.
+    fps: rate of an input that carries none.
+    to_fps: rate to resample to; left out, the motion keeps its own (features are brought to the rate of their format).
+    mode: of resampling: antialias (low-passed before a lower rate) or sample.
+    method: of resampling: slerp, cubic or linear.
+    asf: the skeleton file of an AMC.
     metres_per_unit: of a BVH (guessed from standing height where left out) or an AMC (0.05644, the CMU unit).
     """
 
@@ -49,6 +58,7 @@ class ConvertConfig:
     metres_per_unit: float | None = None
 
 
+@command(ConvertConfig)
 def main(arguments: Sequence[str]) -> None:
     config = parse(ConvertConfig, arguments, USAGE)
     source, out = Path(config.in_), Path(config.out)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nerm.cli import MISSING, choose, parse, progress, run
 from nerm.errors import InputError
+from nerm.help import command
 from nerm.motion import SMPL22, Motion, frame_times, resample
 from nerm.motion.motion import check_fps
 from nerm.motion.resample import Method, slerp
@@ -42,11 +43,19 @@ _SAME_S = 1e-6
 
 @dataclass
 class UpsampleConfig:
-    """in, out: motion files (in: .bvh .npz .npy; out: also .gif .mp4 .html).  fps: the rate wanted.  in_fps: of a .npy, which has none.
+    """Keys of the command.
 
+    in: the motion file to read: .bvh, .npz or .npy.
+    out: the motion file to write: .bvh, .npz, .npy, .gif, .mp4 or .html.
+    fps: the rate wanted.
+    method: nerm (fit and field), slerp or cubic (interpolation).
     keep: detail adds the interpolated error of the fit, so that the input's frames stay as they are (see `with_detail`);
     nothing is the fit alone, which is off by some tens of mm.
-    model: name or path of NeRM's weights.  steps, seed: of the fit.  metres_per_unit: of a .bvh; guessed if left out.
+    in_fps: rate of a .npy, which carries none.
+    metres_per_unit: of a .bvh; guessed if left out.
+    model: name or path of NeRM's weights.
+    steps: of the fit; left out, as many as it needs by default.
+    seed: of the fit.
     """
 
     in_: str = MISSING
@@ -61,6 +70,7 @@ class UpsampleConfig:
     seed: int = 0
 
 
+@command(UpsampleConfig)
 def main(arguments: Sequence[str]) -> None:
     from nerm.motion.files import check_writable, load_motion, save_motion
 

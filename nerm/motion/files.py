@@ -1,11 +1,13 @@
 """Motions as files: one function to save and one to load, by suffix. It knows no corpus and no model.
 
 The project's own format is .npz with `joints` ([T, J, 3] float32, metres), `fps`, `skeleton` (its name), where known `rotations`
-([T, J, 3, 3] float32), and, where the skeleton is not the 22-joint one, its `names`, `parents` and `offsets`.
+([T, J, 3, 3] float32) and `made_by` (JSON: what a sample was asked for, and of which system), and, where the skeleton is not the 22-joint
+one, its `names`, `parents` and `offsets`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 import zlib
@@ -50,8 +52,11 @@ def check_writable(path: str | Path) -> Path:
     return path
 
 
-def save_motion(motion: Motion, path: str | Path, metres_per_unit: float = 0.01) -> None:
-    """Write a motion, whole or not at all. metres_per_unit: of a .bvh (0.01 writes centimetres). A .npy keeps joints alone: no rate."""
+def save_motion(motion: Motion, path: str | Path, metres_per_unit: float = 0.01, made_by: Mapping[str, Any] | None = None) -> None:
+    """Write a motion, whole or not at all. metres_per_unit: of a .bvh (0.01 writes centimetres). A .npy keeps joints alone: no rate.
+
+    made_by: what a sample was asked for, and of which system; kept by formats that can hold it (.npz).
+    """
     path = check_writable(path)
     suffix = path.suffix.lower()
     if suffix == ".bvh":
@@ -65,7 +70,7 @@ def save_motion(motion: Motion, path: str | Path, metres_per_unit: float = 0.01)
             if suffix == ".npy":
                 np.save(file, motion.joints.astype(np.float32))
             else:
-                np.savez_compressed(file, **_fields(motion))
+                np.savez_compressed(file, **_fields(motion, made_by))
 
 
 def load_motion(path: str | Path, fps: float | None = None, metres_per_unit: float | None = None) -> Motion:
@@ -98,12 +103,14 @@ def read_motion(path: str | Path, fps: float | None = None, metres_per_unit: flo
     return _load_npz(path, fps) if suffix == ".npz" else _load_npy(path, fps)
 
 
-def _fields(motion: Motion) -> dict[str, Any]:
+def _fields(motion: Motion, made_by: Mapping[str, Any] | None) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "joints": motion.joints.astype(np.float32),
         "fps": np.float64(motion.fps),
         "skeleton": np.str_(motion.skeleton.name),
     }
+    if made_by:
+        fields["made_by"] = np.str_(json.dumps(made_by, ensure_ascii=False))
     if motion.rotations is not None:
         fields["rotations"] = motion.rotations.astype(np.float32)
     if motion.skeleton != SMPL22:
