@@ -50,9 +50,9 @@ class Train:
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     settings = parse(Train, arguments, USAGE)
+    device_of(settings.device)
     choose("system", settings.system, [system.name for system in SYSTEMS if system.trains])
     choose("scale", settings.scale, ["shipped", "paper"])
-    device_of(settings.device)
     choose("precision", settings.precision, ["auto", "no", "bf16", "fp16"])
     for name in ("seed", "threads"):
         if getattr(settings, name) < 0:

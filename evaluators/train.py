@@ -59,6 +59,7 @@ class Train:
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     settings = parse(Train, arguments, USAGE)
+    device_of(settings.device)
     if bool(settings.extractor) == bool(settings.recipe):
         raise InputError(f"give either extractor= or recipe=. {USAGE}")
     if settings.trial and settings.extractor:
@@ -67,7 +68,6 @@ def main(arguments: Sequence[str]) -> int:
         )
     if (settings.minutes is None) == (settings.steps is None) or (settings.minutes or settings.steps or 0) <= 0:
         raise InputError(f"give a positive number of minutes= or steps=. {USAGE}")
-    device_of(settings.device)
     from evaluators.extractors.delivery import train_extractor, trainable
     from evaluators.recipe import RECIPES, follow, steps_of
     from nerm.checkpoint import MODELS, SUFFIX

@@ -83,7 +83,8 @@ def _one_line(text: str) -> str:
 
 
 def _type(item: dataclasses.Field) -> str:
-    plain = str(item.type).replace(" ", "").replace("|None", "")
+    written = item.type if isinstance(item.type, str) else inspect.formatannotation(item.type)
+    plain = written.replace(" ", "").replace("|None", "")
     inner = re.fullmatch(r"list\[(\w+)\]", plain)
     return f"[{_TYPES.get(inner[1], inner[1])}, ...]" if inner else _TYPES.get(plain, plain)
 

@@ -111,8 +111,8 @@ class Train:
 def main(arguments: Sequence[str]) -> int:
     scale = parse(Train, arguments).scale
     settings = settings_of_scale(scale, arguments)
-    choose("stage", settings.stage, [*SHARES, "all"])
     device_of(settings.device)
+    choose("stage", settings.stage, [*SHARES, "all"])
     import torch
 
     from nerm.data.dataset import load_dataset
