@@ -64,8 +64,7 @@ def make(system: Generator, wanted: Sequence[Wanted], how: Sampling, index: Path
                     bar.update()
                 else:
                     progress(f"{each.path}: {len(motion)} frames at {motion.fps:g} fps, {motion.seconds:.2f} s, system '{system.name}'")
-            with tqdm.external_write_mode(file=sys.stderr):
-                warn(too_alike(motions, condition, system.facts.dataset))
+            warn(too_alike(motions, condition, system.facts.dataset))
     return len(missing), len(wanted) - len(missing)
 
 
@@ -96,7 +95,8 @@ def say_if_far(condition: Condition, dataset: str) -> None:
 def warn(text: str) -> None:
     """A line on stderr; nothing for ''."""
     if text:
-        progress(f"warning: {text}")
+        with tqdm.external_write_mode(file=sys.stderr):  # a bar is taken away for it
+            progress(f"warning: {text}")
 
 
 def _sampled(system: Generator, wanted: Sequence[Wanted], how: Sampling) -> Iterator[tuple[Wanted, Motion]]:
