@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerm.cli import choose, data_home, parse, progress, run
 from nerm.errors import InputError
+from nerm.help import command
 
 if TYPE_CHECKING:
     from evaluators.given import Given, ScoresFiles
@@ -35,10 +36,14 @@ TIERS = ("quick", "full")
 
 @dataclass
 class ScoreConfig:
-    """motions: folder of files: joints [T, 22, 3] in metres (npz, npy), features of 263 numbers a frame (npy), or BVH.
+    """Keys of the command. Give either motions or write_conditions.
 
-    conditions: a CSV that says what each file was made for.  write_conditions: write what to generate to this CSV instead.
-    fps: rate to score at (files at another are resampled by slerp); empty is the table's only rate, or the files' own.
+    motions: folder of files: joints [T, 22, 3] in metres (.npz, .npy), 263 features a frame (.npy), .bvh, poses of AMASS (.npz), or .amc.
+    conditions: a CSV that says what each file was made for.
+    write_conditions: write what to generate to this CSV instead.
+    dataset: whose real motion the files are compared with.
+    protocol: clip, text, action or unconditional.
+    fps: rate to score at (files at another are resampled by slerp); left out, it is the table's only rate, or the files' own.
     in_fps: rate of .npy and .amc files, which carry none; in a folder without them it corrects a rate that the files name wrongly.
     metres_per_unit: unit of the files; left out, joints are in metres, and that of a .bvh is guessed.
     up: the axis that is up in the files, for example z; y if left out, and z for files of AMASS.
@@ -46,7 +51,11 @@ class ScoreConfig:
     joints: a JSON file that names the 22 joints of .bvh files of an unknown skeleton.
     index: which motion of each file, from 0, where they hold several.
     asf: the skeleton of .amc files.
+    tier: quick or full: how many replications.
+    seed: of the replications.
     name: store the scores as this row of the protocol's table in `out`.
+    out: folder of the report.
+    shipped: folder of models/ and reference/; left out, it is out, then results/ of this project.
     """
 
     motions: str = ""
@@ -69,6 +78,7 @@ class ScoreConfig:
     shipped: str = ""
 
 
+@command(ScoreConfig)
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     config = parse(ScoreConfig, arguments, USAGE)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from nerm.cli import MISSING, choose, parse, progress, run
 from nerm.errors import InputError
+from nerm.help import command
 
 if TYPE_CHECKING:
     from nerm.motion.motion import Motion
@@ -27,7 +28,9 @@ USAGE = "Usage: python -m nerm.convert in=PATH from=FORMAT to=FORMAT fps=20 to_f
 
 @dataclass
 class ConvertConfig:
-    """in: the file to read.
+    """Keys of the command.
+
+    in: the file to read.
     out: the file to write.
     from: format of the input; found by suffix and content if left out.
     to: format of the output; that of its suffix if left out (needed for .npy, and for amass, whose suffix is .npz too).
@@ -63,6 +66,7 @@ class ConvertConfig:
     names: str = "smpl"
 
 
+@command(ConvertConfig)
 def main(arguments: Sequence[str]) -> None:
     from nerm.motion.arrays import SHAPES, USUAL_FPS
     from nerm.motion.files import WRITTEN, Reading, Writing, check_readable, check_writable, format_of_file, load_motion, save_motion
@@ -83,8 +87,9 @@ def main(arguments: Sequence[str]) -> None:
     body = None if wanted == "amass" and given != "amass" else config.body
     names = read_joint_map(config.joints) if config.joints else None
     how = Reading(fps, config.metres_per_unit, config.in_fps, given, config.up, config.index, body, config.asf, names)
+    writing = Writing(names=config.names, format=wanted, body=config.body)
     motion = _resampled(load_motion(source, how), wanted, config)
-    save_motion(motion, out, Writing(names=config.names, format=wanted, body=config.body))
+    save_motion(motion, out, writing)
     print(f"{out}: {wanted}, {motion.seconds:.3f} s at {motion.fps:g} fps from {given}")
 
 

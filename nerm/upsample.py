@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nerm.cli import MISSING, choose, parse, progress, run
 from nerm.errors import InputError
+from nerm.help import command
 from nerm.motion import SMPL22, Motion, frame_times, resample
 from nerm.motion.lengths import median_lengths, with_constant_lengths
 from nerm.motion.motion import check_fps
@@ -88,6 +89,7 @@ class UpsampleConfig:
         return Reading(None, self.metres_per_unit, self.in_fps, None, self.up, self.index, self.body, self.asf, names)
 
 
+@command(UpsampleConfig)
 def main(arguments: Sequence[str]) -> None:
     from nerm.motion.files import check_writable
 
@@ -113,7 +115,7 @@ def _upsample_bvh(config: UpsampleConfig, out: Path) -> str:
     from nerm.motion.rig_curves import RigMethod
     from nerm.motion.rig_resample import resample_rig
 
-    how = config.reading()
+    how, writing = config.reading(), Writing(names=config.names)
     check_use(how, "bvh")
     is_bvh = out.suffix.lower() == ".bvh"
     if is_bvh and config.names != "smpl":
@@ -129,7 +131,7 @@ def _upsample_bvh(config: UpsampleConfig, out: Path) -> str:
     else:
         motion = person_of(result, how.metres_per_unit, how.joints, how.up, begins_with_t_pose=False).motion
         check_body(motion, config.in_, how.up)
-        save_motion(motion, out, Writing(names=config.names))
+        save_motion(motion, out, writing)
     joints = sum(not node.is_end for node in file.nodes)
     return _said(config, out, len(result.values), file.fps, f"the same {joints} joints" if is_bvh else "as 22 joints")
 
@@ -138,6 +140,7 @@ def _upsample_joints(config: UpsampleConfig, out: Path) -> str:
     """The same for joints."""
     from nerm.motion.files import Writing, load_motion, save_motion
 
+    writing = Writing(names=config.names)
     motion = with_constant_lengths(load_motion(config.in_, config.reading()))
     _check_frames(len(motion), motion.fps, config)
     if config.method == "nerm":
@@ -146,7 +149,7 @@ def _upsample_joints(config: UpsampleConfig, out: Path) -> str:
         result = upsample(load_nerm(config.model).field, motion, config.fps, config.keep, config.steps, config.seed)
     else:
         result = interpolate(motion, config.fps, config.method)
-    save_motion(result, out, Writing(names=config.names))
+    save_motion(result, out, writing)
     return _said(config, out, len(result), motion.fps, "bone lengths kept")
 
 

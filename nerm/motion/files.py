@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from nerm.motion.amc import METRES_PER_UNIT, read_amc, read_asf
 from nerm.motion.arrays import FEATURES, SHAPES, format_of, frames_of, motion_of, open_array
 from nerm.motion.body import check_body, turned
 from nerm.motion.bvh import read_bvh_motion, write_bvh
+from nerm.motion.conventions import NAMES
 from nerm.motion.features import features_from_motion
 from nerm.motion.mapping import to_smpl22
 from nerm.motion.motion import Motion, check_fps
@@ -75,12 +77,18 @@ class Writing:
     metres_per_unit: of a .bvh (0.01 writes centimetres).  names: of the joints in a .bvh or .glb, smpl or mixamo.
     format: None is that of the suffix (joints of any number for .npy).
     body: path of the body model that poses are written for; None is a mean adult.
+    made_by: what the motion was asked for, and of which system; kept in .npz and .glb.
     """
 
     metres_per_unit: float = 0.01
     names: str = "smpl"
     format: str | None = None
     body: str | None = None
+    made_by: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        choose("names", self.names, list(NAMES))
+        _check_unit(self.metres_per_unit)
 
 
 def load_motion(path: str | Path, how: Reading = Reading()) -> Motion:
@@ -97,9 +105,8 @@ def read_motion(path: str | Path, how: Reading = Reading()) -> Motion:
         for name in ("fps", "in_fps"):
             if getattr(how, name) is not None:
                 check_fps(getattr(how, name), name)
-        unit = how.metres_per_unit
-        if unit is not None and (not np.isfinite(unit) or unit <= 0):
-            raise InputError(f"metres_per_unit={unit}; expected a positive number, 0.01 for centimetres")
+        if how.metres_per_unit is not None:
+            _check_unit(how.metres_per_unit)
         given = format_of_file(path, how.format)
         check_use(how, given)
         motion = _READERS[given](path, how)
@@ -110,6 +117,11 @@ def read_motion(path: str | Path, how: Reading = Reading()) -> Motion:
         if how.fps is not None and how.in_fps is None:
             _agree(motion.fps, how.fps)
         return motion
+
+
+def _check_unit(metres_per_unit: float) -> None:
+    if not np.isfinite(metres_per_unit) or metres_per_unit <= 0:
+        raise InputError(f"metres_per_unit={metres_per_unit}; expected a positive number, 0.01 for centimetres")
 
 
 def check_use(how: Reading, format: str) -> None:
@@ -240,7 +252,7 @@ def _save(path: Path, save: Callable[..., None], *arrays: np.ndarray, **named: n
 def _write_glb(motion: Motion, path: Path, how: Writing) -> None:
     from nerm.motion.gltf import write_glb
 
-    write_glb(motion, path, how.names)
+    write_glb(motion, path, how.names, how.made_by)
 
 
 def _write_array(name: str, motion: Motion, path: Path, how: Writing) -> None:
@@ -260,7 +272,7 @@ def _write_picture(motion: Motion, path: Path, how: Writing) -> None:
 
 
 _WRITERS: dict[str, Callable[[Motion, Path, Writing], None]] = {
-    "npz": lambda motion, path, how: _save(path, np.savez_compressed, **fields_of(motion)),
+    "npz": lambda motion, path, how: _save(path, np.savez_compressed, **fields_of(motion, how.made_by)),
     "amass": lambda motion, path, how: _save(path, np.savez_compressed, **write_amass(motion, how.body)),
     "bvh": lambda motion, path, how: write_bvh(motion, path, how.metres_per_unit, how.names),
     "glb": _write_glb,

@@ -1,11 +1,13 @@
 """The project's own files of motion, .npz, and those of others with the same suffix: joints under another name, and poses of AMASS.
 
-Our own have `joints` ([T, J, 3] float32, metres), `fps`, `skeleton` (its name), where known `rotations` ([T, J, 3, 3] float32), and, where
-the skeleton is not the 22-joint one, its `names`, `parents` and `offsets`.
+Our own have `joints` ([T, J, 3] float32, metres), `fps`, `skeleton` (its name), where known `rotations` ([T, J, 3, 3] float32) and
+`made_by` (JSON: what a sample was asked for, and of which system), and, where the skeleton is not the 22-joint one, its `names`, `parents`
+and `offsets`.
 """
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -27,13 +29,15 @@ RATES = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate"
 """Names that the rate has in files of others too."""
 
 
-def fields_of(motion: Motion) -> dict[str, Any]:
+def fields_of(motion: Motion, made_by: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What is written of a motion."""
     fields: dict[str, Any] = {
         "joints": motion.joints.astype(np.float32),
         "fps": np.float64(motion.fps),
         "skeleton": np.str_(motion.skeleton.name),
     }
+    if made_by:
+        fields["made_by"] = np.str_(json.dumps(made_by, ensure_ascii=False))
     if motion.rotations is not None:
         fields["rotations"] = motion.rotations.astype(np.float32)
     if motion.skeleton != SMPL22:
