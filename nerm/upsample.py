@@ -1,6 +1,6 @@
-"""Brings a motion to another frame rate, upwards or downwards.
+"""nerm upsample, or python -m nerm.upsample: brings a motion to another frame rate, upwards or downwards.
 
-    python -m nerm.upsample in=clip.bvh fps=120 out=smooth.bvh
+    nerm upsample in=clip.bvh fps=120 out=smooth.bvh
 
 A BVH stays what it is, whatever its skeleton: hierarchy, names, offsets, channels and units come out as they went in, with other frames.
 Joints in .npz, .npy and .amc are interpolated as points and keep the lengths of their bones; so is a BVH that is written as something else.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nerm.motion.bvh_parsing import BvhFile
     from nerm.motion.files import Reading
 
-USAGE = "Usage: python -m nerm.upsample in=clip.bvh fps=120 out=smooth.bvh method=cubic|slerp|linear|nerm"
+USAGE = "Usage: nerm upsample in=clip.bvh fps=120 out=smooth.bvh method=cubic|slerp|linear|nerm"
 METHODS = ("cubic", "slerp", "linear", "nerm")
 KEEP = ("detail", "nothing")
 MOST_FRAMES = 1_000_000
@@ -91,15 +91,14 @@ class UpsampleConfig:
 
 @command(UpsampleConfig)
 def main(arguments: Sequence[str]) -> None:
-    from nerm.motion.files import check_writable
+    from nerm.motion.files import check_apart, check_writable
 
     config = parse(UpsampleConfig, arguments, USAGE)
     check_fps(config.fps)
     choose("method", config.method, METHODS)
     choose("keep", config.keep, KEEP)
     out = check_writable(config.out)
-    if out.exists() and Path(config.in_).exists() and out.samefile(config.in_):
-        raise InputError(f"in= and out= are the same file {out}, which would be lost; give another name to out=")
+    check_apart(config.in_, out)
     if Path(config.in_).suffix.lower() == ".bvh":
         print(_upsample_bvh(config, out))
     else:
