@@ -127,12 +127,13 @@ def _upsample_bvh(config: UpsampleConfig, out: Path) -> str:
     result = _with_field(config, file, how) if config.method == "nerm" else resample_rig(file, config.fps, cast(RigMethod, config.method))
     if is_bvh:
         write_bvh_text(text, result.values, result.fps, out)
+        what = f"the same {sum(not node.is_end for node in file.nodes)} joints"
     else:
         motion = person_of(result, how.metres_per_unit, how.joints, how.up, begins_with_t_pose=False).motion
         check_body(motion, config.in_, how.up)
         save_motion(motion, out, writing)
-    joints = sum(not node.is_end for node in file.nodes)
-    return _said(config, out, len(result.values), file.fps, f"the same {joints} joints" if is_bvh else "as 22 joints")
+        what = f"as {len(motion.skeleton)} joints"
+    return _said(config, out, len(result.values), file.fps, what)
 
 
 def _upsample_joints(config: UpsampleConfig, out: Path) -> str:
