@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
 
     rows = read_conditions(Path(config.conditions)) if config.conditions else None
     names = read_joint_map(config.joints) if config.joints else None
-    how = Reading(None, config.metres_per_unit, None, None, config.up, config.index, config.body, config.asf, names)
+    how = Reading(metres_per_unit=config.metres_per_unit, up=config.up, index=config.index, body=config.body, asf=config.asf, joints=names)
     folder = read_folder(Path(config.motions), config.in_fps, rates_of(rows or []), how)
     fps = config.fps or (table.rates[0] if len(table.rates) == 1 else None)
     harness = open_harness(config, table, rate_of(folder, fps))

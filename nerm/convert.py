@@ -97,7 +97,17 @@ def main(arguments: Sequence[str]) -> None:
         progress(f"fps= was not given; {source} is read as {fps:g} fps")
     body = None if wanted == "amass" and given != "amass" else config.body
     names = read_joint_map(config.joints) if config.joints else None
-    how = Reading(fps, config.metres_per_unit, config.in_fps, given, config.up, config.index, body, config.asf, names)
+    how = Reading(
+        fps=fps,
+        metres_per_unit=config.metres_per_unit,
+        in_fps=config.in_fps,
+        format=given,
+        up=config.up,
+        index=config.index,
+        body=body,
+        asf=config.asf,
+        joints=names,
+    )
     writing = Writing(names=config.names, format=wanted, body=config.body)
     motion = _resampled(load_motion(source, how), wanted, config)
     save_motion(motion, out, writing)

@@ -86,7 +86,15 @@ class UpsampleConfig:
         from nerm.motion.matching import read_joint_map
 
         names = read_joint_map(self.joints) if self.joints else None
-        return Reading(None, self.metres_per_unit, self.in_fps, None, self.up, self.index, self.body, self.asf, names)
+        return Reading(
+            metres_per_unit=self.metres_per_unit,
+            in_fps=self.in_fps,
+            up=self.up,
+            index=self.index,
+            body=self.body,
+            asf=self.asf,
+            joints=names,
+        )
 
 
 @command(UpsampleConfig)
