@@ -11,16 +11,27 @@ from pathlib import Path
 
 from baselines.base import SYSTEMS, train_system
 from nerm.cli import MISSING, begun_s, choose, parse, progress, run
+from nerm.devices import device_of
 from nerm.errors import InputError
+from nerm.help import command
 
 USAGE = "usage: python -m baselines.train dataset=multirate system=mdm minutes=60"
 
 
 @dataclass
 class Train:
-    """minutes or steps: the budget, shared between the stages of a system.  scale: shipped (small) | paper (as published).
+    """Keys of the command. Give either minutes or steps.
 
-    out: folder of the run, default runs/SYSTEM.  threads: of the CPU; 0 is what PyTorch chooses.
+    system: name of a registered system.
+    dataset: the prepared dataset to train on.
+    minutes: the whole budget in minutes, shared between the stages of a system.
+    steps: the whole budget in steps, shared between the stages of a system.
+    out: folder of the run; left out, runs/SYSTEM.
+    scale: shipped (small) or paper (as published).
+    seed: of the training.
+    device: auto, cpu or cuda.
+    precision: auto, no (float32), bf16 or fp16.
+    threads: of the CPU; 0 is what PyTorch chooses.
     """
 
     system: str = MISSING
@@ -28,19 +39,20 @@ class Train:
     minutes: float | None = None
     steps: int | None = None
     out: str = ""
-    scale: str = "shipped"  # shipped | paper
+    scale: str = "shipped"
     seed: int = 0
-    device: str = "auto"  # auto | cpu | cuda
-    precision: str = "auto"  # auto | no | bf16 | fp16
+    device: str = "auto"
+    precision: str = "auto"
     threads: int = 0
 
 
+@command(Train)
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     settings = parse(Train, arguments, USAGE)
+    device_of(settings.device)
     choose("system", settings.system, [system.name for system in SYSTEMS if system.trains])
     choose("scale", settings.scale, ["shipped", "paper"])
-    choose("device", settings.device, ["auto", "cpu", "cuda"])
     choose("precision", settings.precision, ["auto", "no", "bf16", "fp16"])
     for name in ("seed", "threads"):
         if getattr(settings, name) < 0:
@@ -50,8 +62,6 @@ def main(arguments: Sequence[str]) -> int:
     from nerm.budget import Budget, Clock
     from nerm.data.dataset import load_dataset
 
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device=cuda; PyTorch sees no CUDA device here: use device=cpu or device=auto")
     clock = Clock(begun_s())
     budget = Budget(settings.minutes, settings.steps, settings.seed, device=settings.device, precision=settings.precision, clock=clock)
     if settings.threads:

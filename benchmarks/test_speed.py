@@ -9,8 +9,9 @@ from evaluators.metrics.physical import physical
 from nerm.generator import Condition
 from nerm.model import load_nerm
 from nerm.motion import resample
-from nerm.motion.bvh import read_bvh_motion, write_bvh
+from nerm.motion.bvh import BvhFile, Node, read_bvh_motion, write_bvh
 from nerm.motion.features import decode_humanml263, encode_humanml263
+from nerm.motion.rig_resample import resample_rig
 from nerm.reading import decode
 
 RATES = [20, 60, 120, 240]
@@ -70,3 +71,11 @@ def test_writing_and_reading_a_bvh_of_ten_seconds(benchmark, motion_at, tmp_path
 def test_frechet_distance_of_1000_embeddings(benchmark, size):
     rng = np.random.default_rng(0)
     benchmark(frechet, rng.normal(size=(1000, size)), rng.normal(size=(1000, size)))
+
+
+def test_upsampling_ten_seconds_of_a_rig_of_60_joints_from_30_to_120(benchmark):
+    channels = ("Zrotation", "Xrotation", "Yrotation")
+    nodes = [Node(f"joint{k}", (k - 1) // 3 if k else -1, np.array([0.0, 10.0, k % 3]), channels) for k in range(60)]
+    frequencies = np.random.default_rng(0).uniform(0.2, 2, 180)
+    values = 30 * np.sin(2 * np.pi * frequencies * np.arange(301)[:, None] / 30)
+    assert len(benchmark(resample_rig, BvhFile("sines", nodes, values, 30.0), 120.0).values) == 1201

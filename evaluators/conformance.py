@@ -26,6 +26,7 @@ from evaluators.extractors import EXTRACTORS
 from nerm.atomic import replacing
 from nerm.cli import parse, progress, run
 from nerm.errors import InputError
+from nerm.help import command
 from nerm.registry import load_object
 
 USAGE = "usage: python -m evaluators.conformance DIR [strict=true] [csv=FILE] [out=FILE]"
@@ -34,7 +35,12 @@ PASS, FAIL, NOT_COVERED = "pass", "FAIL", "not covered"
 
 @dataclass
 class ConformanceConfig:
-    """strict: what is not covered fails.  csv: the table with all digits.  out: the printed report as a file."""
+    """Keys of the command, after the folder of the cases.
+
+    strict: what is not covered fails.
+    csv: file for the table with all digits.
+    out: file for the printed report.
+    """
 
     strict: bool = False
     csv: str = ""
@@ -52,6 +58,7 @@ class Outcome:
     reason: str = ""
 
 
+@command(ConformanceConfig)
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     words = list(arguments)

@@ -28,13 +28,11 @@ from evaluators.intervals import Resamples, interval
 from evaluators.metrics import METRICS
 from evaluators.protocols import resamples_of
 from evaluators.store import Document, Figure, Store, figures, read_document, write_atomic
-from nerm.checkpoint import RESULTS
 from nerm.cli import parse, run
 from nerm.errors import InputError
+from nerm.help import command
 
 USAGE = 'usage: python -m evaluators.drift OLD NEW [size=0.05] [p=0.01] | update OUT reason="..."'
-BASELINE = RESULTS / "baseline"
-CHANGELOG = RESULTS.parent / "CHANGELOG.md"
 HEADING = "## Next version"
 TIER = "quick"
 """The tier that the baseline holds."""
@@ -46,7 +44,11 @@ _COUNTS = 0.05
 
 @dataclass
 class Settings:
-    """size: relative change below which nothing is called drift.  p: level of the tests."""
+    """Keys of a comparison.
+
+    size: relative change below which nothing is called drift.
+    p: level of the tests.
+    """
 
     size: float = 0.05
     p: float = 0.01
@@ -54,11 +56,16 @@ class Settings:
 
 @dataclass
 class UpdateSettings:
-    """reason: why the figures may move; it goes into the changelog.  baseline: folder.  changelog: file."""
+    """Keys of `drift update`, which is for a clone of this project, from its root.
+
+    reason: why the figures may move; it goes into the changelog.
+    baseline: folder of the baseline.
+    changelog: file that the reason is written into.
+    """
 
     reason: str = ""
-    baseline: str = str(BASELINE)
-    changelog: str = str(CHANGELOG)
+    baseline: str = "results/baseline"
+    changelog: str = "CHANGELOG.md"
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Finding:
     """p of a test that can be corrected for the number of figures; None where replications are compared in pairs."""
 
 
+@command(Settings, UpdateSettings)
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     if arguments[:1] == ["update"]:

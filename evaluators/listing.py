@@ -1,14 +1,34 @@
-"""What `evaluators.run list` and `dry_run=true` print."""
+"""nerm list, or python -m evaluators.listing: tables, systems, metrics, extractors, datasets and protocols by name.
+
+Also what `dry_run=true` of a table prints.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from nerm.cli import parse, run
+from nerm.help import command
 
 if TYPE_CHECKING:
     from evaluators.harness import Harness
 
 NOT_RUN = "published figures only"
+
+
+@dataclass
+class Listing:
+    """There are no keys."""
+
+
+@command(Listing)
+def main(arguments: Sequence[str]) -> int:
+    """See the module's docstring."""
+    parse(Listing, arguments)
+    print(listing())
+    return 0
 
 
 def listing() -> str:
@@ -63,3 +83,7 @@ def describe(harness: Harness) -> str:
         rows[row.id] = work if missing else "stored already"
     rows |= {row.id: NOT_RUN for row in harness.table.rows if not row.is_implemented}
     return "\n".join([*lines, *columns(rows)])
+
+
+if __name__ == "__main__":
+    run(main)

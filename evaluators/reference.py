@@ -65,10 +65,10 @@ class Reference:
         prefix = f"{part.place}/"
         return {name.removeprefix(prefix): array for name, array in opened[1].items() if name.startswith(prefix)} or None
 
-    def rates(self) -> list[float]:
-        """The rates that ship."""
-        opened = self._open("")
-        places = opened[1] if opened is not None else {}
+    def rates(self, extractors: Iterable[str] = ()) -> list[float]:
+        """The rates that ship, in what needs no extractor or in what some of these have made."""
+        files = [opened for name in ("", *extractors) if (opened := self._open(name)) is not None]
+        places = [place for _, arrays in files for place in arrays]
         return sorted({float(place.partition("/")[0]) for place in places if place[:1].isdigit()})
 
     def digests(self, extractors: Mapping[str, str]) -> dict[str, str]:

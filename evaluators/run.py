@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nerm.cli import choose, data_home, parse, progress, run
+from nerm.devices import DEVICES, device_of
 from nerm.errors import InputError, MissingFile
+from nerm.help import command
 
 if TYPE_CHECKING:
     from evaluators.extractors import Extractor
@@ -49,13 +51,19 @@ _OF_SYSTEM = re.compile(rf"([\w.+-]+)\.({'|'.join(FILES)})=(.*)")
 
 @dataclass
 class RunConfig:
-    """table: a name, or `all`.  dataset: empty is the table's own.  systems: rows to compute; empty is all that can be computed here.
+    """Keys of the command.
 
+    table: a name, or all.
+    dataset: what it is computed on; left out, the table's own.
+    systems: rows to compute, as [nerm,mdm]; empty is all that can be computed here.
+    tier: quick, full or paper: how many motions and replications.
+    device: auto, cpu, cuda or mps.
+    seed: of the samples and the replications.
     out: folder of the reports and of raw/.
-
-    shipped: folder of models/, reference/ and stored rows; empty is out, then results/ of this project.
-    ground_truth: `check` stops where real motion is not measured as it was published; `skip` does not, for data of one's own.
-    cache: empty is NERM_DATA/cache.
+    dry_run: only say what would be computed, and what is stored already.
+    shipped: folder of models/, reference/ and stored rows; left out, it is out, then results/ of this project.
+    cache: folder of what may be used again; left out, it is NERM_DATA/cache.
+    ground_truth: check stops where real motion is not measured as it was published; skip does not, for data of one's own.
     """
 
     table: str = "framerates"
@@ -71,6 +79,7 @@ class RunConfig:
     ground_truth: str = "check"
 
 
+@command(RunConfig)
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     words = list(arguments)
@@ -170,7 +179,7 @@ def check(config: RunConfig, files: dict[str, dict[str, str]]) -> tuple[Table, l
 
     choose("table", config.table, list_tables())
     choose("ground_truth", config.ground_truth, CHECKS)
-    choose("device", config.device.partition(":")[0], ["auto", "cpu", "cuda", "mps"])
+    device_of(config.device, (*DEVICES, "mps"))
     table = load_table(config.table)
     config.dataset = choose("dataset", config.dataset or table.datasets[0], DATASETS.names)
     table = table.on(config.dataset)
@@ -218,7 +227,7 @@ def prepare(config: RunConfig, table: Table, asked: list[Row], files: dict[str, 
 
     subject, references = open_reference(config.dataset, table.protocols, places)
     table = for_dataset(table, config.dataset, subject.base_fps)
-    device = device_of(config.device)
+    device = device_of(config.device, (*DEVICES, "mps"))
 
     classes = {generator.name: generator for generator in map(UserClass, filter(is_class, dict.fromkeys(config.systems)))}
 
@@ -446,17 +455,6 @@ def processes() -> tuple[int, int, Callable[[], None]]:
             f"{os.environ['WORLD_SIZE']} processes were started and know of {state.num_processes}; start them with accelerate launch"
         )
     return state.process_index, state.num_processes, state.wait_for_everyone
-
-
-def device_of(name: str) -> str:
-    """The device that torch is to use; one that it cannot use is an InputError."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device={name}; this machine has no such device that torch can use: use device=cpu")
-    return name
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""python -m evaluators.score: any model's motion files against real motion, in the metrics of a table.
+"""nerm score, or python -m evaluators.score: any model's motion files against real motion, in the metrics of a table.
 
-    python -m evaluators.score write_conditions=conditions.csv                what to generate: recording, caption, label, seconds, seed
-    python -m evaluators.score motions=DIR                                    score DIR/<recording>.npz (or .npy, .bvh)
-    python -m evaluators.score motions=DIR conditions=mine.csv protocol=text  files of any name, with what each was asked for
-    python -m evaluators.score motions=DIR name=my-model out=results          and store it as a row of the report
+    nerm score write_conditions=conditions.csv                what to generate: recording, caption, label, seconds, seed
+    nerm score motions=DIR                                    score DIR/<recording>.npz (or .npy, .bvh)
+    nerm score motions=DIR conditions=mine.csv protocol=text  files of any name, with what each was asked for
+    nerm score motions=DIR name=my-model out=results          and store it as a row of the report
 
 Files that are named after recordings, or whose conditions say so, are scored like a system of the table, each with the others of its
 trial. Others are compared with real motion as a set. Metrics that need captions, labels or more motions than there are, are left out, and
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerm.cli import choose, data_home, parse, progress, run
 from nerm.errors import InputError
+from nerm.help import command
 
 if TYPE_CHECKING:
     from evaluators.given import Given, ScoresFiles
@@ -35,12 +36,26 @@ TIERS = ("quick", "full")
 
 @dataclass
 class ScoreConfig:
-    """motions: folder of files: joints [T, 22, 3] in metres (npz, npy), features of 263 numbers a frame (npy), or BVH.
+    """Keys of the command. Give either motions or write_conditions.
 
-    conditions: a CSV that says what each file was made for.  write_conditions: write what to generate to this CSV instead.
-    fps: rate to score at (files at another are resampled by slerp); empty is the table's only rate, or the files' own.  in_fps: rate of
-    .npy files, which carry none.  metres_per_unit: of .bvh files; guessed from each if left out.
+    motions: folder of files: joints [T, 22, 3] in metres (.npz, .npy), 263 features a frame (.npy), .bvh, poses of AMASS (.npz), or .amc.
+    conditions: a CSV that says what each file was made for.
+    write_conditions: write what to generate to this CSV instead.
+    dataset: whose real motion the files are compared with.
+    protocol: clip, text, action or unconditional.
+    fps: rate to score at (files at another are resampled by slerp); left out, it is the table's only rate, or the files' own.
+    in_fps: rate of .npy and .amc files, which carry none; in a folder without them it corrects a rate that the files name wrongly.
+    metres_per_unit: unit of the files; left out, joints are in metres, and that of a .bvh is guessed.
+    up: the axis that is up in the files, for example z; left out, it is y for joints, found for a .bvh, and z for files of AMASS.
+    body: the body model (.npz of SMPL, SMPL-H or SMPL-X) of files of AMASS; body=mean is a mean adult.
+    joints: a JSON file that names the 22 joints of .bvh files of an unknown skeleton.
+    index: which motion of each file, from 0, where they hold several.
+    asf: the skeleton of .amc files.
+    tier: quick or full: how many replications.
+    seed: of the replications.
     name: store the scores as this row of the protocol's table in `out`.
+    out: folder of the report.
+    shipped: folder of models/ and reference/; left out, it is out, then results/ of this project.
     """
 
     motions: str = ""
@@ -51,6 +66,11 @@ class ScoreConfig:
     fps: float | None = None
     in_fps: float | None = None
     metres_per_unit: float | None = None
+    up: str | None = None
+    body: str | None = None
+    joints: str | None = None
+    index: int | None = None
+    asf: str | None = None
     tier: str = "quick"
     seed: int = 0
     name: str = ""
@@ -58,6 +78,7 @@ class ScoreConfig:
     shipped: str = ""
 
 
+@command(ScoreConfig)
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     config = parse(ScoreConfig, arguments, USAGE)
@@ -68,9 +89,13 @@ def main(arguments: Sequence[str]) -> int:
     from evaluators.given.folder import rate_of, read_folder
     from evaluators.given.keeping import keep
     from evaluators.given.printing import printed
+    from nerm.motion.files import Reading
+    from nerm.motion.matching import read_joint_map
 
     rows = read_conditions(Path(config.conditions)) if config.conditions else None
-    folder = read_folder(Path(config.motions), config.in_fps, rates_of(rows or []), config.metres_per_unit)
+    names = read_joint_map(config.joints) if config.joints else None
+    how = Reading(metres_per_unit=config.metres_per_unit, up=config.up, index=config.index, body=config.body, asf=config.asf, joints=names)
+    folder = read_folder(Path(config.motions), config.in_fps, rates_of(rows or []), how)
     fps = config.fps or (table.rates[0] if len(table.rates) == 1 else None)
     harness = open_harness(config, table, rate_of(folder, fps))
     check_rate(harness)
@@ -159,15 +184,21 @@ def scorer(harness: Harness) -> ScoresFiles:
 
 def check_rate(harness: Harness) -> None:
     """An InputError that says what to do, if real motion at the rate neither ships nor can be measured from the dataset."""
-    fps, shipped = harness.table.rates[0], harness.references[harness.protocols[0].name].rates()
-    if fps not in shipped:
-        try:
-            harness.dataset()
-        except InputError as error:
-            rates = ", ".join(f"{rate:g}" for rate in shipped)
-            known = f"real motion ships at {rates} fps and not at {fps:g}: give fps= one of these, to resample" if rates else "none ships"
-            raise InputError(f"{known}; or: {error}") from None
-        progress(f"real motion does not ship at {fps:g} fps: it is measured from the prepared dataset, once")
+    fps, protocol = harness.table.rates[0], harness.protocols[0].name
+    shipped = harness.references[protocol].rates(harness.extractors)
+    if fps in shipped:
+        return
+    try:
+        harness.dataset()
+    except InputError as error:
+        if not shipped:
+            raise InputError(f"no real motion ships for protocol {protocol}, and {error}") from None
+        listed = ", ".join(f"{rate:g}" for rate in shipped)
+        nearest = sorted(sorted(shipped, key=lambda rate: max(rate / fps, fps / rate))[:2])
+        helps = " or ".join(f"fps={rate:g}" for rate in nearest)
+        text = f"real motion ships at {listed} fps and not at {fps:g}, where it could be measured if the data were there ({error})"
+        raise InputError(f"{text}; {helps} resamples the files") from None
+    progress(f"real motion does not ship at {fps:g} fps: it is measured from the prepared dataset, once")
 
 
 def prepare(harness: Harness, folder: Folder, rows: Sequence[Any] | None, config: ScoreConfig) -> tuple[Given, list[str]]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from evaluators.store import write_atomic
 from nerm.cli import parse, progress, run
 from nerm.errors import InputError
+from nerm.help import command
 from nerm.motion import Motion
 
 FILE = "showcase.json"
@@ -51,8 +52,13 @@ ACKNOWLEDGEMENTS = {
 
 @dataclass
 class Showcase:
-    """out: folder of showcase.json.  systems: ids, in the order in which they are shown.  sentences: empty is five of the test split.
+    """Keys of the command.
 
+    out: folder of showcase.json.
+    systems: ids, in the order in which they are shown.
+    sentences: what is asked for; left out, five sentences of the test split.
+    seconds: length of each motion.
+    seed: of the first motion.
     recordings: a prepared dataset whose recordings of the same label are shown beside them, as far as their licence lets them; empty: none.
     """
 
@@ -64,6 +70,7 @@ class Showcase:
     recordings: str = ""
 
 
+@command(Showcase)
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     settings = parse(Showcase, arguments, "For example: out=results seconds=4 seed=0")

@@ -16,17 +16,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerm.cli import begun_s, choose, parse, run
+from nerm.devices import device_of
 from nerm.errors import InputError
+from nerm.help import command
 
 USAGE = "usage: python -m evaluators.train extractor=anyrate minutes=12 | recipe=shipped minutes=224"
 
 
 @dataclass
 class Train:
-    """out: an extractor's file, default results/models/NAME.safetensors; a recipe's folder, default runs/RECIPE.
+    """Keys of the command. Give either extractor or recipe, and either minutes or steps.
 
-    runs: where training keeps what it needs to go on.  tier: of the recipe's reports.  trial: a recipe goes on with extractors that
-    fail their controls.
+    extractor: name of the extractor to train.
+    recipe: name of what to train whole: shipped.
+    dataset: the prepared dataset to train on.
+    minutes: the whole budget in minutes; a recipe shares it equally between everything that is trained.
+    steps: the whole budget in steps, shared likewise.
+    out: an extractor's file, left out results/models/NAME.safetensors; a recipe's folder, left out runs/RECIPE.
+    runs: folder where training keeps what it needs to go on.
+    tier: quick, full or paper, of the recipe's reports.
+    trial: a recipe goes on with extractors that fail their controls.
+    seed: of the training.
+    device: auto, cpu or cuda.
+    threads: of the CPU; 0 is what PyTorch chooses.
     """
 
     extractor: str = ""
@@ -43,9 +55,11 @@ class Train:
     threads: int = 0
 
 
+@command(Train)
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     settings = parse(Train, arguments, USAGE)
+    device_of(settings.device)
     if bool(settings.extractor) == bool(settings.recipe):
         raise InputError(f"give either extractor= or recipe=. {USAGE}")
     if settings.trial and settings.extractor:
@@ -55,8 +69,8 @@ def main(arguments: Sequence[str]) -> int:
     if (settings.minutes is None) == (settings.steps is None) or (settings.minutes or settings.steps or 0) <= 0:
         raise InputError(f"give a positive number of minutes= or steps=. {USAGE}")
     from evaluators.extractors.delivery import train_extractor, trainable
-    from evaluators.extractors.frozen import shipped_path
     from evaluators.recipe import RECIPES, follow, steps_of
+    from nerm.checkpoint import MODELS, SUFFIX
 
     if settings.recipe:
         choose("recipe", settings.recipe, list(RECIPES))
@@ -75,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
         out = Path(settings.out or f"runs/{settings.recipe}")
         steps = steps_of(RECIPES[settings.recipe], dataset, budget, out, Path(settings.runs), settings.tier, settings.trial)
         return follow(steps, out)
-    out = Path(settings.out) if settings.out else shipped_path(settings.extractor)
+    out = Path(settings.out) if settings.out else Path("results") / MODELS / f"{settings.extractor}{SUFFIX}"
     return train_extractor(settings.extractor, dataset, budget, Path(settings.runs) / settings.extractor, out)
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from nerm.cli import progress
+from nerm.devices import device_of
 from nerm.errors import InputError
 
 
@@ -55,6 +56,8 @@ class Budget:
             raise InputError("give either minutes= or steps= as the training budget")
         if (self.minutes or self.steps or 0) <= 0:
             raise InputError(f"a training budget of {self.minutes or self.steps}; expected a positive number")
+        if self.device != "auto":
+            device_of(self.device)
 
     def part(self, share: float, later: float = 0.0) -> Budget:
         """A share of the budget. later: the shares of the parts that come after this one."""

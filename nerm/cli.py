@@ -1,4 +1,7 @@
-"""Reads `key=value` arguments of commands into a dataclass; wrong use gives one sentence and exit code 2."""
+"""Reads `key=value` arguments of commands into a dataclass; wrong use gives one sentence and exit code 2.
+
+It imports nothing heavy, so that help is there at once.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
-
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from typing import Any, TypeVar
 
 from nerm.errors import InputError
 
 C = TypeVar("C")
+MISSING: Any = "???"
+"""The default of a key that has to be given, as omegaconf writes it."""
 _BEGUN_S = time.monotonic() - time.process_time()  # the process is at least as old as the processor time that it has used
 _commands: list[float] = []
 
@@ -27,8 +29,11 @@ def parse(schema: type[C], arguments: Sequence[str], usage: str = "") -> C:
     A field whose name would be a Python keyword ends with an underscore, its key does not: `in=...` fills `in_`. An empty value of
     a field that may be None (`to_fps=`) leaves it None.
     """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     config = OmegaConf.structured(schema)
-    fields = _keys(schema)
+    fields = {key: name for key, (name, _) in keys(schema).items()}
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
@@ -39,7 +44,7 @@ def parse(schema: type[C], arguments: Sequence[str], usage: str = "") -> C:
         try:
             # Free text may hold ':' or '{'; only values of other types are read as YAML.
             if _field_is_text(schema, name):
-                OmegaConf.update(config, name, value)
+                OmegaConf.update(config, name, value.replace("${", r"\${"))
             else:
                 config = OmegaConf.merge(config, OmegaConf.from_dotlist([f"{name}={value or 'null'}"]))
         except (OmegaConfBaseException, ValueError) as error:
@@ -48,6 +53,24 @@ def parse(schema: type[C], arguments: Sequence[str], usage: str = "") -> C:
     if missing:
         raise InputError(f"missing {', '.join(f'{key}=...' for key in missing)}. {usage}".strip())
     return OmegaConf.to_object(config)  # type: ignore[return-value]
+
+
+def keys(schema: type) -> dict[str, tuple[str, type]]:
+    """Key on the command line -> (field, dotted as the key is; the dataclass that declares it)."""
+    found: dict[str, tuple[str, type]] = {}
+    for item in dataclasses.fields(schema):
+        default, key = default_of(item), item.name.rstrip("_")
+        if dataclasses.is_dataclass(default) and not isinstance(default, type):
+            inner = keys(type(default))
+            found |= {f"{key}.{below}": (f"{item.name}.{name}", declares) for below, (name, declares) in inner.items()}
+        else:
+            found[key] = (item.name, schema)
+    return found
+
+
+def default_of(item: dataclasses.Field) -> Any:
+    """The default of a field, made anew if it is a factory's."""
+    return item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
@@ -103,18 +126,9 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _keys(schema: type, key_prefix: str = "", name_prefix: str = "") -> dict[str, str]:
-    """Key on the command line -> field; both dotted."""
-    keys: dict[str, str] = {}
-    for item in dataclasses.fields(schema):
-        default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
-        key, name = key_prefix + item.name.rstrip("_"), name_prefix + item.name
-        nested = dataclasses.is_dataclass(default) and not isinstance(default, type)
-        keys |= _keys(type(default), f"{key}.", f"{name}.") if nested else {key: name}
-    return keys
-
-
 def _parent(config: object, key: str) -> object:
+    from omegaconf import OmegaConf
+
     parent, _, _ = key.rpartition(".")
     return OmegaConf.select(config, parent) if parent else config  # type: ignore[arg-type]
 
@@ -127,4 +141,4 @@ def _field_is_text(schema: type, key: str) -> bool:
     return str(item.type).replace(" ", "") in ("str", "str|None", "Optional[str]")
 
 
-__all__ = ["MISSING", "InputError", "begun_s", "choose", "data_home", "parse", "progress", "run", "suggest"]
+__all__ = ["MISSING", "InputError", "begun_s", "choose", "data_home", "default_of", "keys", "parse", "progress", "run", "suggest"]

@@ -18,15 +18,26 @@ from nerm.cli import choose
 
 @dataclass
 class DenoiserConfig:
-    """latent counts the field's code and one more number, the mirror sign (see nerm.stage2). condition: width of its embedding (mlp)."""
+    """Settings of the denoiser.
 
-    architecture: str = "mlp"  # mlp | transformer
+    architecture: mlp or transformer.
+    latent: numbers of the field's code and one more, the mirror sign (see nerm.stage2).
+    width: of the hidden layers.
+    layers: how many.
+    last: hidden numbers from which the output is read (mlp); fewer than the code has would limit the rank of the output.
+    heads: of attention (transformer).
+    condition: width of the condition's embedding (mlp).
+    text: width of a sentence's embedding.
+    labels: how many labels there are; a training takes it from its dataset.
+    """
+
+    architecture: str = "mlp"
     latent: int = 561
     width: int = 224
     layers: int = 2
-    last: int = 560  # hidden numbers from which the output is read; fewer than the code has would limit the rank of the output (mlp)
-    heads: int = 4  # transformer
-    condition: int = 64  # mlp
+    last: int = 560
+    heads: int = 4
+    condition: int = 64
     text: int = 384
     labels: int = 0
 

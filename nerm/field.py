@@ -23,24 +23,42 @@ from nerm.time_encoding import CodebookAttention, CodeCurve, FourierEncoding, No
 
 @dataclass
 class FieldConfig:
-    """Every ablation of the paper is a setting here or in the training's settings. The defaults are scale=shipped (see nerm.train)."""
+    """Every ablation of the paper is a setting here or in the training's settings. The defaults are scale=shipped (see nerm.train).
+
+    width: of the hidden layers.
+    layers: how many.
+    latent: numbers of a code.
+    intervals: of the curve that the code is (nerm.time_encoding.CodeCurve); 0 is one code for all times, as in the paper.
+    time_encoding: none, simple or codebook.
+    octaves: of the time encoding; the last one is 2^(octaves - 1) / longest_s Hz, 25.6 Hz.
+    per_octave: waves in an octave.
+    time_normalisation: time as a share of the duration, as in the paper, and not in seconds.
+    rate_input: the paper's f(t, z, s); costs the exact agreement between rates.
+    conditioning: film or concatenation.
+    variational: codes are Gaussians, as in the paper, and not points.
+    longest_s: of a motion, in seconds.
+    codebook_size: entries of a codebook.
+    codebook_width: numbers of an entry.
+    skeleton: of the motion; a training takes it from its dataset.
+    bone_lengths: metres, with 0 for the root; none is those of the skeleton of that name.
+    """
 
     width: int = 256
     layers: int = 6
     latent: int = 560
-    intervals: int = 32  # of the curve that the code is (nerm.time_encoding.CodeCurve); 0: one code for all times, as in the paper
-    time_encoding: str = "simple"  # none | simple | codebook
-    octaves: int = 9  # the last one is 2^(octaves - 1) / longest_s Hz: 25.6 Hz
+    intervals: int = 32
+    time_encoding: str = "simple"
+    octaves: int = 9
     per_octave: int = 1
     time_normalisation: bool = True
-    rate_input: bool = False  # the paper's f(t, z, s); costs the exact agreement between rates
-    conditioning: str = "film"  # film | concatenation
+    rate_input: bool = False
+    conditioning: str = "film"
     variational: bool = True
     longest_s: float = 10.0
     codebook_size: int = 512
     codebook_width: int = 64
-    skeleton: str = "smpl22"  # of the motion; a training takes both from its dataset
-    bone_lengths: list[float] | None = None  # metres, with 0 for the root; None: those of the skeleton of that name
+    skeleton: str = "smpl22"
+    bone_lengths: list[float] | None = None
 
 
 class Pose(NamedTuple):

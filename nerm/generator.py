@@ -142,6 +142,14 @@ class AddsTexture(ABC):
         """A motion plus that part, drawn from a seed, equally strong at all times: a pure function of the three."""
 
 
+class HasVariants(ABC):
+    """What a generator may also offer: itself, sampled in another way."""
+
+    @abstractmethod
+    def variant(self, sampler: str | None = None, texture: bool = True) -> Generator:
+        """The same with another sampler of its diffusion, or without the random part of its motions; it has a digest of its own."""
+
+
 def one_each(conditions: Sequence[Condition], seconds: Sequence[float], seeds: Sequence[int]) -> None:
     """An error unless there is a duration and a seed for every condition."""
     if not len(conditions) == len(seconds) == len(seeds):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,12 +15,12 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from nerm import checkpoint
-from nerm.cli import suggest
+from nerm.cli import choose, suggest
 from nerm.denoiser import Denoiser
-from nerm.diffusion import guided, sample
+from nerm.diffusion import SAMPLERS, guided, sample
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.generator import AddsTexture, Code, Condition, Facts, ReadsCodes, Reconstructs, one_each
+from nerm.generator import AddsTexture, Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
 from nerm.motion import Motion
 from nerm.motion.motion import check_fps
 from nerm.reading import decode
@@ -47,7 +47,7 @@ class Given(NamedTuple):
 
 
 @dataclass
-class NeRM(ReadsCodes, Reconstructs, AddsTexture):
+class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
     """The whole system. native_fps is None: it has no rate of its own.
 
     shift [d], back [d, d]: from pose space to the field's codes.  texture: None for the paper's system, which has none.
@@ -103,6 +103,13 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture):
             undertrained=any(stage.get("undertrained") for stage in stages.values()),
             dataset=self.dataset,
         )
+
+    def variant(self, sampler: str | None = None, texture: bool = True) -> NeRM:
+        """The same weights with another sampler, or without texture."""
+        stage2 = replace(self.stage2, sampler=choose("sampler", sampler, SAMPLERS)) if sampler else self.stage2
+        changes = [f"sampler={sampler}"] * (stage2 != self.stage2) + ["texture=false"] * (self.adds_texture and not texture)
+        kept = self.texture if texture else None
+        return replace(self, stage2=stage2, texture=kept, digest=" ".join([self.digest, *changes])) if changes else self
 
     @property
     def longest_s(self) -> float:

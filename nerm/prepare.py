@@ -27,16 +27,19 @@ from nerm.atomic import replacing
 from nerm.cli import InputError, data_home, parse, progress, run
 from nerm.data.dataset import preparation
 from nerm.data.preparation import LeftOut, Preparation, Recording, Trial
+from nerm.help import command
 from nerm.lock import alone
 
 
 @dataclass
 class Prepare:
-    """Settings of the command.
+    """Keys of the command.
 
+    dataset: name of the dataset.
     sources: folder with the sources of the dataset (of multirate the archives NAME.tar.xz, or unpacked, NAME/, and manifests NAME.csv), or
     a packed corpus; default NERM_SOURCES/data, else what can be downloaded (of multirate the original files: multirate-original).
     out: where the corpus goes, default NERM_DATA/dataset.  pack: write the prepared corpus into this file instead.
+    workers: processes that read recordings.
     registry: file of addresses for downloads, default NERM_REGISTRY or the one that comes with the package.
     doctor: only look, and print one page.
     """
@@ -50,6 +53,7 @@ class Prepare:
     doctor: bool = False
 
 
+@command(Prepare)
 def main(arguments: Sequence[str]) -> int:
     settings = parse(Prepare, arguments)
     wanted = preparation(settings.dataset)

@@ -39,14 +39,25 @@ from nerm.words import mirror_caption
 
 @dataclass
 class RefinementConfig:
-    """Settings of the refinement. rates are Adam's.  known: clips of training codes in a batch, as long as stage 1's."""
+    """Settings of the refinement.
+
+    clips: of sampled codes in a batch.
+    clip_frames: frames of such a clip.
+    clip_fps: clips have the rate nearest to this that whole strides allow; slower recordings keep every frame.
+    known: clips of training codes in a batch, as long as stage 1's.
+    draws: codes sampled for each training window, given its sentences and duration.
+    adversarial: weight against stage 1's loss.
+    penalty: weight of the critic's gradient penalty.
+    rate: learning rate of Adam, for the field.
+    critic_rate: learning rate of Adam, for the critic.
+    """
 
     clips: int = 64
     clip_frames: int = 32
-    clip_fps: float = 30.0  # clips have the rate nearest to this that whole strides allow; slower recordings keep every frame
+    clip_fps: float = 30.0
     known: int = 200
-    draws: int = 3  # codes sampled for each training window, given its sentences and duration
-    adversarial: float = 0.5  # weight against stage 1's loss
+    draws: int = 3
+    adversarial: float = 0.5
     penalty: float = 1.0
     rate: float = 5e-4
     critic_rate: float = 1e-3

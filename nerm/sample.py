@@ -1,62 +1,154 @@
-"""python -m nerm.sample text="a person walks forward" seconds=4 fps=120 out=walk.bvh: a sentence into motion at any frame rate."""
+"""nerm sample, or python -m nerm.sample: a sentence, an action label or nothing into motion at any frame rate, by any system.
+
+    nerm sample text="a person walks forward" seconds=4 fps=120 out=walk.bvh
+    nerm sample text="a person kicks" count=8 seed=1 out=kick.npz            kick-0.npz to kick-7.npz
+    nerm sample label=hdm05/squat1Reps system=mdm out=squat.html             nerm labels lists the labels, nerm list the systems
+    nerm sample texts=sentences.txt out=DIR format=bvh                       one motion a line; the same command goes on where it stopped
+
+A CSV of sentences has the columns text, and if wanted label, seconds, seed and file; the list of nerm score write_conditions=FILE is one.
+What a motion was made by stands in .npz files as made_by, and for all files of a folder in DIR/made_by.json.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nerm.cli import MISSING, InputError, parse, progress, run
+from nerm.devices import device_of
+from nerm.help import command
+
+if TYPE_CHECKING:
+    from nerm.asking import Asked
+    from nerm.generator import Generator
+    from nerm.making import Wanted
+
+USAGE = 'For example: text="a person walks forward" seconds=4 fps=120 out=walk.bvh'
+SYSTEMS = "baselines.base:load_system"
+"""(name, checkpoint, device) -> Generator. Systems are registered above this package, which therefore names none of them."""
 
 
 @dataclass
 class Sample:
-    """text or label or neither.  count motions are written to out, numbered if there are several.  out: .bvh .npz .mp4 .gif .html"""
+    """Keys of the command. Give one of text, label and texts, or none for motion without a condition.
+
+    text: a sentence in English that says what a person does.
+    label: an action label that training had; nerm labels lists them.
+    texts: file of many sentences, one a line, or a CSV.
+    out: the file to write: .bvh, .glb, .npz, .npy, .gif, .mp4 or .html; numbered where count is more than 1; with texts=, a folder.
+    format: of the files in the folder of texts=: npz, bvh, or another suffix that out= may have.
+    names: of the joints in a .bvh or .glb: smpl (left_hip) or mixamo (mixamorig:LeftUpLeg).
+    metres_per_unit: of a .bvh; 0.01 writes centimetres.
+    seconds: length of the motion.
+    fps: frames per second.
+    seed: of the first motion; the next ones have the next numbers. The same seed is the same motion at every rate.
+    count: how many motions of each sentence.
+    system: name of a registered system.
+    model: weights in place of the shipped ones: a file, or the name of one in results/models.
+    guidance: weight of classifier-free guidance; left out, the system's own.
+    sampler: ddpm, ddim or dpm-solver++, for a system that has the choice; left out, the system's own.
+    texture: false leaves out the random part of NeRM's motions, and reads its field alone.
+    device: auto, cpu or cuda.
+    """
 
     text: str | None = None
     label: str | None = None
+    texts: str | None = None
+    out: str = MISSING
+    format: str = "npz"
+    names: str = "smpl"
+    metres_per_unit: float = 0.01
     seconds: float = 4.0
     fps: float = 60.0
-    out: str = MISSING
     seed: int = 0
     count: int = 1
-    model: str = "nerm"
+    system: str = "nerm"
+    model: str | None = None
     guidance: float | None = None
-    sampler: str | None = None  # ddim | ddpm | dpm-solver++
-    texture: bool = True  # false: the field's reading alone
+    sampler: str | None = None
+    texture: bool = True
     device: str = "auto"
 
 
+@command(Sample)
 def main(arguments: Sequence[str]) -> int:
-    settings = parse(Sample, arguments, 'For example: text="a person walks forward" seconds=4 fps=120 out=walk.bvh')
-    from nerm.motion.files import check_writable, save_motion
+    """See the module's docstring."""
+    settings = parse(Sample, arguments, USAGE)
+    device_of(settings.device)
+    if settings.count < 1 or settings.seed < 0:
+        raise InputError(f"count={settings.count} seed={settings.seed}; expected a count of at least 1 and a seed of at least 0")
+    if sum(given is not None for given in (settings.text, settings.label, settings.texts)) > 1:
+        raise InputError(f"give one of text=, label= and texts=, or none of them. {USAGE}")
+    from nerm.asking import read_texts
+    from nerm.motion.files import Writing
 
-    out = check_writable(settings.out)
-    if settings.count < 1:
-        raise InputError(f"count={settings.count}; expected at least 1")
-    if settings.device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device={settings.device}; it can be auto, cpu or cuda")
-    import torch
+    Writing(settings.metres_per_unit, settings.names)  # which checks them
+    asked = read_texts(Path(settings.texts)) if settings.texts else []
+    wanted = _of_folder(asked, settings) if settings.texts else _of_one(settings)
+    from nerm.making import check_label, make, say_if_far
 
-    from nerm.generator import Condition
-    from nerm.model import load_nerm
-
-    model = load_nerm(settings.model)
-    if settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available()):
-        model = model.to("cuda")
-    if not settings.texture:
-        model.texture = None
-    conditions = [Condition(settings.text, settings.label)] * settings.count
-    seeds = range(settings.seed, settings.seed + settings.count)
-    motions = model.sample(conditions, [settings.seconds] * settings.count, settings.fps, list(seeds), settings.guidance, settings.sampler)
-    for path, motion in zip(_paths(out, settings.count), motions, strict=True):
-        save_motion(motion, path)
-        progress(f"{path}: {len(motion)} frames at {motion.fps:g} fps, {motion.seconds:.2f} s, model '{model.name}'")
+    system = load(settings)
+    dataset = system.facts.dataset
+    for condition in dict.fromkeys(each.condition for each in wanted):
+        check_label(condition, dataset)
+        say_if_far(condition, dataset)
+    index = Path(settings.out) / "made_by.json" if settings.texts else None
+    made, kept = make(system, wanted, settings, index)
+    if index:
+        progress(f"{settings.out}: {made} motion{'s' * (made != 1)} made, {kept} there already; {index.name} says what each was made by")
     return 0
 
 
-def _paths(out: Path, count: int) -> list[Path]:
-    return [out] if count == 1 else [out.with_stem(f"{out.stem}-{i}") for i in range(count)]
+def load(settings: Sample) -> Generator:
+    """The system that the settings name, with its weights and variant."""
+    from nerm.checkpoint import model_path
+    from nerm.generator import HasVariants
+    from nerm.registry import load_object
+
+    file = model_path(settings.model) if settings.model else None
+    system = load_object(SYSTEMS)(settings.system, file, device_of(settings.device))
+    if settings.sampler is None and settings.texture:
+        return system
+    if not isinstance(system, HasVariants):
+        raise InputError(f"system '{settings.system}' has no choice of sampler and no texture: leave sampler= and texture= out")
+    return system.variant(settings.sampler, settings.texture)
+
+
+def _of_one(settings: Sample) -> list[Wanted]:
+    """The motions of one condition, in files with numbers if there are several."""
+    from nerm.generator import Condition
+    from nerm.making import Wanted
+    from nerm.motion.files import check_writable
+
+    out = check_writable(settings.out)
+    condition = Condition(settings.text, settings.label)
+    paths = [out] if settings.count == 1 else [out.with_stem(f"{out.stem}-{number}") for number in range(settings.count)]
+    return [Wanted(path, condition, settings.seconds, settings.seed + number) for number, path in enumerate(paths)]
+
+
+def _of_folder(asked: Sequence[Asked], settings: Sample) -> list[Wanted]:
+    """The motions of many conditions, in a folder."""
+    from nerm.generator import Condition
+    from nerm.making import Wanted
+    from nerm.motion.files import check_writable
+
+    out, suffix = Path(settings.out), settings.format.lower().lstrip(".")
+    if out.exists() and not out.is_dir():
+        raise InputError(
+            f"out={out} is a file; with texts= it is the folder for the motions: give another name, and format= for the suffix"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    check_writable(out / f"motion.{suffix}")
+    wanted = []
+    for place, each in enumerate(asked):
+        condition, seconds = Condition(each.text, each.label), each.seconds or settings.seconds
+        first = settings.seed + place * settings.count if each.seed is None else each.seed
+        for number in range(settings.count):
+            name = each.name if settings.count == 1 else f"{each.name}-{number}"
+            wanted.append(Wanted(out / f"{name}.{suffix}", condition, seconds, first + number))
+    return wanted
 
 
 if __name__ == "__main__":

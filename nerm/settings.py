@@ -16,15 +16,27 @@ S = TypeVar("S")
 
 @dataclass
 class Stage1Config:
-    """Settings of stage 1. `kl` weighs the sum over dimensions of the KL divergence.
+    """Settings of stage 1.
 
-    matrix_rate is Muon's, for the matrices of the hidden layers and of their modulation (docs/findings.md); rate and code_rate are Adam's.
+    training_rate: native, or fixed: one rate for all, as other systems train.
+    progressive: first at the lowest rate of each recording, then at all of them.
+    fade_octaves: open the octaves of the time encoding one after the other.
+    clips: in a batch.
+    clip_frames: frames of a clip.
+    matrix_rate: learning rate of Muon, for the matrices of the hidden layers and of their modulation (docs/findings.md).
+    rate: learning rate of Adam, for the other weights.
+    code_rate: learning rate of Adam, for the codes.
+    kl: weight of the sum over dimensions of the KL divergence.
+    root_weight: of the root's error in the loss.
+    velocity_weight: of velocity errors, (m/s)^2, phased in between 30 and 60 % of the run.
+    high_band_weight: of acceleration errors, (10 m/s^2)^2, likewise.
+    fixed_fps: the rate of training_rate=fixed; none is the base_fps of the dataset.
     """
 
     field: FieldConfig = field(default_factory=FieldConfig)
-    training_rate: str = "native"  # native | fixed (one rate for all, as other systems train)
-    progressive: bool = True  # first at the lowest rate of each recording, then at all of them
-    fade_octaves: bool = True  # open the octaves of the time encoding one after the other
+    training_rate: str = "native"
+    progressive: bool = True
+    fade_octaves: bool = True
     clips: int = 800
     clip_frames: int = 5
     matrix_rate: float = 0.02
@@ -32,32 +44,52 @@ class Stage1Config:
     code_rate: float = 3e-2
     kl: float = 1e-5
     root_weight: float = 0.1
-    velocity_weight: float = 0.3  # of velocity errors, (m/s)^2, phased in between 30 and 60 % of the run
-    high_band_weight: float = 0.02  # of acceleration errors, (10 m/s^2)^2, likewise
-    fixed_fps: float | None = None  # of training_rate=fixed; None is the base_fps of the dataset
+    velocity_weight: float = 0.3
+    high_band_weight: float = 0.02
+    fixed_fps: float | None = None
 
 
 @dataclass
 class Stage2Config:
-    """Settings of stage 2."""
+    """Settings of stage 2.
+
+    prediction: sample, epsilon (the paper's) or v_prediction.
+    draws: learn draws from the codes' Gaussians, as in the paper, and not their means.
+    text_encoder: minilm, clip or clip:DIRECTORY.
+    batch: codes in a batch. Muon's orthogonalising costs more than the gradients of the default.
+    matrix_rate: learning rate of Muon, for the matrices between hidden layers.
+    rate: learning rate of AdamW, for the rest.
+    drop: share of conditions left out, for guidance.
+    text_noise: length of the noise on a sentence's embedding, which has length 1.
+    crop: largest share of a window's duration that is left out at its ends: an exact duration would identify its window.
+    label_share: share of conditions given as a label instead of a sentence.
+    flatness: of the pose space: 0 keeps distances of poses, 0.5 makes all coordinates alike.
+    largest: deviation of the pose space's first coordinate.
+    gist: a coordinate's weight in the loss is its weight in distances of poses to this power, so that details count more.
+    mirror_size: of the mirror sign: the larger, the earlier it is decided.
+    mirror_weight: of the mirror sign in the loss, against 1 on average for the other numbers of the code.
+    guidance: weight of classifier-free guidance, chosen with the sampler on labels that training had not seen (docs/findings.md).
+    sampler: ddpm, ddim or dpm-solver++.
+    sampling_steps: of the sampler.
+    """
 
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
-    prediction: str = "sample"  # epsilon (the paper's) | sample | v_prediction
-    draws: bool = False  # learn draws from the codes' Gaussians, as in the paper, and not their means
+    prediction: str = "sample"
+    draws: bool = False
     text_encoder: str = "minilm"
-    batch: int = 768  # Muon's orthogonalising costs more than the gradients of this batch
-    matrix_rate: float = 0.02  # of Muon, for the matrices between hidden layers
-    rate: float = 1e-3  # of AdamW, for the rest
-    drop: float = 0.1  # conditions left out, for guidance
-    text_noise: float = 0.8  # length of the noise on a sentence's embedding, which has length 1
-    crop: float = 0.2  # largest share of a window's duration that is left out at its ends: an exact duration would identify its window
-    label_share: float = 0.3  # conditions given as a label instead of a sentence
-    flatness: float = 0.25  # of the pose space: 0 keeps distances of poses, 1/2 makes all coordinates alike
-    largest: float = 2.0  # deviation of its first coordinate
-    gist: float = 0.5  # a coordinate's weight in the loss is its weight in distances of poses to this power, so that details count more
-    mirror_size: float = 1.5  # of the mirror sign: the larger, the earlier it is decided
-    mirror_weight: float = 16.0  # of the mirror sign in the loss, against 1 on average for the other numbers of the code
-    guidance: float = 1.6  # with the sampler chosen on labels that training had not seen (docs/findings.md)
+    batch: int = 768
+    matrix_rate: float = 0.02
+    rate: float = 1e-3
+    drop: float = 0.1
+    text_noise: float = 0.8
+    crop: float = 0.2
+    label_share: float = 0.3
+    flatness: float = 0.25
+    largest: float = 2.0
+    gist: float = 0.5
+    mirror_size: float = 1.5
+    mirror_weight: float = 16.0
+    guidance: float = 1.6
     sampler: str = "ddpm"
     sampling_steps: int = 50
 

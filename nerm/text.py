@@ -77,8 +77,10 @@ class MiniLM:
     def _load(self) -> tuple:
         if self._model is None:
             from transformers import AutoModel, AutoTokenizer
+            from transformers.utils import logging
 
             folder = minilm_folder()
+            logging.disable_progress_bar()  # it is there for a few milliseconds
             self._model = (
                 AutoTokenizer.from_pretrained(folder, local_files_only=True),
                 AutoModel.from_pretrained(folder, local_files_only=True).eval(),

@@ -47,14 +47,22 @@ _QUIETEST, _LOUDEST = -10.0, 4.0  # bounds of the predicted logarithms of varian
 
 @dataclass
 class TextureConfig:
-    """edges_hz: of the bands; below the first, a sample follows its code alone.  rank: of the mixture over the joints in a band."""
+    """Settings of the texture.
+
+    edges_hz: of the bands, in Hz; below the first, a sample follows its code alone.
+    rank: of the mixture over the joints in a band.
+    width: of the hidden layer.
+    batch: frames in a batch.
+    rate: learning rate of Adam.
+    noise: on the standardised hidden layer, because sampled codes differ from training codes.
+    """
 
     edges_hz: list[float] = field(default_factory=lambda: [4.0, 5.5, 7.5, 10.0, 13.0, 16.0, 20.0])
     rank: int = 24
     width: int = 64
     batch: int = 4096
-    rate: float = 3e-3  # of Adam
-    noise: float = 0.7  # on the standardised hidden layer, because sampled codes differ from training codes
+    rate: float = 3e-3
+    noise: float = 0.7
 
     def __post_init__(self) -> None:
         if len(self.edges_hz) < 2 or self.edges_hz[0] <= 0 or any(high <= low for low, high in self.bands):

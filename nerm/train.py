@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from nerm.budget import Budget, Clock
 from nerm.cli import begun_s, choose, parse, progress, run
+from nerm.devices import device_of
+from nerm.help import command
 from nerm.refinement import RefinementConfig
 from nerm.settings import Stage1Config, Stage2Config
 from nerm.texture import TextureConfig
@@ -74,13 +76,27 @@ paper-small is the paper's method at about the size of `shipped`, to be trained 
 
 @dataclass
 class Train:
-    """minutes or steps: the budget, shared between the stages.  scale: shipped (small) | paper | paper-small."""
+    """Keys of the command. Give either minutes or steps.
+
+    dataset: the prepared dataset to train on.
+    scale: shipped (small), paper (as published) or paper-small (the paper's method, as small as what ships).
+    stage: field, denoiser, refinement or texture; all trains them one after the other.
+    refine: with stage=all: with the refinement, which the paper does not have.
+    add_texture: with stage=all: with the texture, which the paper does not have.
+    minutes: the whole budget in minutes, shared between the stages.
+    steps: the whole budget in steps, shared between the stages.
+    out: folder of the run; the same command goes on where it was stopped.
+    seed: of the training.
+    device: auto, cpu or cuda.
+    precision: auto, no (float32), bf16 or fp16.
+    threads: of the CPU; 0 is what PyTorch chooses.
+    """
 
     dataset: str = "multirate"
-    scale: str = "shipped"  # shipped | paper | paper-small
-    stage: str = "all"  # field | denoiser | refinement | texture | all
-    refine: bool = True  # stage=all: with the refinement, which the paper does not have
-    add_texture: bool = True  # stage=all: with the texture, which the paper does not have
+    scale: str = "shipped"
+    stage: str = "all"
+    refine: bool = True
+    add_texture: bool = True
     minutes: float | None = None
     steps: int | None = None
     out: str = "runs/nerm"
@@ -94,9 +110,11 @@ class Train:
     texture: TextureConfig = field(default_factory=TextureConfig)
 
 
+@command(Train)
 def main(arguments: Sequence[str]) -> int:
     scale = parse(Train, arguments).scale
     settings = settings_of_scale(scale, arguments)
+    device_of(settings.device)
     choose("stage", settings.stage, [*SHARES, "all"])
     import torch
 

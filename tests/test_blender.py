@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from nerm.motion import SMPL22, Motion
 from nerm.motion.bvh import parse_bvh, positions
 from nerm.motion.conventions import file_names
-from nerm.motion.files import save_motion
+from nerm.motion.files import Writing, save_motion
 from nerm.motion.skeleton import joints_from_directions
 from nerm.motion.smpl import T_POSE
 
@@ -32,7 +32,7 @@ def a_walker(fps: float) -> Motion:
 @pytest.mark.parametrize("names", ["smpl", "mixamo"])
 def test_the_bones_stand_where_the_joints_are(tmp_path, name, fps, names):
     motion = a_walker(fps)
-    save_motion(motion, tmp_path / name, names=names)
+    save_motion(motion, tmp_path / name, Writing(names=names))
     seen = see(tmp_path / name, FRAMES)
     joints = file_names(SMPL22, names)
     assert sorted(seen.names) == sorted(joints)

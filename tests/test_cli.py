@@ -24,6 +24,11 @@ def test_values_of_all_kinds_are_read():
     assert found == Settings(29.97, "a: {b}, c=d", ["x", "y"], Inner(3.0, "b"))
 
 
+def test_free_text_is_taken_as_it_is():
+    for text in ("${x}", "a ${b} c", "{", "[1", "null", "1.5", "'quoted'"):
+        assert parse(Settings, [f"text={text}"]).text == text
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [

@@ -13,7 +13,8 @@ import pytest
 from nerm.convert import main
 from nerm.errors import InputError
 from nerm.motion.features import FEATURES_251, canonicalise, decode_humanml263, encode_kit251, process_humanml
-from nerm.motion.files import load_motion, save_motion
+from nerm.motion.files import Reading, load_motion, save_motion
+from nerm.motion.lengths import with_constant_lengths
 from nerm.motion.motion import Motion
 from nerm.motion.skeleton import KIT21, SMPL22, SMPL24, joints_from_directions, yaw_matrix
 
@@ -103,6 +104,61 @@ def test_a_motion_of_24_joints_loses_its_hands(tmp_path):
     np.testing.assert_allclose(np.load(out), motion(SMPL24).joints[:, :22])
 
 
+def noisy():
+    """What generators make: bones that change their lengths."""
+    return motion().joints + 0.002 * np.random.default_rng(0).standard_normal((61, 22, 3)).astype(np.float32)
+
+
+def test_generated_joints_become_a_bvh_with_the_median_lengths_and_one_line_says_so(tmp_path, capsys):
+    """The same motion and the same line as by nerm.upsample: one function holds bones constant."""
+    np.save(tmp_path / "generated.npy", noisy())
+    convert(tmp_path / "generated.npy", tmp_path / "a.bvh", "fps=20")
+    line = [line for line in capsys.readouterr().err.splitlines() if "bones" in line]
+    joints = load_motion(tmp_path / "a.bvh").joints
+    bones = [np.linalg.norm(x[:, 1:] - x[:, SMPL22.parents[1:]], axis=-1) for x in (noisy(), joints)]
+    np.testing.assert_allclose(bones[1], np.median(bones[0], axis=0)[None] + 0 * bones[1], atol=1e-5)
+    held = with_constant_lengths(Motion(noisy(), 20.0))
+    moved = np.linalg.norm(held.joints - noisy(), axis=-1).max()
+    np.testing.assert_allclose(joints, held.joints, atol=1e-4)
+    assert line == [f"the bones of the motion change their lengths; held at their medians, joints move by up to {1000 * moved:.1f} mm"]
+    assert 0.005 < moved < 0.03
+
+
+def test_results_of_mdm_become_a_bvh_and_of_several_motions_one_is_named(tmp_path, capsys):
+    both = np.stack([motion().joints, motion(frames=61, fps=40.0).joints]).transpose(0, 2, 3, 1)
+    np.save(tmp_path / "results.npy", {"motion": both, "text": ["a", "b"], "lengths": np.array([61, 41])}, allow_pickle=True)
+    with pytest.raises(InputError, match=r"motion\[i\]\.transpose\(2, 0, 1\) is motion i as joints22 .* index=0 to index=1"):
+        convert(tmp_path / "results.npy", tmp_path / "a.bvh")
+    convert(tmp_path / "results.npy", tmp_path / "a.bvh", "index=1", "fps=20")
+    np.testing.assert_allclose(load_motion(tmp_path / "a.bvh").joints, both[1].transpose(2, 0, 1)[:41], atol=1e-4)
+
+
+def test_another_unit_and_another_axis_are_given_and_gone(tmp_path, capsys):
+    np.save(tmp_path / "z_up.npy", 100 * motion().joints[..., [0, 2, 1]] * [1, -1, 1])
+    with pytest.raises(InputError, match=r"seem to be centimetres: give metres_per_unit=0\.01"):
+        convert(tmp_path / "z_up.npy", tmp_path / "a.npz", "fps=20")
+    out = convert(tmp_path / "z_up.npy", tmp_path / "a.npz", "fps=20", "metres_per_unit=0.01", "up=z")
+    np.testing.assert_allclose(load_motion(out).joints, motion().joints, atol=1e-6)
+    assert "lies" not in capsys.readouterr().err
+
+
+def test_a_wrong_rate_of_a_file_is_corrected_and_said(tmp_path, capsys):
+    save_motion(motion(fps=25.0), tmp_path / "a.npz")
+    out = load_motion(convert(tmp_path / "a.npz", tmp_path / "b.npz", "in_fps=30"))
+    assert out.fps == 30 and len(out) == 61
+    assert "a.npz: the file says 25 fps; read as 30, as in_fps= says" in capsys.readouterr().err
+
+
+def test_every_format_that_is_written_is_read_back(tmp_path):
+    """Joints agree where a format keeps them; features keep the shape of the body."""
+    save_motion(motion(), tmp_path / "in.npz")
+    for name, suffix, atol in (("npz", "npz", 0), ("bvh", "bvh", 1e-4), ("joints22", "npy", 0), ("amass", "npz", 0.2)):
+        body = ["body=mean"] if name == "amass" else []
+        convert(tmp_path / "in.npz", tmp_path / f"{name}.{suffix}", f"to={name}", *body)
+        back = convert(tmp_path / f"{name}.{suffix}", tmp_path / f"{name}_back.npz", f"from={name}", *body)
+        np.testing.assert_allclose(load_motion(back).joints, motion().joints, atol=atol)
+
+
 ASF = """:version 1.10
 :name small
 :units
@@ -173,6 +229,24 @@ def test_an_amc_with_its_asf_becomes_joints_in_metres(acclaim, tmp_path):
     np.testing.assert_allclose(out.joints[0, SMPL22.index("l_ankle")], np.array([1.8, 0, 0]) * 0.05644, atol=1e-5)
 
 
+def test_an_amc_becomes_a_bvh(acclaim, tmp_path):
+    amc, asf = acclaim
+    joints = load_motion(convert(amc, tmp_path / "motion.npz", f"asf={asf}", "fps=120")).joints
+    back = load_motion(convert(amc, tmp_path / "motion.bvh", f"asf={asf}", "fps=120"), Reading(metres_per_unit=0.01))
+    assert back.fps == 120
+    np.testing.assert_allclose(back.joints, joints, atol=1e-5)
+
+
+def test_what_is_read_is_not_overwritten_and_one_motion_has_no_index(tmp_path):
+    save_motion(motion(), tmp_path / "a.npz")
+    before = (tmp_path / "a.npz").read_bytes()
+    with pytest.raises(InputError, match="the same file"):
+        convert(tmp_path / "a.npz", tmp_path / "a.npz", "to_fps=30")
+    with pytest.raises(InputError, match=r"a\.npz: index=1, but the file is one motion"):
+        convert(tmp_path / "a.npz", tmp_path / "b.bvh", "index=1")
+    assert (tmp_path / "a.npz").read_bytes() == before
+
+
 def test_an_amc_needs_its_skeleton_and_a_rate(acclaim, tmp_path):
     amc, asf = acclaim
     for words, answer in ((("fps=120",), "give asf=PATH"), ((f"asf={asf}",), "carries no frame rate")):
@@ -184,7 +258,7 @@ def test_an_amc_needs_its_skeleton_and_a_rate(acclaim, tmp_path):
     ("words", "answer"),
     [
         (["from=joints22", "to=humanml623"], "did you mean humanml263?"),
-        (["from=joint22", "to=bvh"], "did you mean joints22?"),
+        (["from=joint22", "to=humanml263"], "did you mean joints22"),
         (["from=humanml263", "to=joints22"], "looks like joints22"),
         (["from=joints22", "to=humanml263", "fps=0"], "positive number"),
         (["from=joints22", "to=humanml263", "fps=-5"], "positive number"),
@@ -196,7 +270,9 @@ def test_an_amc_needs_its_skeleton_and_a_rate(acclaim, tmp_path):
         (["from=joints22", "to=kit251"], "no conversion between the two"),
         (["from=joints22"], "missing to="),
         (["from=npz", "to=joints22", "fps=20"], "suffix .npz"),
-        (["from=joints22", "to=humanml263", "metres_per_unit=0.01"], "leave it out"),
+        (["from=joints22", "to=humanml263", "body=mean"], "leave it out"),
+        (["from=joints22", "to=humanml263", "index=0"], "leave index out"),
+        (["from=joints22", "to=humanml263", "up=w"], "up=w does not exist"),
         (["from=joints22", "to=humanml263", "asf=a.asf"], "leave it out"),
         (["form=joints22", "to=humanml263"], "did you mean from"),
     ],
@@ -217,7 +293,7 @@ def test_wrong_words_are_answered_and_nothing_is_written(joints, tmp_path, words
         (np.full((30, 22, 3), np.inf), "joints22", "not finite"),
         (np.zeros((0, 22, 3)), "joints22", "[T, 22, 3]"),
         (np.zeros(()), "joints22", "[T, 22, 3]"),
-        (np.arange(66.0).reshape(1, 22, 3), "joints22", "at least 2"),
+        (motion(frames=1).joints, "joints22", "at least 2"),
         (np.full((30, 22, 3), "a"), "joints22", "numbers"),
     ],
 )
@@ -249,7 +325,7 @@ def test_the_command_ends_with_code_2_and_one_sentence(tmp_path):
     words = ["in=none.npy", "from=joints22", "to=humanml263", "out=x.npy"]
     ended = subprocess.run([sys.executable, "-m", "nerm.convert", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("error: in=none.npy does not exist")
+    assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("error: none.npy does not exist")
 
 
 @pytest.mark.skipif(not SOURCES, reason="NERM_SOURCES is not set: no official clips to compare with")

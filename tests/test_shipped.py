@@ -8,7 +8,7 @@ import pytest
 from baselines.base import load_system
 from evaluators.extractors import load_extractor
 from evaluators.metrics.distribution import frechet
-from evaluators.protocols import Part
+from evaluators.protocols import PROTOCOLS, Part
 from evaluators.reference import Reference, load_subject
 from nerm.generator import Condition, condition_of
 
@@ -38,6 +38,11 @@ def test_the_reference_was_made_with_the_frozen_extractors_at_every_rate(referen
         assert reference.get(Part("clips/anyrate", fps, "0", "anyrate"), extractors["anyrate"].digest)
         assert reference.get(Part("motions/guo", fps, "0", "guo"), extractors["guo"].digest)
     assert reference.get(Part("matched/guo", 20.0, "0", "guo"), extractors["guo"].digest)
+
+
+def test_rates_are_known_of_a_protocol_that_needs_an_extractor_for_everything(subject):
+    reference = Reference("unconditional", PROTOCOLS.get("unconditional").version, RESULTS / "reference" / "multirate", subject.digest)
+    assert reference.rates() == [] and reference.rates(["guo"]) == [20]
 
 
 def test_the_reference_holds_no_motion():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +11,7 @@ from nerm.cli import progress
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion
 from nerm.motion.body import check_unit, other_axis
-from nerm.motion.files import READABLE, read_motion
+from nerm.motion.files import RATELESS, READABLE, Reading, format_of_file, read_motion
 from nerm.motion.motion import check_fps
 from nerm.motion.resample import Method, at_rate
 
@@ -39,23 +39,26 @@ def stem_of(name: str) -> str:
     return path.name[: -len(path.suffix)] if path.suffix.lower() in READABLE else path.name
 
 
-def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], metres_per_unit: float | None = None) -> Folder:
+def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], how: Reading = Reading()) -> Folder:  # noqa: B008
     """Every motion file of a folder; files that cannot be used are counted by reason, and named on stderr.
 
-    in_fps: of .npy files, which carry no rate.  rates: name -> rate, where a list of conditions gives it.  metres_per_unit: of .bvh files;
-    None guesses it from each. A folder whose bodies mostly have another unit, or lie along another axis, is an InputError.
+    in_fps: of files that carry no rate (.npy, .amc); in a folder without them, the true rate of files that name a wrong one.
+    rates: name -> rate, where a list of conditions gives it.
+    how: the unit, the axis that is up, the body model and so on, of the files that have a use for them.
+    A folder whose bodies mostly have another unit, or another axis up, is an InputError.
     """
     files = _files(path)
     _check_rates(path, files, in_fps, rates)
     folder = Folder(path, {})
+    corrects = all(file.suffix.lower() not in RATELESS for file in files)
     folder.leave_out(
         "of another kind than a motion file", sum(p.is_file() and p.suffix.lower() not in (*READABLE, ".csv") for p in path.iterdir())
     )
     for file in files:
         name, suffix = stem_of(file.name), file.suffix.lower()
         try:
-            rate = rates.get(name) or (in_fps if suffix == ".npy" else None)
-            motion = read_motion(file, rate, metres_per_unit if suffix == ".bvh" else None)
+            rate = rates.get(name) or (in_fps if suffix in RATELESS else None)
+            motion = read_motion(file, replace(how.of(format_of_file(file)), fps=rate, in_fps=in_fps if corrects else None))
         except InputError as error:
             progress(f"left out: {error}")
             folder.leave_out("unreadable")
@@ -68,11 +71,9 @@ def read_folder(path: Path, in_fps: float | None, rates: Mapping[str, float], me
     if not folder.motions:
         raise InputError(f"{path}: no file that could be used, of {len(files)}; see the lines above")
     check_unit(list(folder.motions.values()), str(path))
-    lies = other_axis(list(folder.motions.values()))
-    if lies:
-        if "along" in lies:
-            raise InputError(f"{path}: {lies}")
-        progress(f"{path}: {lies}")
+    axis = "" if how.up else other_axis(list(folder.motions.values()))
+    if axis:
+        raise InputError(f"{path}: {axis}")
     return folder
 
 
@@ -106,11 +107,13 @@ def _files(path: Path) -> list[Path]:
 
 
 def _check_rates(path: Path, files: list[Path], in_fps: float | None, rates: Mapping[str, float]) -> None:
-    """An InputError if an .npy file has no rate."""
+    """An InputError if a file has no rate."""
     if in_fps is not None:
         check_fps(in_fps, "in_fps")
         return
-    without = [file for file in files if file.suffix.lower() == ".npy" and stem_of(file.name) not in rates]
+    without = [file for file in files if file.suffix.lower() in RATELESS and stem_of(file.name) not in rates]
     if without:
-        text = f"{path} holds {len(without)} .npy file{'s' * (len(without) > 1)} ({without[0].name}), which carry no frame rate"
+        text = (
+            f"{path} holds {len(without)} {without[0].suffix} file{'s' * (len(without) > 1)} ({without[0].name}), which carry no frame rate"
+        )
         raise InputError(f"{text}; give in_fps=, or a column fps in conditions=")

@@ -101,12 +101,26 @@ class HoldsTokens(Protocol):
 
 
 @dataclass(frozen=True)
+class LabelFacts:
+    """What training has of a label. recordings: how many.  seconds: all of them together.
+
+    variety_m: how far joints of two recordings are apart on average, at the same time after both begin at the origin, facing +z, in
+    metres; None for a single recording.
+    """
+
+    recordings: int
+    seconds: float
+    variety_m: float | None = None
+
+
+@dataclass(frozen=True)
 class DatasetEntry:
     """A dataset as data; "module:attribute" strings are imported when they are needed.
 
     opens: (home: Path | None) -> Dataset, from the folder of prepared datasets (None: NERM_DATA).
     prepares: a `Preparation`, for python -m nerm.prepare; '' if nothing has to be prepared.
     sentences: () -> training sentences by label, known without the data; '' if it has no labels.
+    labels: () -> {label: LabelFacts} of the labels that training has, known without the data; '' if that is not known.
     classes: () -> {label: its action class}, known without the data; '' if every label is a class of its own.
     skeleton: the name of its motion's.
     """
@@ -116,6 +130,7 @@ class DatasetEntry:
     opens: str
     prepares: str = ""
     sentences: str = ""
+    labels: str = ""
     classes: str = ""
     licence: str = ""
     skeleton: str = "smpl22"

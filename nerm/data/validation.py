@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerm.motion import SMPL22, Skeleton
+from nerm.motion.faults import JUMP_MPS
 
-JUMP_MPS = 20.0  # a mapped joint faster than this is a tracking jump
 _FLOOR_M = (-0.01, 0.07)  # foot joints of a person on the floor of the recording lie at about 0.03 m
 _BELOW_M = -0.03  # a joint lower than the floor that the rest of the trial stands on
 _ABOVE_M = 0.10  # if nothing is lower than this half of the time, the person stands, sits or hangs on something

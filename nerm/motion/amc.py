@@ -86,10 +86,15 @@ def read_amc(path: str | Path, asf: AcclaimSkeleton, fps: float | None, metres_p
 
     Wrong files (bone missing or unknown, wrong number of values, not finite, cut off) are answered with file, frame, line and bone.
     """
+    values, is_degrees = read_amc_values(path, asf)
+    return Capture(asf.names, _bone_ends(values, asf, is_degrees) * metres_per_unit, fps)
+
+
+def read_amc_values(path: str | Path, asf: AcclaimSkeleton) -> tuple[NDArray[np.float64], bool]:
+    """The numbers of an AMC file [T, D], bone after bone of the skeleton as their degrees of freedom say; whether angles are degrees."""
     content = _read(Path(path))
     body, is_degrees = _header(content, str(path), asf)
-    values = _values(content, body, asf, str(path))
-    return Capture(asf.names, _bone_ends(values, asf, is_degrees) * metres_per_unit, fps)
+    return _values(content, body, asf, str(path)), is_degrees
 
 
 # ---- ASF ----

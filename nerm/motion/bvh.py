@@ -1,6 +1,7 @@
-"""Reading BVH (Biovision hierarchy): joints and End Sites as named points. It knows no corpus; layouts come from `nerm.motion.mapping`.
+"""Reading BVH (Biovision hierarchy) as points, and as a motion of the 22 joints. It knows no corpus.
 
-Writing is `nerm.motion.bvh_writer`; `write_bvh` can be had from here too.
+The text is read by `nerm.motion.bvh_parsing`, skeletons are found by `nerm.motion.matching`, known faults are mended by
+`nerm.motion.faults`; writing is `nerm.motion.bvh_writer`. `parse_bvh` and `write_bvh` can be had from here too.
 
 Convention: position channels are the joint's local translation and REPLACE its OFFSET, on the root and on any other joint, as in
 Blender. (Some readers add the two. Files whose OFFSET is zero wherever positions are given, such as ours, mean the same to both.)
@@ -9,67 +10,134 @@ Rotation channels multiply from left to right: CHANNELS Zrotation Xrotation Yrot
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nerm.cli import progress
-from nerm.errors import InputError
+from nerm.errors import InputError, about
+from nerm.motion.axes import sides_are_swapped, turn_to_y_up, up_axis, with_sides_swapped
 from nerm.motion.body import STANDING_M, height_along_bones
+from nerm.motion.bvh_parsing import CHANNELS, BvhFile, Node, parse_bvh
 from nerm.motion.bvh_writer import write_bvh
 from nerm.motion.capture import Capture, Frames
-from nerm.motion.mapping import detect_layout, to_smpl22, unknown_layout
-from nerm.motion.motion import Motion
+from nerm.motion.faults import Say, filled, say_jumps, with_offsets, without_frames, without_leading_pose
+from nerm.motion.mapping import weighted_joints
+from nerm.motion.matching import Match, Tree, is_kit21, match
+from nerm.motion.motion import Motion, check_fps
+from nerm.motion.rates import frame_rate
+from nerm.motion.skeleton import KIT21
 
-_CHANNELS = {f"{axis}{kind}": (axis.lower(), kind) for axis in "XYZ" for kind in ("position", "rotation")}
-_RATE_TOLERANCE = 1e-4
 _UNITS = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres", 0.0254: "inches", 0.05644: "inches / 0.45 as in CMU files"}
 _BVH43_UNIT = 0.0103  # metres per unit, on average over the people: all bvh43 files have one character's size
+_FIRST = 96  # frames that tell whether a T-pose stands before the recording
+_SAME_RATE = 1e-3
 
 
-@dataclass
-class Node:
-    """A joint, or an End Site (no channels).  parent: index, -1 for the root.  offset: [3] units of the file."""
+class Person(NamedTuple):
+    """motion: in metres, y up.  metres_per_unit: of the file.  turn: [3, 3] from the axes of the file to those of the motion."""
 
-    name: str
-    parent: int
-    offset: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan), repr=False)
-    channels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class BvhFile:
-    """nodes: joints and End Sites, parents first.  values: [T, channels] as in the file."""
-
-    source: str
-    nodes: list[Node]
-    values: NDArray[np.float64] = field(repr=False)
-    fps: float
+    motion: Motion
+    metres_per_unit: float
+    turn: NDArray[np.float64]
 
 
 def read_bvh(path: str | Path, metres_per_unit: float = 1.0) -> Capture:
     """Every joint of a BVH, and every End Site as `NAME_end` (`NAME_end2` ... if a joint has several), as points in metres."""
-    file = parse_bvh(path)
+    return capture_of(parse_bvh(path), metres_per_unit)
+
+
+def capture_of(file: BvhFile, metres_per_unit: float = 1.0) -> Capture:
+    """The nodes of a parsed file as points in metres."""
     return Capture(tuple(node.name for node in file.nodes), positions(file) * metres_per_unit, file.fps)
 
 
-def read_bvh_motion(path: str | Path, metres_per_unit: float | None = None) -> Motion:
-    """A BVH of a known layout (our own 22 joints, bvh31, bvh43, bandai) as a motion of 22 joints.
+def mended(
+    file: BvhFile,
+    thorax: Sequence[float] | None = None,
+    begins_with_t_pose: bool | None = None,
+    joints: Mapping[str, str] | None = None,
+    say: Say = progress,
+) -> BvhFile:
+    """The file without the known faults of `nerm.motion.faults`. What is changed is said. Corpus and users read through it.
 
-    metres_per_unit: None guesses it from standing height, and says so on stderr.
+    thorax: the subject's own, for CMU files.  begins_with_t_pose: what is known about frame 0; None judges by the motion.
+    joints: names given by the user, see `nerm.motion.matching`.
     """
-    capture = read_bvh(path)
-    layout = detect_layout(capture.names)
-    if layout is None:
-        raise InputError(f"{path}: {unknown_layout(capture.names)}")
+    file = with_offsets(filled(file, thorax, say), say)
+    if begins_with_t_pose is not None:
+        return without_frames(file, 1, say=say) if begins_with_t_pose else file
+    return without_t_pose(file, joints, say)
+
+
+def without_t_pose(file: BvhFile, joints: Mapping[str, str] | None = None, say: Say = progress) -> BvhFile:
+    """The file without a T-pose before the recording. Nothing else is changed, so that the rig stays as it is."""
+    first = replace(file, values=file.values[:_FIRST])
+    points = positions(first)
+    try:
+        known = weighted_joints(points, _names(file), match_file(file, joints).weights)
+    except InputError:
+        known = None
+    return without_leading_pose(file, points, known, say)
+
+
+def match_file(file: BvhFile, joints: Mapping[str, str] | None = None) -> Match:
+    """How the 22 joints are made of a file's nodes. Raises InputError, with the nearest layout, if it is not known."""
+    pose = positions(replace(file, values=file.values[:1]))[0]
+    tree = Tree(_names(file), tuple(node.parent for node in file.nodes), pose, tuple(node.is_end for node in file.nodes))
+    with about(file.source):
+        return match(tree, joints)
+
+
+def read_bvh_motion(
+    path: str | Path,
+    metres_per_unit: float | None = None,
+    joints: Mapping[str, str] | None = None,
+    in_fps: float | None = None,
+    up: str | None = None,
+) -> Motion:
+    """A BVH of a known skeleton as a motion of 22 joints in metres, y up; our own file of KIT-ML's 21 joints as a motion of these.
+
+    metres_per_unit: None guesses it from standing height, and says so on stderr.  joints: {"l_hip": name in the file ...} for others.
+    in_fps: the rate of the recording where the file names a wrong one.  up: the axis that is up in the file, 'y', 'z', '-y' ...; None
+    finds it.
+    """
+    return person_of(at_rate(parse_bvh(path), in_fps), metres_per_unit, joints, up).motion
+
+
+def person_of(
+    file: BvhFile,
+    metres_per_unit: float | None = None,
+    joints: Mapping[str, str] | None = None,
+    up: str | None = None,
+    begins_with_t_pose: bool | None = None,
+) -> Person:
+    """The person in a parsed file; the settings are those of `read_bvh_motion` and of `mended`."""
     if metres_per_unit is not None and (not np.isfinite(metres_per_unit) or metres_per_unit <= 0):
         raise InputError(f"metres_per_unit={metres_per_unit}; expected a positive number, 0.01 for centimetres")
-    joints = to_smpl22(capture, layout)
+    if joints is None and is_kit21(_names(file)):
+        return _kit21(file, metres_per_unit, up or "y")
+    file = mended(file, begins_with_t_pose=begins_with_t_pose, joints=joints)
+    found = match_file(file, joints)
+    points = weighted_joints(positions(file), _names(file), found.weights)
+    rest = weighted_joints(_rest(file)[None], _names(file), found.weights)[0]
+    axis = up_axis(points, rest) if up is None else up
+    turn = turn_to_y_up(axis)
+    points = points @ turn.T
+    if up is None and axis != "y":
+        progress(f"{file.source}: the person stands along {axis}, which is up there; turned to y up")
+    if not found.is_exact and sides_are_swapped(points, rest):
+        points = with_sides_swapped(points)
+        progress(f"{file.source}: what is named left lies on the right of the way the feet point; left and right are exchanged")
     if metres_per_unit is None:
-        metres_per_unit = guess_unit(joints, layout, str(path))
-    return Motion(joints * metres_per_unit, capture.fps or 0.0)
+        metres_per_unit = guess_unit(points, found.layout, file.source)
+    motion = Motion(points * metres_per_unit, file.fps)
+    say_jumps(motion.joints, motion.fps, file.source)
+    return Person(motion, metres_per_unit, turn)
 
 
 def guess_unit(joints: NDArray[np.float64], layout: str, source: str) -> float:
@@ -88,20 +156,6 @@ def guess_unit(joints: NDArray[np.float64], layout: str, source: str) -> float:
     return unit
 
 
-def parse_bvh(path: str | Path) -> BvhFile:
-    """Hierarchy and channel values. Wrong files are answered with file, line and joint."""
-    source = str(path)
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; give the path of an existing BVH file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder; give the path of a BVH file") from None
-    nodes, line = _hierarchy(lines, source)
-    frames, fps, line = _motion_header(lines, line, source)
-    return BvhFile(source, nodes, _values(lines, line, frames, nodes, source), fps)
-
-
 def positions(file: BvhFile) -> NDArray[np.float64]:
     """[T, N, 3] positions of all nodes in units of the file."""
     series = np.ascontiguousarray(file.values.T)
@@ -113,7 +167,7 @@ def positions(file: BvhFile) -> NDArray[np.float64]:
         local = np.repeat(node.offset[:, None], frames, axis=1) if _moves(node) else node.offset
         turned = Frames(world[node.parent].columns.copy()) if index else Frames.identity(frames)
         for channel in node.channels:
-            axis, kind = _CHANNELS[channel]
+            axis, kind = CHANNELS[channel]
             if kind == "position":
                 local["xyz".index(axis)] = series[channel_index]
             else:
@@ -127,160 +181,59 @@ def positions(file: BvhFile) -> NDArray[np.float64]:
     return np.ascontiguousarray(points.transpose(2, 0, 1))
 
 
-def frame_rate(frame_time: float) -> float:
-    """Frames per second of a printed frame time; a rate within 0.01 % of a whole one is rounded to it (0.0083333 is 120)."""
-    rate = 1.0 / frame_time
-    rounded = round(rate)
-    return float(rounded) if rounded and abs(rate / rounded - 1) < _RATE_TOLERANCE else rate
-
-
 def _moves(node: Node) -> bool:
-    return any(_CHANNELS[channel][1] == "position" for channel in node.channels)
+    return any(CHANNELS[channel][1] == "position" for channel in node.channels)
 
 
-def _hierarchy(lines: list[str], source: str) -> tuple[list[Node], int]:
-    """(nodes, index of the line MOTION)."""
-    nodes: list[Node] = []
-    open_nodes: list[int] = []
-    pending = False  # a node was named and its brace has not come yet
-    for number, line in enumerate(lines):
-        for words in _statements(line):
-            where = f"{source}: line {number + 1}"
-            key = words[0].upper()
-            if key == "MOTION":
-                if open_nodes or not nodes:
-                    raise InputError(f"{where}: MOTION begins, but the hierarchy is not complete; a closing brace is missing")
-                return _checked(nodes, source), number
-            if key in ("ROOT", "JOINT", "END"):
-                if (key == "ROOT") != (not nodes):
-                    raise InputError(f"{where}: {'a second ROOT' if nodes else key + ' before ROOT'}; one ROOT first is expected")
-                if key != "ROOT" and not open_nodes:
-                    raise InputError(f"{where}: {' '.join(words)} lies outside the root's braces")
-                nodes.append(_node(key, words, nodes, open_nodes, where))
-                pending = True
-            elif key == "{" and pending:
-                open_nodes.append(len(nodes) - 1)
-                pending = False
-            elif key == "}" and open_nodes:
-                open_nodes.pop()
-            elif key == "OFFSET" and open_nodes:
-                nodes[open_nodes[-1]].offset = np.array(_floats(words[1:], 3, f"{where}: OFFSET of '{nodes[open_nodes[-1]].name}'"))
-            elif key == "CHANNELS" and open_nodes:
-                nodes[open_nodes[-1]].channels = _channels(words, nodes[open_nodes[-1]].name, where)
-            elif key != "HIERARCHY":
-                raise InputError(f"{where}: '{line.strip()[:60]}' is not understood here; expected a BVH hierarchy")
-    raise InputError(f"{source}: no MOTION section; the file is cut off or is not a BVH")
+def _names(file: BvhFile) -> tuple[str, ...]:
+    return tuple(node.name for node in file.nodes)
 
 
-def _statements(line: str) -> list[list[str]]:
-    """The words of a line; braces stand alone."""
-    statements: list[list[str]] = [[]]
-    for word in line.replace("{", " { ").replace("}", " } ").split():
-        if word in "{}":
-            statements += [[word], []]
-        else:
-            statements[-1].append(word)
-    return [words for words in statements if words]
+def _rest(file: BvhFile) -> NDArray[np.float64]:
+    """[N, 3] the pose without rotations, in units of the file."""
+    pose = np.zeros((len(file.nodes), 3))
+    for index, node in enumerate(file.nodes):
+        pose[index] = node.offset + (pose[node.parent] if node.parent >= 0 else 0.0)
+    return pose
 
 
-def _node(key: str, words: list[str], nodes: list[Node], open_nodes: list[int], where: str) -> Node:
-    if key == "END":
-        parent = open_nodes[-1]
-        name = f"{nodes[parent].name}_end"
-        count = sum(node.parent == parent and node.name.startswith(name) for node in nodes)
-        return Node(f"{name}{count + 1}" if count else name, parent)
-    if len(words) < 2:
-        raise InputError(f"{where}: {words[0]} without a name")
-    name = " ".join(words[1:])
-    if any(node.name == name for node in nodes):
-        raise InputError(f"{where}: a second joint '{name}'; names must differ")
-    return Node(name, open_nodes[-1] if open_nodes else -1)
+def at_rate(file: BvhFile, in_fps: float | None) -> BvhFile:
+    """The file at the rate that the user gives, which is said where it differs from the file's own."""
+    if in_fps is None or abs(check_fps(in_fps, "in_fps") / file.fps - 1) < 1e-9:
+        return file
+    if abs(in_fps / file.fps - 1) > _SAME_RATE:
+        progress(f"{file.source}: the file says {file.fps:g} fps; read as {in_fps:g}, as in_fps= says")
+    return replace(file, fps=float(in_fps))
 
 
-def _channels(words: list[str], name: str, where: str) -> tuple[str, ...]:
-    known = {channel.lower(): channel for channel in _CHANNELS}
-    channels = words[2:]
-    unknown = [channel for channel in channels if channel.lower() not in known]
-    if unknown:
-        raise InputError(f"{where}: joint '{name}' has the channel '{unknown[0]}'; expected {', '.join(_CHANNELS)}")
-    if len(words) < 2 or words[1] != str(len(channels)):
-        raise InputError(
-            f"{where}: CHANNELS of joint '{name}' announces {words[1] if len(words) > 1 else 'no'} channels and lists {len(channels)}"
-        )
-    return tuple(known[channel.lower()] for channel in channels)
+def _kit21(file: BvhFile, metres_per_unit: float | None, up: str) -> Person:
+    """A motion of KIT-ML's joints; the unit is the one at which its bones are nearest to those of KIT21."""
+    names = _names(file)
+    points = positions(file)[:, [names.index(name) for name in KIT21.names]] @ turn_to_y_up(up).T
+    lengths = np.median(np.linalg.norm(points[:, 1:] - points[:, KIT21.parents[1:]], axis=-1), axis=0)
+    if metres_per_unit is None:
+        size = float(lengths.sum() / KIT21.lengths.sum())
+        metres_per_unit = min(_UNITS, key=lambda unit: abs(np.log(max(size, 1e-12) * unit)))
+        progress(f"{file.source}: the 21 joints of KIT-ML, 1 unit = {metres_per_unit:g} m ({_UNITS[metres_per_unit]})")
+    skeleton = KIT21.with_lengths(np.concatenate([[0.0], lengths * metres_per_unit]))
+    return Person(Motion(points * metres_per_unit, file.fps, skeleton), metres_per_unit, turn_to_y_up(up))
 
 
-def _checked(nodes: list[Node], source: str) -> list[Node]:
-    for node in nodes:
-        if np.isnan(node.offset).any():
-            raise InputError(f"{source}: joint '{node.name}' has no OFFSET")
-    return nodes
-
-
-def _motion_header(lines: list[str], line: int, source: str) -> tuple[int, float, int]:
-    """(frames, frames per second, index of the first line of values)."""
-    header: dict[str, str] = {}
-    for number in range(line + 1, len(lines)):
-        key, colon, value = lines[number].partition(":")
-        if colon:
-            header[key.strip().lower()] = value.strip()
-        elif lines[number].strip():
-            break
-        if {"frames", "frame time"} <= set(header):
-            break
-    for key in ("frames", "frame time"):
-        if key not in header:
-            raise InputError(f"{source}: no '{key.title()}:' after MOTION; the file is cut off or is not a BVH")
-    frame_time = _floats([header["frame time"]], 1, f"{source}: Frame Time")[0]
-    if frame_time <= 0:
-        raise InputError(f"{source}: Frame Time {frame_time:g}; expected a positive number of seconds")
-    if not header["frames"].isdigit() or int(header["frames"]) == 0:
-        raise InputError(f"{source}: Frames: {header['frames']}; expected a positive whole number")
-    return int(header["frames"]), frame_rate(frame_time), number + 1
-
-
-def _values(lines: list[str], first: int, frames: int, nodes: list[Node], source: str) -> NDArray[np.float64]:
-    """[T, channels], checked line by line."""
-    width = sum(len(node.channels) for node in nodes)
-    values = np.empty((frames, width))
-    count = 0
-    for number in range(first, len(lines)):
-        words = lines[number].split()
-        if not words:
-            continue
-        where = f"{source}: line {number + 1}, frame {count}"
-        if count == frames:
-            raise InputError(f"{where}: more lines than the {frames} that 'Frames:' announces")
-        if len(words) != width:
-            raise InputError(f"{where}: {len(words)} values; the hierarchy has {width} channels")
-        try:
-            values[count] = list(map(float, words))
-        except ValueError:
-            _floats(words, width, where)
-        count += 1
-    if count < frames:
-        raise InputError(f"{source}: {count} lines of values, but 'Frames:' announces {frames}; the file is cut off")
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        owner = [node.name for node in nodes for _ in node.channels][bad[0][1]]
-        raise InputError(
-            f"{source}: frame {bad[0][0]}: joint '{owner}' has a value that is not finite; every value must be a finite number"
-        )
-    return values
-
-
-def _floats(words: list[str], count: int, where: str) -> list[float]:
-    if len(words) != count:
-        raise InputError(f"{where}: {len(words)} numbers; expected {count}")
-    numbers = []
-    for word in words:
-        try:
-            numbers.append(float(word))
-        except ValueError:
-            raise InputError(f"{where}: '{word}' is not a number") from None
-    if not np.isfinite(numbers).all():
-        raise InputError(f"{where}: a value that is not finite; every value must be a finite number")
-    return numbers
-
-
-__all__ = ["BvhFile", "Node", "frame_rate", "guess_unit", "parse_bvh", "positions", "read_bvh", "read_bvh_motion", "write_bvh"]
+__all__ = [
+    "BvhFile",
+    "Node",
+    "Person",
+    "at_rate",
+    "capture_of",
+    "frame_rate",
+    "guess_unit",
+    "match_file",
+    "mended",
+    "parse_bvh",
+    "person_of",
+    "positions",
+    "read_bvh",
+    "read_bvh_motion",
+    "without_t_pose",
+    "write_bvh",
+]

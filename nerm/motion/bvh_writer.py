@@ -1,4 +1,4 @@
-"""Writing a motion as BVH, so that animation programs can use it: Euler angles and text. What a joint does comes from `nerm.motion.rig`.
+"""Writing a motion as BVH, so that animation programs can use it: text. What a joint does comes from `nerm.motion.rig`.
 
 The rest pose (all channels at zero) is a T-pose, the person faces +z with y up, joints have common names, and lengths are centimetres.
 A joint that moves against its parent has position channels; they replace its OFFSET, as in Blender and MotionBuilder. The root's OFFSET
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nerm.atomic import replacing
 from nerm.errors import InputError
+from nerm.motion.euler import followed
 from nerm.motion.motion import Motion
 from nerm.motion.rig import Rig, rig_of
 
@@ -37,7 +38,7 @@ def write_bvh(motion: Motion, path: str | Path, metres_per_unit: float = 0.01, n
     for joint, turned in zip(joints, angles, strict=True):
         if rig.moves[joint]:
             columns.append(rig.translations[:, joint] / metres_per_unit)
-        columns.append(np.rad2deg(turned))
+        columns.append(turned)
     channels = np.concatenate(columns, axis=1)
     line = " ".join(["%.6f"] * channels.shape[1])
     lines = ["HIERARCHY", *_hierarchy(rig, 0, 0, order, metres_per_unit)]
@@ -87,42 +88,11 @@ def _check_names(names: tuple[str, ...]) -> None:
 
 
 def _euler_angles(rotations: NDArray[np.float64]) -> tuple[str, NDArray[np.float64]]:
-    """(channel order, angles [N, T, 3] in radians) of rotations [N, T, 3, 3]; the usual order unless it jumps clearly more."""
-    candidates = {order: _in_order(rotations, order) for order in _ORDERS}
+    """(channel order, angles [N, T, 3] in degrees) of rotations [N, T, 3, 3]; the usual order unless it jumps clearly more."""
+    candidates = {order: followed(rotations, order, np.zeros((len(rotations), 3))) for order in _ORDERS}
     jumps = {order: float(np.abs(np.diff(angles, axis=1)).max(initial=0)) for order, angles in candidates.items()}
     order = next(order for order in _ORDERS if jumps[order] <= 1.25 * min(jumps.values()))
     return order, candidates[order]
-
-
-def _in_order(rotations: NDArray[np.float64], order: str) -> NDArray[np.float64]:
-    """Angles [N, T, 3] of rotations [N, T, 3, 3] = R_order[0] R_order[1] R_order[2], each next to the one of the frame before.
-
-    Two triples give the same rotation, and whole turns may be added. Where the middle angle is 90 degrees (gimbal lock) only a sum or
-    difference of the outer ones is defined, and the last is kept as it was.
-    """
-    a, b, c = ("xyz".index(axis) for axis in order)
-    sign = 1.0 if (b - a) % 3 == 1 else -1.0
-    r = rotations
-    level = np.hypot(r[..., a, a], r[..., a, b])
-    middle = np.arctan2(sign * r[..., a, c], level)
-    first = np.stack([np.arctan2(-sign * r[..., b, c], r[..., c, c]), middle, np.arctan2(-sign * r[..., a, b], r[..., a, a])], axis=-1)
-    second = np.stack([first[..., 0] + np.pi, np.pi - middle, first[..., 2] + np.pi], axis=-1)
-    options = np.stack([first, second])
-    locked = level < 1e-6
-    outer = np.arctan2(sign * r[..., c, b], r[..., b, b])
-    side = sign * np.sign(middle)
-    angles = np.empty_like(first)
-    previous = np.zeros((len(r), 3))
-    joints = np.arange(len(r))
-    for t in range(r.shape[1]):
-        option = options[:, :, t]
-        if locked[:, t].any():
-            held = np.stack([outer[:, t] - side[:, t] * previous[:, 2], middle[:, t], previous[:, 2]], axis=-1)
-            option = np.where(locked[:, t, None], held, option)
-        option = option + 2 * np.pi * np.round((previous - option) / (2 * np.pi))
-        nearer = np.argmin(np.abs(option - previous).sum(axis=-1), axis=0)
-        angles[:, t] = previous = option[nearer, joints]
-    return angles
 
 
 __all__ = ["write_bvh"]

@@ -7,6 +7,7 @@ Source: the glTF 2.0 specification of the Khronos Group, sections 3.6 to 3.11.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,15 @@ _GREY = [0.62, 0.64, 0.67, 1.0]
 _STILL = 1e-9
 
 
-def write_glb(motion: Motion, path: str | Path, names: str = "smpl") -> None:
-    """The motion as a .glb with the same joints. names: as of `nerm.motion.bvh_writer.write_bvh`."""
+def write_glb(motion: Motion, path: str | Path, names: str = "smpl", made_by: Mapping[str, Any] | None = None) -> None:
+    """The motion as a .glb with the same joints. names: as of `nerm.motion.bvh_writer.write_bvh`.  made_by: kept in asset.extras."""
     rig = rig_of(motion, names)
     document = _Document()
     joints = _add_skeleton(document, rig)
     _add_body(document, mannequin(rig, motion.skeleton), joints, rig)
     _add_animation(document, rig)
     with replacing(path) as temporary:
-        temporary.write_bytes(document.finished(motion.fps))
+        temporary.write_bytes(document.finished({"fps": motion.fps} | ({"made_by": dict(made_by)} if made_by else {})))
 
 
 class _Document:
@@ -59,8 +60,8 @@ class _Document:
     def floats(self, values: NDArray, kind: str, **more: Any) -> int:
         return self.add(values.astype(np.float32), kind, gl.FLOAT, **more)
 
-    def finished(self, fps: float) -> bytes:
-        self.gltf.asset.extras = {"fps": fps}
+    def finished(self, extras: dict[str, Any]) -> bytes:
+        self.gltf.asset.extras = extras
         self.gltf.buffers.append(gl.Buffer(byteLength=len(self.blob)))
         self.gltf.set_binary_blob(bytes(self.blob))
         return b"".join(self.gltf.save_to_bytes())

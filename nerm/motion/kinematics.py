@@ -10,9 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import trapezoid
-from scipy.signal import fftconvolve
-from scipy.special import erf
 
 from nerm.errors import InputError
 
@@ -35,6 +32,8 @@ def derivative(x: NDArray, fps: float, order: int, cutoff_hz: float = PHYSICAL_C
 
     The ends are continued by point reflection, so constant velocity stays constant.
     """
+    from scipy.signal import fftconvolve  # here, since it takes longer to load than most motions to filter
+
     x = np.asarray(x)
     if order not in (0, 1, 2, 3):
         raise InputError(f"order={order}; expected 0, 1, 2 or 3")
@@ -55,6 +54,9 @@ def _kernel(fps: float, cutoff_hz: float, order: int) -> NDArray[np.float64]:
     Its spectrum (2 pi i f)^order H(f), with H a step at cutoff_hz blurred by a Gaussian, is integrated numerically, so no
     derivative sees a truncation edge.
     """
+    from scipy.integrate import trapezoid
+    from scipy.special import erf
+
     blur_hz = _BLUR_SHARE * cutoff_hz
     reach = max(int(np.ceil(_REACH_SIGMAS / (2 * np.pi * blur_hz) * fps)), 1)
     t = np.arange(-reach, reach + 1) / fps

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from nerm.errors import InputError
 from nerm.motion.kinematics import lowpass
@@ -19,7 +18,7 @@ from nerm.motion.skeleton import bone_directions, joints_from_directions
 VERSION = 1
 Method = Literal["linear", "cubic", "slerp"]
 Mode = Literal["sample", "antialias"]
-_NYQUIST_SHARE = 0.45  # the low-pass of `antialias` passes up to this share of the new rate
+NYQUIST_SHARE = 0.45  # the low-pass of `antialias` passes up to this share of the new rate
 
 
 def frame_count(seconds: float, fps: float) -> int:
@@ -44,7 +43,7 @@ def resample(motion: Motion, fps: float, method: Method = "slerp", mode: Mode = 
     if fps == motion.fps:
         return motion
     if mode == "antialias" and fps < motion.fps:
-        motion = Motion(lowpass(motion.joints, motion.fps, _NYQUIST_SHARE * fps), motion.fps, motion.skeleton)
+        motion = Motion(lowpass(motion.joints, motion.fps, NYQUIST_SHARE * fps), motion.fps, motion.skeleton)
     return at_times(motion, frame_times(motion.seconds, fps), fps, method)
 
 
@@ -60,6 +59,8 @@ def at_times(motion: Motion, times: NDArray[np.float64], fps: float, method: Met
     low = np.minimum(position.astype(int), max(len(motion) - 2, 0))
     share = (position - low)[:, None, None]
     if method == "cubic" and len(motion) >= 3:
+        from scipy.interpolate import CubicSpline
+
         joints = CubicSpline(np.arange(len(motion)), motion.joints.astype(np.float64), bc_type="natural")(position)
     else:
         high = np.minimum(low + 1, len(motion) - 1)

@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from nerm.cli import progress
 from nerm.motion.conventions import file_names, hinges, is_smpl, t_pose, tip
+from nerm.motion.lengths import median_lengths, with_constant_lengths
 from nerm.motion.motion import Motion
-from nerm.motion.skeleton import Skeleton, bone_directions, forward_kinematics, joints_from_directions
+from nerm.motion.skeleton import Skeleton, bone_directions, forward_kinematics
 from nerm.motion.twist import best_fit, swing, twist_towards, without_jumps
 
 Array = NDArray[np.float64]
 _REPRODUCED_M = 1e-5
-_SAID_M = 1e-4
 _RIGID_M = 2e-5
 _HINGE_PRIOR = 0.3  # a limb bent by less than about this many radians says little about its twist
 _BENT_AT_REST = 0.6  # sine of the angle between two bones from which the second says the twist of the first, as a foot does
@@ -195,15 +194,8 @@ def _mean_direction(directions: Array, rest: Array) -> Array:
 
 def _held(motion: Motion) -> tuple[Array, Array]:
     """Joints [T, J, 3] whose bones have constant lengths [J], and these: the medians."""
-    given = motion.joints.astype(np.float64)
-    skeleton = motion.skeleton
-    bones = np.linalg.norm(given[:, 1:] - given[:, list(skeleton.parents[1:])], axis=-1)
-    lengths = np.concatenate([[0.0], np.median(bones, axis=0)])
-    joints = joints_from_directions(given[:, 0], bone_directions(given, skeleton), skeleton, lengths)
-    moved = float(np.linalg.norm(joints - given, axis=-1).max())
-    if moved > _SAID_M:
-        progress(f"the bones of the motion change their lengths; held at their medians, joints move by up to {1000 * moved:.1f} mm")
-    return joints, lengths
+    given = Motion(motion.joints.astype(np.float64), motion.fps, motion.skeleton)
+    return with_constant_lengths(given).joints, median_lengths(given)
 
 
 __all__ = ["Rig", "rig_of"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 _TINY = 1e-12
 
@@ -80,6 +79,8 @@ def matrix_from_quaternion(q: NDArray) -> NDArray:
 
 def quaternion_from_matrix(matrix: NDArray) -> NDArray:
     """Rotation matrices [..., 3, 3] -> quaternions (w, x, y, z) [..., 4] whose real part is not negative."""
+    from scipy.spatial.transform import Rotation
+
     matrix = np.asarray(matrix)
     q = Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_quat()[:, [3, 0, 1, 2]]
     return np.where(q[:, :1] < 0, -q, q).reshape(*matrix.shape[:-2], 4)
@@ -94,12 +95,16 @@ def quaternion_from_axis_angle(axis_angle: NDArray) -> NDArray:
 
 def matrix_from_axis_angle(axis_angle: NDArray) -> NDArray:
     """Axis times angle in radians [..., 3] -> matrices [..., 3, 3]."""
+    from scipy.spatial.transform import Rotation
+
     axis_angle = np.asarray(axis_angle)
     return Rotation.from_rotvec(axis_angle.reshape(-1, 3)).as_matrix().reshape(*axis_angle.shape, 3)
 
 
 def axis_angle_from_matrix(matrix: NDArray) -> NDArray:
     """Rotation matrices [..., 3, 3] -> axis times angle in radians (0 to pi) [..., 3]."""
+    from scipy.spatial.transform import Rotation
+
     matrix = np.asarray(matrix)
     return Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_rotvec().reshape(*matrix.shape[:-2], 3)
 

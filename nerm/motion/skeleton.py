@@ -12,6 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nerm.errors import InputError
+from nerm.motion.rotations import matrix_from_quaternion, quaternion_between
+
+_NO_LENGTH_M = 1e-5  # no bone of a person; joints kept in 32 bits are not more exact
+_NEAR = 0.1  # the weight of a bone falls by this factor with every joint further away
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,17 @@ class Skeleton:
         return tuple(tuple(c for c, p in enumerate(self.parents) if p == j) for j in range(len(self)))
 
     @cached_property
+    def bone_distances(self) -> NDArray[np.int64]:
+        """[J-1, J-1] the number of joints on the way from one bone to another; bone b leads to joint b + 1."""
+        paths = []
+        for joint in range(1, len(self)):
+            path = [joint]
+            while path[-1] > 0:
+                path.append(self.parents[path[-1]])
+            paths.append(set(path[:-1]))
+        return np.array([[len(first ^ second) for second in paths] for first in paths])
+
+    @cached_property
     def left_right(self) -> NDArray[np.int64]:
         """[J] permutation that swaps left and right (mirroring is x -> -x and this), by the names of the joints."""
         swapped = [_other_side(name) for name in self.names]
@@ -96,11 +111,52 @@ def _other_side(name: str) -> str:
 
 
 def bone_directions(joints: NDArray, skeleton: Skeleton) -> NDArray:
-    """Unit vectors from parent to child. joints: [..., J, 3] -> [..., J-1, 3]; a bone of zero length keeps its rest direction."""
+    """Unit vectors from parent to child. joints: [..., J, 3] -> [..., J-1, 3].
+
+    A bone of no length keeps its rest direction relative to its parent's bone and to the bones around, so that turning the joints turns it.
+    """
     bones = joints[..., 1:, :] - joints[..., skeleton.parents[1:], :]
     lengths = np.linalg.norm(bones, axis=-1, keepdims=True)
-    rest = skeleton.offsets[1:] / np.maximum(skeleton.lengths[1:, None], 1e-9)
-    return np.where(lengths > 1e-8, bones / np.maximum(lengths, 1e-8), rest)
+    directions = bones / np.maximum(lengths, _NO_LENGTH_M)
+    known = lengths[..., 0] > _NO_LENGTH_M
+    if known.all():
+        return directions
+    poses, masks = directions.reshape(-1, len(skeleton) - 1, 3), known.reshape(-1, len(skeleton) - 1)
+    for pattern in np.unique(masks, axis=0):
+        if not pattern.all():
+            frames = (masks == pattern).all(axis=1)
+            poses[frames] = _with_missing(poses[frames], pattern, skeleton)
+    return poses.reshape(directions.shape)
+
+
+def _with_missing(directions: NDArray, known: NDArray[np.bool_], skeleton: Skeleton) -> NDArray:
+    """directions [n, J-1, 3] with those of the bones that are not known [J-1] filled in, parents first."""
+    rest = skeleton.axes[1:]
+    distances = skeleton.bone_distances
+    known = known.copy()
+    if not known.any():
+        return np.broadcast_to(rest, directions.shape).astype(directions.dtype)
+    for bone in np.flatnonzero(~known):
+        weights = np.where(known, _NEAR ** distances[bone], 0.0)
+        turn = best_rotation(rest, directions, weights)
+        above = skeleton.parents[bone + 1] - 1
+        if above >= 0:
+            turn = matrix_from_quaternion(quaternion_between(turn @ rest[above], directions[:, above])) @ turn
+        directions[:, bone] = turn @ rest[bone]
+        known[bone] = True
+    return directions
+
+
+def best_rotation(start: NDArray, end: NDArray, weights: NDArray) -> NDArray:
+    """The rotations [n, 3, 3] that bring unit vectors start [B, 3] nearest to end [n, B, 3], by weighted least squares.
+
+    Kabsch, "A solution for the best rotation to relate two sets of vectors", Acta Crystallographica A32 (1976). Of the rotations that are
+    equally good (all vectors along one line) it is one that the singular value decomposition gives.
+    """
+    u, _, vt = np.linalg.svd(np.einsum("nbi,b,bj->nij", end, weights, start))
+    sign = np.linalg.det(u @ vt)
+    u[..., :, 2] *= sign[..., None]
+    return u @ vt
 
 
 def joints_from_directions(root: NDArray, directions: NDArray, skeleton: Skeleton, lengths: ArrayLike | None = None) -> NDArray:

@@ -12,13 +12,13 @@ from miniature import CAPTIONS, MINIATURES, PIECE, amass, body_model, moving, na
 
 from nerm.data.actions.uestc import video_of
 from nerm.data.dataset import load_dataset, mirror_images, preparation, published_statistics
-from nerm.data.pickles import load_arrays
 from nerm.data.t2m.amass import official_frames, segment_joints
 from nerm.data.t2m.statistics import of_the_evaluator
 from nerm.data.t2m.texts import Line, pieces, unmirrored
 from nerm.errors import InputError
 from nerm.motion import SMPL22
 from nerm.motion.features import FEATURES_251, FEATURES_263, decode
+from nerm.motion.pickles import load_arrays
 from nerm.motion.skeleton import bone_directions
 from nerm.motion.smpl import load_body_model
 from nerm.prepare import main, prepare

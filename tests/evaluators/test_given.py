@@ -14,7 +14,7 @@ from nerm.data.dataset import Item
 from nerm.errors import InputError
 from nerm.motion import Motion
 from nerm.motion.features import features_from_motion
-from nerm.motion.files import save_motion
+from nerm.motion.files import Reading, Writing, save_motion
 
 ITEMS = tuple(Item(str(k), f"trial {k}", 120.0, 2.0, (f"sentence {k}",), "walk" if k % 2 else "run") for k in (7, 8, 9))
 
@@ -85,7 +85,7 @@ def test_files_that_cannot_be_used_are_counted_and_named(folder, capsys):
 @pytest.mark.parametrize(
     ("change", "answer"),
     [
-        (lambda x: 100 * x, "they seem to be centimetres: multiply them by 0.01"),
+        (lambda x: 100 * x, "they seem to be centimetres: give metres_per_unit=0.01"),
         (lambda x: 1000 * x, "millimetres"),
         (lambda x: x[..., [0, 2, 1]] * [1, -1, 1], "lies along z in most frames; y up is expected"),
     ],
@@ -95,6 +95,25 @@ def test_another_unit_or_up_axis_is_told(tmp_path, change, answer):
         np.savez(tmp_path / f"{seed}.npz", joints=change(body(seed=seed).joints), fps=20.0)
     with pytest.raises(InputError, match=answer):
         read_folder(tmp_path, None, {})
+
+
+def test_what_is_given_of_a_folder_is_used_where_it_fits(tmp_path):
+    """Joints in centimetres with z up, and poses of AMASS, which have a unit and z up, in one folder."""
+    for seed in range(3):
+        np.savez(tmp_path / f"{seed}.npz", joints=100 * body(seed=seed).joints[..., [0, 2, 1]] * [1, -1, 1], fps=20.0)
+    save_motion(body(seed=3), tmp_path / "poses.npz", Writing(format="amass"))
+    read = read_folder(tmp_path, None, {}, Reading(metres_per_unit=0.01, up="z", body="mean"))
+    assert not read.left_out and set(read.motions) == {"0", "1", "2", "poses"}
+    np.testing.assert_allclose(read.motions["1"].joints, body(seed=1).joints, atol=1e-5)
+    assert np.median(read.motions["poses"].joints[:, 15, 1] - read.motions["poses"].joints[:, 7, 1]) > 1.2
+
+
+def test_a_folder_of_normalised_features_is_refused(tmp_path):
+    for seed in range(3):
+        features = features_from_motion(body(seed=seed))
+        np.save(tmp_path / f"{seed}.npy", (features - features.mean(axis=0)) / (features.std(axis=0) + 0.05))
+    with pytest.raises(InputError, match=r"these features seem to be normalised .* features \* std \+ mean"):
+        read_folder(tmp_path, 20.0, {})
 
 
 def test_one_monstrous_body_among_good_ones_is_scored_and_not_left_out(tmp_path):

@@ -171,5 +171,5 @@ def test_a_rate_that_does_not_ship_is_scored_with_the_dataset_and_answered_witho
     mine, floor = (float(cell.split()[0]) for cell in line(text, "clip-FID", "anyrate", "matched")[5:7])
     assert "at 30 fps" in text and mine < 0.01 * floor
     monkeypatch.setenv("NERM_DATA", str(tmp_path / "nothing"))
-    with pytest.raises(InputError, match="ships at 20, 40, 60, 100, 120 fps and not at 30: give fps= one of these"):
+    with pytest.raises(InputError, match=r"ships at 20, 40, 60, 100, 120 fps and not at 30.*; fps=20 or fps=40 resamples the files$"):
         main(words)

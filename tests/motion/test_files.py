@@ -10,7 +10,7 @@ from nerm import atomic
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion, Skeleton, resample
 from nerm.motion.features import features_from_motion
-from nerm.motion.files import WRITABLE, check_writable, load_motion, save_motion
+from nerm.motion.files import WRITABLE, Reading, check_writable, load_motion, save_motion
 from nerm.motion.skeleton import forward_kinematics, joints_from_directions
 from nerm.render import filmstrip, render
 
@@ -54,7 +54,7 @@ def test_a_bvh_saved_and_loaded_holds_the_same_joints(motion, tmp_path):
 
 def test_an_npy_needs_a_rate(motion, tmp_path):
     save_motion(motion, tmp_path / "a.npy")
-    assert load_motion(tmp_path / "a.npy", fps=60).fps == 60
+    assert load_motion(tmp_path / "a.npy", Reading(fps=60)).fps == 60
     with pytest.raises(InputError, match=r"carries no frame rate; give fps="):
         load_motion(tmp_path / "a.npy")
 
@@ -62,9 +62,9 @@ def test_an_npy_needs_a_rate(motion, tmp_path):
 def test_a_rate_that_contradicts_the_file_is_refused(motion, tmp_path):
     for name in ("a.npz", "a.bvh"):
         save_motion(motion, tmp_path / name)
-        assert load_motion(tmp_path / name, fps=60).fps == 60
+        assert load_motion(tmp_path / name, Reading(fps=60)).fps == 60
         with pytest.raises(InputError, match=r"carries 60 fps, but fps=30 was given"):
-            load_motion(tmp_path / name, fps=30)
+            load_motion(tmp_path / name, Reading(fps=30))
 
 
 @pytest.mark.parametrize("name", ["a.fbx", "a", "a.npz.txt"])
@@ -106,60 +106,34 @@ def test_damaged_and_cut_off_files_are_named(motion, tmp_path, name, content):
     save_motion(motion, path)
     path.write_bytes(path.read_bytes()[:-200] if content is None else content)
     with pytest.raises(InputError, match=name):
-        load_motion(path, fps=60)
+        load_motion(path, Reading(fps=60))
 
 
 def test_a_wrong_shape_and_a_value_that_is_not_finite_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((5, 23, 3)))
     with pytest.raises(InputError, match="22"):
-        load_motion(tmp_path / "a.npy", fps=20)
+        load_motion(tmp_path / "a.npy", Reading(fps=20))
     joints = np.zeros((5, 22, 3))
     joints[3, 4, 1] = np.nan
     np.save(tmp_path / "a.npy", joints)
     with pytest.raises(InputError, match="frame 3, joint 'l_knee'"):
-        load_motion(tmp_path / "a.npy", fps=20)
-    np.savez(tmp_path / "a.npz", poses=joints)
-    with pytest.raises(InputError, match="holds poses"):
-        load_motion(tmp_path / "a.npz", fps=20)
+        load_motion(tmp_path / "a.npy", Reading(fps=20))
+    np.savez(tmp_path / "a.npz", place=joints[0, 0])
+    with pytest.raises(InputError, match="holds place; expected 'joints'"):
+        load_motion(tmp_path / "a.npz", Reading(fps=20))
     with pytest.raises(InputError, match="does not exist"):
         load_motion(tmp_path / "gone.npz")
-
-
-def test_common_files_that_hold_no_motion_say_how_to_get_one(motion, tmp_path):
-    """What MDM's generate.py saves, and arrays of other shapes, hold motions: the sentence says how to get [T, 22, 3] out of them."""
-    x = motion.joints
-    np.save(tmp_path / "results.npy", {"motion": x.transpose(1, 2, 0)[None], "text": ["walk"]}, allow_pickle=True)
-    for name, array in {
-        "mdm": x.transpose(1, 2, 0)[None],
-        "one": x.transpose(1, 2, 0),
-        "batch": x[None],
-        "smpl": np.concatenate([x, x[:, -2:]], axis=1),
-        "features": np.zeros((2, 40, 263)),
-    }.items():
-        np.save(tmp_path / f"{name}.npy", array)
-    answers = {
-        "results": r"holds Python objects .*results\.npy, the dictionary .* MDM's .* saves: .*\['motion'\]\[i\]\.transpose\(2, 0, 1\)",
-        "mdm": r"1 motion of MDM, \[N, 22, 3, T\]: save array\[i\]\.transpose\(2, 0, 1\)",
-        "one": r"a motion of MDM, \[22, 3, T\]: save array\.transpose\(2, 0, 1\)",
-        "batch": r"1 motion, \[N, T, 22, 3\]: save array\[i\]",
-        "smpl": r"24 joints of SMPL, of which the first 22 are wanted: save array\[:, :22\]",
-        "features": r"2 motions as features, \[N, T, 263\]",
-    }
-    for name, answer in answers.items():
-        with pytest.raises(InputError, match=answer):
-            load_motion(tmp_path / f"{name}.npy", fps=20)
-    np.testing.assert_array_equal(np.load(tmp_path / "mdm.npy")[0].transpose(2, 0, 1), x)  # what the sentence says is right
-    np.savez(tmp_path / "smpl.npz", joints=np.load(tmp_path / "smpl.npy"), fps=20)
-    with pytest.raises(InputError, match="first 22 are wanted"):
-        load_motion(tmp_path / "smpl.npz")
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("centimetres", 100), ("millimetres", 1000), ("inches", 1 / 0.0254), ("feet", 1 / 0.3048)])
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_joints_in_another_unit_are_an_error_that_names_it(motion, tmp_path, unit, factor, suffix):
     save_motion(Motion(motion.joints * factor, 60), tmp_path / f"a{suffix}")
-    with pytest.raises(InputError, match=rf"a person of .* m from ankle to head; .* seem to be {unit}: multiply them by {1 / factor:.4g}"):
-        load_motion(tmp_path / f"a{suffix}", fps=60)
+    with pytest.raises(InputError, match=rf"a person of .* m from ankle to head; .* be {unit}: give metres_per_unit={1 / factor:.4g}"):
+        load_motion(tmp_path / f"a{suffix}", Reading(fps=60))
+    np.testing.assert_allclose(
+        load_motion(tmp_path / f"a{suffix}", Reading(fps=60, metres_per_unit=1 / factor)).joints, motion.joints, atol=1e-5
+    )
 
 
 def test_a_body_along_another_axis_is_said_and_what_is_said_helps(motion, tmp_path, capsys):
@@ -167,7 +141,11 @@ def test_a_body_along_another_axis_is_said_and_what_is_said_helps(motion, tmp_pa
     np.savez(tmp_path / "a.npz", joints=z_up, fps=60.0)
     given = load_motion(tmp_path / "a.npz")
     assert "a.npz: the body lies along z in most frames; y up is expected" in capsys.readouterr().err
-    np.testing.assert_allclose(given.joints[..., [0, 2, 1]] * [1, 1, -1], motion.joints, atol=1e-6)
+    np.testing.assert_allclose(given.joints, z_up, atol=1e-6)
+    turned = load_motion(tmp_path / "a.npz", Reading(up="z"))
+    np.testing.assert_allclose(turned.joints, motion.joints, atol=1e-6)
+    load_motion(tmp_path / "a.npz", Reading(up="y"))
+    assert capsys.readouterr().err == "", "who says which axis is up is not told that it is another one"
     save_motion(motion, tmp_path / "right.npz")
     load_motion(tmp_path / "right.npz")
     assert capsys.readouterr().err == ""
@@ -176,7 +154,7 @@ def test_a_body_along_another_axis_is_said_and_what_is_said_helps(motion, tmp_pa
 def test_the_features_of_an_npy_become_joints_and_stay_as_they_were(motion, tmp_path):
     features = features_from_motion(motion)
     np.save(tmp_path / "a.npy", features)
-    back = load_motion(tmp_path / "a.npy", fps=20)
+    back = load_motion(tmp_path / "a.npy", Reading(fps=20))
     assert back.fps == 20 and back.joints.shape == (30, 22, 3) and back.features.format == "humanml263"
     np.testing.assert_array_equal(back.features.values, features)
 

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from nerm.motion import SMPL22, Motion, Skeleton
 from nerm.motion.conventions import file_names
-from nerm.motion.files import save_motion
+from nerm.motion.files import Writing, save_motion
 from nerm.motion.gltf import write_glb
 from nerm.motion.skeleton import joints_from_directions
 from nerm.motion.smpl import T_POSE
@@ -80,12 +80,17 @@ class Read:
 @pytest.mark.parametrize("names", ["smpl", "mixamo"])
 def test_the_nodes_stand_where_the_joints_are(tmp_path, names):
     motion = a_motion()
-    save_motion(motion, tmp_path / "a.glb", names=names)
+    save_motion(motion, tmp_path / "a.glb", Writing(names=names))
     file = Read(tmp_path / "a.glb")
     for frame in (0, 7, 24):
         world = file.world(frame / 50)
         found = np.array([world[name][:3, 3] for name in file_names(SMPL22, names)])
         np.testing.assert_allclose(found, motion.joints[frame], atol=2e-6)
+
+
+def test_the_file_says_what_the_motion_was_made_by(tmp_path):
+    save_motion(a_motion(), tmp_path / "a.glb", Writing(made_by={"text": "ein Café", "seed": 3}))
+    assert Read(tmp_path / "a.glb").gltf.asset.extras == {"fps": 50.0, "made_by": {"text": "ein Café", "seed": 3}}
 
 
 def test_between_frames_joints_lie_between(tmp_path):

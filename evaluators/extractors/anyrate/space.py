@@ -80,7 +80,9 @@ class Space(NamedTuple):
         same = [rate for rate in self.whitenings if bands(rate) == bands(fps)]
         if not same:
             known = ", ".join(f"{rate:g}" for rate in self.whitenings)
-            raise InputError(f"clips at {fps:g} fps; this extractor was fitted to recordings that hold {known} fps")
+            raise InputError(
+                f"clips at {fps:g} fps; this extractor was fitted to recordings that hold {known} fps: resample to one of these"
+            )
         return min(same, key=lambda rate: abs(np.log(rate / fps)))
 
     def tensors(self) -> dict[str, Tensor]:

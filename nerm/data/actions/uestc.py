@@ -24,10 +24,10 @@ from nerm.data.actions.opening import UESTC_FPS
 from nerm.data.actions.poses import POSE, ActionClip, trial_of
 from nerm.data.clips import ITEMS, items_file
 from nerm.data.files import digest_of, found
-from nerm.data.pickles import load_arrays
 from nerm.data.preparation import Finding, LeftOut, Preparation, Recording, Trial
 from nerm.errors import InputError
 from nerm.motion import SMPL22
+from nerm.motion.pickles import load_arrays
 from nerm.motion.skeleton import yaw_matrix
 from nerm.motion.smpl import joints_from_poses
 

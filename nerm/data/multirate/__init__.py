@@ -14,6 +14,7 @@ ENTRIES = (
         opens="nerm.data.multirate.opening:open_multirate",
         prepares="nerm.data.multirate.preparing:MULTIRATE",
         sentences="nerm.data.multirate.opening:sentences",
+        labels="nerm.data.multirate.labels:labels",
         classes="nerm.data.multirate.classes:classes",
         licence=_LICENCE,
     ),

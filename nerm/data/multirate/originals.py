@@ -27,7 +27,7 @@ from nerm.data.multirate.captions import SOURCES
 from nerm.data.multirate.trials import SourceFile
 from nerm.errors import InputError
 from nerm.motion.amc import AcclaimSkeleton, read_amc, read_asf
-from nerm.motion.bvh import BvhFile, parse_bvh, positions
+from nerm.motion.bvh import capture_of, mended, parse_bvh
 from nerm.motion.capture import Capture
 
 REGISTRY = Path(__file__).with_name("registry.csv")
@@ -36,8 +36,6 @@ _SKELETONS = Path(__file__).with_name("skeletons.csv")
 _COLUMNS = ("file", "url", "sha256", "layout", "skeleton", "fps", "metres_per_unit", "frames", "clean_start", "clean_end", "split", "label")
 _WRONG_RATE = {60.0: 120.0}  # of bvh43: rate of the recording -> rate that the file names
 _THORAX = {"07": (0.06167, 2.20558, -0.17210), "08": (-0.00074, 2.01873, 0.08292), "35": (0.01673, 2.05437, 0.11438)}
-_FILLED_WITH_THORAX = ("Neck", "LeftShoulder", "RightShoulder")
-_FILLED_WITH_WRIST = {"LeftFingerBase": "LeftHand", "LThumb": "LeftHand", "RightFingerBase": "RightHand", "RThumb": "RightHand"}
 
 
 @dataclass(frozen=True)
@@ -126,11 +124,9 @@ def read_capture(recording: SourceFile, folder: Path) -> Capture:
     expected = _WRONG_RATE.get(recording.fps, recording.fps) if recording.layout == "bvh43" else recording.fps
     if abs(file.fps / expected - 1) > 0.01:
         raise InputError(f"{path}: {file.fps:g} fps in the file, {expected:g} expected; it is another file than the one described")
-    if recording.source == "cmu":
-        file = replace(file, values=file.values[1:])
-    if recording.layout == "bvh31":
-        file = _filled(file, str(recording.asf))
-    return Capture(tuple(node.name for node in file.nodes), positions(file) * recording.metres_per_unit, recording.fps)
+    thorax = _THORAX.get(str(recording.asf))
+    file = mended(file, thorax, begins_with_t_pose=recording.source == "cmu", say=_nothing)
+    return replace(capture_of(file, recording.metres_per_unit), fps=recording.fps)
 
 
 @lru_cache(maxsize=1)
@@ -163,14 +159,5 @@ def acclaim_text(name: str) -> str:
     return f":units\nangle deg\n{root}:bonedata\n{''.join(bones)}:hierarchy\nbegin\n{''.join(tree)}end\n"
 
 
-def _filled(file: BvhFile, subject: str) -> BvhFile:
-    """The offsets of thorax and wrists that the published conversion left at zero."""
-    offsets = {node.name: node.offset for node in file.nodes}
-    nodes = []
-    for node in file.nodes:
-        if node.name in _FILLED_WITH_THORAX and not node.offset.any():
-            node = replace(node, offset=np.array(_THORAX.get(subject, offsets["Spine1"])))
-        elif node.name in _FILLED_WITH_WRIST and not node.offset.any():
-            node = replace(node, offset=offsets[_FILLED_WITH_WRIST[node.name]] / 2)
-        nodes.append(node)
-    return replace(file, nodes=nodes)
+def _nothing(text: str) -> None:
+    """What is mended in these files is said once, above."""

@@ -16,7 +16,7 @@ from nerm.data.multirate.captions import SOURCES
 from nerm.data.multirate.trials import SourceFile
 from nerm.errors import InputError
 from nerm.motion.amc import AcclaimSkeleton, read_amc, read_asf
-from nerm.motion.bvh import read_bvh
+from nerm.motion.bvh import capture_of, mended, parse_bvh
 from nerm.motion.capture import Capture
 
 
@@ -34,11 +34,11 @@ def recordings(sources: Path, names: Sequence[str] = SOURCES) -> list[SourceFile
 
 
 def read_capture(recording: SourceFile, folder: Path) -> Capture:
-    """The points of one recording, out of the unpacked archives in `folder`."""
+    """The points of one recording, out of the unpacked archives in `folder`; the manifest says which frames are no motion."""
     path = folder / recording.file
     if recording.asf:
         return read_amc(path, _asf(folder / recording.asf), recording.fps, recording.metres_per_unit)
-    capture = read_bvh(path, recording.metres_per_unit)
+    capture = capture_of(mended(parse_bvh(path), begins_with_t_pose=False), recording.metres_per_unit)
     if capture.fps is not None and abs(capture.fps / recording.fps - 1) > 0.01:
         raise InputError(f"{path}: {capture.fps:g} fps in the file, {recording.fps:g} in its manifest; one of them is wrong")
     return capture

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerm.data.preparation import Recording, Trial
-from nerm.data.validation import JUMP_MPS, measure
+from nerm.data.validation import measure
 from nerm.errors import InputError
 from nerm.motion.capture import Capture
+from nerm.motion.faults import jumps
 from nerm.motion.mapping import to_smpl22
 from nerm.motion.retarget import to_corpus
 
@@ -49,9 +50,8 @@ def read_trial(recording: SourceFile, folder: Path, read: Callable[[SourceFile, 
 
 
 def longest_run_without_jumps(points: NDArray, fps: float) -> tuple[int, int]:
-    """[start, end) of the longest run in which no joint of points [T, J, 3] metres is faster than JUMP_MPS."""
-    speed = np.linalg.norm(np.diff(points, axis=0), axis=-1).max(axis=1, initial=0.0) * fps
-    edges = np.concatenate([[0], np.flatnonzero(speed > JUMP_MPS) + 1, [len(points)]])
+    """[start, end) of the longest run in which no joint of points [T, J, 3] metres is faster than `nerm.motion.faults.JUMP_MPS`."""
+    edges = np.concatenate([[0], jumps(points, fps) + 1, [len(points)]])
     longest = int(np.argmax(np.diff(edges)))
     return int(edges[longest]), int(edges[longest + 1])
 

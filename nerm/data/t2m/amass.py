@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from nerm.data.t2m.texts import FRAMES_PER_SECOND
 from nerm.errors import InputError
 from nerm.motion import SMPL22
-from nerm.motion.smpl import BodyModel, load_body_model
+from nerm.motion.smpl import SHAPES, BodyModel, load_body_model
 
 T = TypeVar("T")
 TRIMS_S = {"Eyes_Japan_Dataset": 3.0, "MPI_HDM05": 3.0, "TotalCapture": 1.0, "MPI_Limits": 1.0, "Transitions_mocap": 0.5}
@@ -78,7 +78,7 @@ def segment_joints(sources: Path, file: str, step: int, cut: tuple[int, int]) ->
     if WITHOUT_BODY in path.parts:
         return np.array(_poses(path)[frames, : len(SMPL22)], dtype=np.float64)
     gender, poses, translation, shape = _recording(path)
-    joints = _body(body_file(sources, gender)).joints(poses[frames], translation[frames], shape) @ _AXES
+    joints = _body(body_file(sources, gender)).joints(poses[frames], translation[frames], shape[:SHAPES]) @ _AXES
     return joints * np.array([-1.0, 1.0, 1.0])
 
 

@@ -1,7 +1,7 @@
-"""Pickles of official datasets, read without running anything: numpy arrays, numbers, text and plain containers, nothing else.
+"""Pickles of official datasets and of published systems, read without running anything: arrays, numbers, text and plain containers alone.
 
 A pickle is a program. This reader knows the few globals that numpy arrays need; a file that names any other is refused by that name. It
-knows no dataset.
+knows no dataset and no system.
 """
 
 from __future__ import annotations
@@ -52,16 +52,17 @@ class _Refused(Exception):
     """The name of what a pickle wants and does not get."""
 
 
-def load_arrays(path: Path) -> Any:
-    """The content of a pickle of arrays. A missing, damaged or dangerous file is an InputError."""
+def load_arrays(path: Path, start: int = 0) -> Any:
+    """The content of a pickle of arrays that begins at byte `start` of a file. A missing, damaged or dangerous file is an InputError."""
     try:
         with path.open("rb") as file:
+            file.seek(start)
             return _Arrays(file, encoding="latin1").load()
     except FileNotFoundError:
         raise InputError(f"{path} is missing; put the official file there") from None
     except _Refused as refused:
         raise InputError(
-            f"{path} was not read: it asks for {refused}, and a pickle of this dataset holds numpy arrays and plain containers alone; "
+            f"{path} was not read: it asks for {refused}, and a pickle of motion holds numpy arrays and plain containers alone; "
             "get the official file"
         ) from None
     except (

@@ -1,0 +1,119 @@
+"""Sampling many motions into files, a few at a time: what is there already is left, and what is doubtful is said. It knows no system."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from nerm import __version__
+from nerm.atomic import replacing
+from nerm.cli import progress, suggest
+from nerm.errors import InputError
+from nerm.generator import Condition, Generator
+from nerm.known import far_from_known, too_alike, trained_labels
+from nerm.motion import Motion
+from nerm.motion.files import Writing, save_motion
+
+TOGETHER = 8
+"""Motions of one call. A motion does not depend on what else is in its call."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One motion and its file."""
+
+    path: Path
+    condition: Condition
+    seconds: float
+    seed: int
+
+
+class Sampling(Protocol):
+    """How motions are sampled; what is None is the system's own."""
+
+    fps: float
+    guidance: float | None
+    sampler: str | None
+    texture: bool
+    names: str
+    metres_per_unit: float
+
+
+def make(system: Generator, wanted: Sequence[Wanted], how: Sampling, index: Path | None = None) -> tuple[int, int]:
+    """Sample and write what is wanted; how many were made, and how many were there.
+
+    index: JSON of file name -> what it was made by, for a folder. A file in it that exists and would be made by the same is left.
+    """
+    known: dict[str, Any] = json.loads(index.read_text()) if index and index.exists() else {}
+    facts = {each: made_by(system, each, how) for each in wanted}
+    missing = [each for each in wanted if not (index and each.path.exists() and known.get(each.path.name) == facts[each])]
+    with tqdm(total=len(wanted), initial=len(wanted) - len(missing), unit="motion", file=sys.stderr, disable=index is None) as bar:
+        for condition, made in groupby(_sampled(system, missing, how), key=lambda pair: pair[0].condition):
+            motions = []
+            for each, motion in made:
+                save_motion(motion, each.path, Writing(how.metres_per_unit, how.names, made_by=facts[each]))
+                motions.append(motion)
+                if index:
+                    known[each.path.name] = facts[each]
+                    _write(index, known)
+                    bar.update()
+                else:
+                    progress(f"{each.path}: {len(motion)} frames at {motion.fps:g} fps, {motion.seconds:.2f} s, system '{system.name}'")
+            warn(too_alike(motions, condition, system.facts.dataset))
+    return len(missing), len(wanted) - len(missing)
+
+
+def made_by(system: Generator, each: Wanted, how: Sampling) -> dict[str, Any]:
+    """What a motion depends on: the sentence or label, seconds, rate, seed, system, digest of its weights, this package's version,
+    and names and unit of the file where they are not the usual ones."""
+    asked = {"text": each.condition.text, "label": each.condition.label, "seconds": each.seconds, "fps": how.fps, "seed": each.seed}
+    by = {"system": system.name, "model": system.digest, "guidance": how.guidance, "sampler": how.sampler}
+    usual = Writing()
+    files = {
+        "names": None if how.names == usual.names else how.names,
+        "metres_per_unit": None if how.metres_per_unit == usual.metres_per_unit else how.metres_per_unit,
+    }
+    said = {**asked, **by, "texture": None if how.texture else False, **files, "version": __version__}
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def check_label(condition: Condition, dataset: str) -> None:
+    """An InputError that names the nearest ones, if a label is asked for that training did not have."""
+    label, known = condition.label, list(trained_labels(dataset))
+    if label is None or not known or label in known:
+        return
+    within = [name for name in known if label.lower() in name.lower()][:5]
+    near = f"did you mean {' or '.join(within)}?" if within else suggest(label, known)
+    hint = near if near.startswith("did") else "none is like it"
+    raise InputError(f"label '{label}' was not trained; {hint} (nerm labels search={label})")
+
+
+def say_if_far(condition: Condition, dataset: str) -> None:
+    """A warning if a sentence is far from everything that training had."""
+    warn(far_from_known(condition.text, dataset) if condition.text is not None else "")
+
+
+def warn(text: str) -> None:
+    """A line on stderr; nothing for ''."""
+    if text:
+        with tqdm.external_write_mode(file=sys.stderr):  # a bar is taken away for it
+            progress(f"warning: {text}")
+
+
+def _sampled(system: Generator, wanted: Sequence[Wanted], how: Sampling) -> Iterator[tuple[Wanted, Motion]]:
+    for start in range(0, len(wanted), TOGETHER):
+        chunk = wanted[start : start + TOGETHER]
+        conditions, seconds, seeds = [x.condition for x in chunk], [x.seconds for x in chunk], [x.seed for x in chunk]
+        yield from zip(chunk, system.sample(conditions, seconds, how.fps, seeds, how.guidance), strict=True)
+
+
+def _write(index: Path, known: Mapping[str, Any]) -> None:
+    with replacing(index) as temporary:
+        temporary.write_text(json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
