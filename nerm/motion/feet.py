@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from scipy.interpolate import CubicHermiteSpline
 from scipy.ndimage import maximum_filter1d
 from scipy.sparse.linalg import spsolve
 
+from nerm.errors import InputError
 from nerm.motion.kinematics import derivative
 from nerm.motion.legs import bend
 from nerm.motion.motion import Motion
@@ -50,7 +52,7 @@ LEG_FREE_S, ROOT_FREE_S = 1.8, 3.0
 LIFT_S, ROOT_S = 0.4, 0.2
 """From how long before a foot sinks it is raised, and from how long before a leg would stretch the root comes nearer."""
 STRETCH = 0.98
-"""Share of its length that a leg may reach where its foot is moved. The straighter a leg, the farther the knee jumps for a step of the foot."""
+"""Share of its length that a leg may reach where its foot is moved: of a straighter one, the knee jumps when the foot moves a little."""
 ACTIVE_M, ACTIVE_S = 0.02, 0.4
 """A leg may stay straighter than STRETCH while its foot is moved by less than about ACTIVE_M for ACTIVE_S around."""
 _PASSES = 4
@@ -105,6 +107,23 @@ def lock(motion: Motion) -> Motion:
     return Footing.of(motion).hold(motion)
 
 
+def has_legs(skeleton: Skeleton) -> bool:
+    """Whether a skeleton has the eight joints of LEGS."""
+    try:
+        _legs(skeleton)
+    except InputError:
+        return False
+    return True
+
+
+def contacts(motion: Motion) -> list[list[tuple[float, float]]]:
+    """For the left and the right toe: from when to when it is on the floor, in seconds."""
+    toes = _legs(motion.skeleton)[:, 3]
+    joints = resample(motion, GRID_HZ, "cubic").joints.astype(np.float64)
+    touching = find_contacts(joints[:, toes], joints[:, 0])
+    return [[(start / GRID_HZ, (end - 1) / GRID_HZ) for start, end in _spans(side)] for side in touching.T]
+
+
 def find_contacts(toes: NDArray[np.float64], root: NDArray[np.float64]) -> NDArray[np.bool_]:
     """[G, 2] which toes are on the floor. toes: [G, 2, 3], root: [G, 3] metres at GRID_HZ."""
     across = derivative(toes, GRID_HZ, 1)[..., [0, 2]]
@@ -113,7 +132,7 @@ def find_contacts(toes: NDArray[np.float64], root: NDArray[np.float64]) -> NDArr
     touching = (toes[..., 1] < CONTACT_HEIGHT_M) & (np.linalg.norm(across, axis=-1) < slow)
     for side in range(2):
         spans = list(_spans(touching[:, side]))
-        for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        for (_, end), (start, _) in pairwise(spans):
             if start - end <= GAP_S * GRID_HZ and np.linalg.norm(toes[start, side] - toes[end - 1, side]) < GAP_M:
                 touching[end:start, side] = True
         for start, end in _spans(touching[:, side]):

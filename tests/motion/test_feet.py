@@ -1,5 +1,7 @@
 """Feet are held where they touch the floor: planted slides stop, legs keep their lengths, and the rest stays as it was."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -111,7 +113,7 @@ def test_bones_keep_their_lengths():
     before = motion(walking, 60.0)
     held = lock(before)
     for leg in (LEFT, RIGHT):
-        for upper, lower in zip(leg, leg[1:], strict=False):
+        for upper, lower in pairwise(leg):
             lengths = [np.linalg.norm(m.joints[:, lower] - m.joints[:, upper], axis=-1) for m in (before, held)]
             np.testing.assert_allclose(*lengths, atol=1e-6)
 
@@ -181,9 +183,10 @@ def test_a_knee_stays_in_its_plane_and_bends_to_the_same_side():
 
 def test_a_straight_leg_bends_forward_and_reaches_no_farther_than_it_is_long():
     hip, knee, ankle, left = (np.array([x], float) for x in ((0, 0.8, 0), (0, 0.4, 0), (0, 0, 0), (1, 0, 0)))
-    moved, _ = bend(hip, knee, ankle, hip, ankle + [0, 0.1, 0], left)
+    up = np.array([0, 0.1, 0])
+    moved, _ = bend(hip, knee, ankle, hip, ankle + up, left)
     assert moved[0, 2] > 0.1 and abs(moved[0, 0]) < 1e-9
-    _, reached = bend(hip, knee, ankle, hip, ankle - [0, 0.1, 0], left)
+    _, reached = bend(hip, knee, ankle, hip, ankle - up, left)
     np.testing.assert_allclose(reached, ankle, atol=1e-12)
 
 
