@@ -125,7 +125,7 @@ def _write(image: Image, title: str, clock: str) -> None:
     """The title above, in as many lines as it needs, and the time below."""
     from PIL import ImageDraw, ImageFont
 
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(14)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(max(min(image.width / 16, 14), 10))
     pen.multiline_text((8, 6), _wrapped(title, lambda text: pen.textlength(text, font=font), image.width - 16), fill=_TEXT, font=font)
     pen.text((8, image.height - 22), clock, fill=_FAINT, font=ImageFont.load_default(12))
 

@@ -22,7 +22,8 @@ FLAGS = (
 SIZES = {"phone": (390, 844), "desktop": (1000, 640)}
 PICTURE = "canvas => canvas.toDataURL()"
 COUNT = """() => {
-    const scene = document.getElementById("scene"), flat = document.createElement("canvas"), c = flat.getContext("2d", { willReadFrequently: true });
+    const scene = document.getElementById("scene"), flat = document.createElement("canvas");
+    const c = flat.getContext("2d", { willReadFrequently: true });
     [flat.width, flat.height] = [scene.width, scene.height];
     c.drawImage(scene, 0, 0);
     const ratio = scene.width / scene.clientWidth, box = scene.getBoundingClientRect();
