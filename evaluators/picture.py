@@ -29,8 +29,8 @@ class Picture:
     )
     system: str = "nerm"
     dataset: str = "multirate"
-    seconds: float = 3.2
-    size: str = "680x230"
+    seconds: float = 2.8
+    size: str = "600x210"
 
 
 def main(arguments: Sequence[str]) -> int:

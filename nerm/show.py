@@ -17,7 +17,7 @@ USAGE = "For example: in=[before.bvh,after.bvh] out=compare.html"
 
 @dataclass
 class Show:
-    """in: up to four motion files (.bvh .npz .npy) between commas, with or without brackets.  out: .html .mp4 .gif, or .png for a film strip.
+    """in: up to four motion files (.bvh .npz .npy) between commas, with or without brackets.  out: .html .mp4 .gif, or .png for a strip.
 
     titles: one each; the files' names where not given.  feet: lock keeps feet from sliding, off leaves them as they are.
     size: of .mp4 and .gif in pixels, such as 640x480.  in_fps: of .npy files, which have no rate.
