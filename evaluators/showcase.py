@@ -11,9 +11,7 @@ for one that is brought up from 20 fps by the resampler, which keeps the frames 
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +25,7 @@ from nerm.cli import parse, progress, run
 from nerm.errors import InputError
 from nerm.help import command
 from nerm.motion import Motion
+from nerm.motion.packed import pack, unpack
 
 FILE = "showcase.json"
 FPS = 120.0
@@ -126,23 +125,13 @@ def document(settings: Showcase, shown: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def encode(motion: Motion) -> str:
-    """Joints in whole UNIT_M, as second differences in time, one coordinate after the other, deflated, base64.
-
-    Second differences of a smooth motion are small numbers, which deflate to a seventh.
-    """
-    steps = np.round(motion.joints.astype(np.float64) / UNIT_M).astype(np.int64).reshape(len(motion), -1)
-    limit = np.iinfo(np.int16).max
-    if np.abs(steps).max() > limit:
-        raise InputError(f"a motion that goes {np.abs(steps).max() * UNIT_M:.0f} m from its start; the file holds {limit * UNIT_M:.0f} m")
-    changes = np.diff(steps, n=2, axis=0, prepend=np.zeros((2, steps.shape[1]), np.int64))
-    return base64.b64encode(zlib.compress(np.ascontiguousarray(changes.T).astype("<i2").tobytes(), 9)).decode()
+    """Joints in whole UNIT_M."""
+    return pack(motion.joints, UNIT_M)
 
 
 def decode(text: str, joints: int) -> NDArray[np.float64]:
-    """[T, J, 3] metres: what the page's script reads, in the same steps."""
-    changes = np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i2").reshape(3 * joints, -1)
-    steps = changes.astype(np.int16).cumsum(axis=1, dtype=np.int16).cumsum(axis=1, dtype=np.int16)
-    return steps.T.reshape(-1, joints, 3) * UNIT_M
+    """[T, J, 3] metres."""
+    return unpack(text, joints, UNIT_M)
 
 
 def _generated(name: str, settings: Showcase) -> dict[str, Any]:

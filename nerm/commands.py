@@ -36,6 +36,7 @@ COMMANDS = {
     "sample": Command("a sentence or many into motion at any frame rate, by NeRM or any other system", "nerm.sample:main"),
     "upsample": Command("your motion file at another frame rate", "nerm.upsample:main"),
     "convert": Command("motion files from one format to another", "nerm.convert:main"),
+    "show": Command("motion files side by side: a page with a viewer, a video, a .gif or a film strip", "nerm.show:main"),
     "labels": Command("what a system was trained on: labels, sentences, how many recordings", "nerm.labels:main"),
     "run": Command("compute a table and write its report", "evaluators.run:main"),
     "list": Command("tables, systems, metrics, extractors, datasets and protocols by name", "evaluators.listing:main"),

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,12 +18,14 @@ from nerm.atomic import replacing
 from nerm.cli import progress, suggest
 from nerm.errors import InputError
 from nerm.generator import Condition, Generator
+from nerm.held import sample_held, wants_feet_held
 from nerm.known import far_from_known, too_alike, trained_labels
 from nerm.motion import Motion
 from nerm.motion.files import Writing, save_motion
 
 TOGETHER = 8
 """Motions of one call. A motion does not depend on what else is in its call."""
+_FEET = {True: "feet locked (feet=off leaves them as sampled)", False: "feet as sampled (feet=lock keeps them from sliding)"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Sampling(Protocol):
     texture: bool
     names: str
     metres_per_unit: float
+    size: str | None
+    feet: str
 
 
 def make(system: Generator, wanted: Sequence[Wanted], how: Sampling, index: Path | None = None) -> tuple[int, int]:
@@ -58,27 +63,31 @@ def make(system: Generator, wanted: Sequence[Wanted], how: Sampling, index: Path
         for condition, made in groupby(_sampled(system, missing, how), key=lambda pair: pair[0].condition):
             motions = []
             for each, motion in made:
-                save_motion(motion, each.path, Writing(how.metres_per_unit, how.names, made_by=facts[each]))
+                save_motion(motion, each.path, Writing(how.metres_per_unit, how.names, size=how.size, made_by=facts[each]))
                 motions.append(motion)
                 if index:
                     known[each.path.name] = facts[each]
                     _write(index, known)
                     bar.update()
                 else:
-                    progress(f"{each.path}: {len(motion)} frames at {motion.fps:g} fps, {motion.seconds:.2f} s, system '{system.name}'")
+                    progress(
+                        f"{each.path}: {len(motion)} frames at {motion.fps:g} fps, {motion.seconds:.2f} s, system '{system.name}', {_FEET['feet' in facts[each]]}"
+                    )
             warn(too_alike(motions, condition, system.facts.dataset))
     return len(missing), len(wanted) - len(missing)
 
 
 def made_by(system: Generator, each: Wanted, how: Sampling) -> dict[str, Any]:
     """What a motion depends on: the sentence or label, seconds, rate, seed, system, digest of its weights, this package's version,
-    and names and unit of the file where they are not the usual ones."""
+    whether feet are held, and names, unit and size of the file where they are not the usual ones."""
     asked = {"text": each.condition.text, "label": each.condition.label, "seconds": each.seconds, "fps": how.fps, "seed": each.seed}
     by = {"system": system.name, "model": system.digest, "guidance": how.guidance, "sampler": how.sampler}
     usual = Writing()
     files = {
         "names": None if how.names == usual.names else how.names,
         "metres_per_unit": None if how.metres_per_unit == usual.metres_per_unit else how.metres_per_unit,
+        "size": how.size,
+        "feet": "lock" if wants_feet_held(how.feet, each.path) else None,
     }
     said = {**asked, **by, "texture": None if how.texture else False, **files, "version": __version__}
     return {key: value for key, value in said.items() if value is not None}
@@ -111,7 +120,8 @@ def _sampled(system: Generator, wanted: Sequence[Wanted], how: Sampling) -> Iter
     for start in range(0, len(wanted), TOGETHER):
         chunk = wanted[start : start + TOGETHER]
         conditions, seconds, seeds = [x.condition for x in chunk], [x.seconds for x in chunk], [x.seed for x in chunk]
-        yield from zip(chunk, system.sample(conditions, seconds, how.fps, seeds, how.guidance), strict=True)
+        sample = partial(sample_held, system) if wants_feet_held(how.feet, chunk[0].path) else system.sample
+        yield from zip(chunk, sample(conditions, seconds, how.fps, seeds, guidance=how.guidance), strict=True)
 
 
 def _write(index: Path, known: Mapping[str, Any]) -> None:

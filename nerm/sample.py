@@ -41,6 +41,8 @@ class Sample:
     format: of the files in the folder of texts=: npz, bvh, or another suffix that out= may have.
     names: of the joints in a .bvh or .glb: smpl (left_hip) or mixamo (mixamorig:LeftUpLeg).
     metres_per_unit: of a .bvh; 0.01 writes centimetres.
+    size: of a .mp4 or .gif in pixels, such as 640x480.
+    feet: lock keeps feet from sliding, off leaves them as sampled, auto locks them in files that people look at (not .npz and .npy).
     seconds: length of the motion.
     fps: frames per second.
     seed: of the first motion; the next ones have the next numbers. The same seed is the same motion at every rate.
@@ -60,6 +62,8 @@ class Sample:
     format: str = "npz"
     names: str = "smpl"
     metres_per_unit: float = 0.01
+    size: str | None = None
+    feet: str = "auto"
     seconds: float = 4.0
     fps: float = 60.0
     seed: int = 0
@@ -82,9 +86,12 @@ def main(arguments: Sequence[str]) -> int:
     if sum(given is not None for given in (settings.text, settings.label, settings.texts)) > 1:
         raise InputError(f"give one of text=, label= and texts=, or none of them. {USAGE}")
     from nerm.asking import read_texts
+    from nerm.held import wants_feet_held
     from nerm.motion.files import Writing
 
-    Writing(settings.metres_per_unit, settings.names)  # which checks them
+    file = Path(settings.out if settings.texts is None else f"motion.{settings.format.lstrip('.')}")
+    Writing(settings.metres_per_unit, settings.names, size=settings.size).check(file)
+    wants_feet_held(settings.feet, file)
     asked = read_texts(Path(settings.texts)) if settings.texts else []
     wanted = _of_folder(asked, settings) if settings.texts else _of_one(settings)
     from nerm.making import check_label, make, say_if_far

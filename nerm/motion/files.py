@@ -35,6 +35,7 @@ _SUFFIX |= {"gif": ".gif", "mp4": ".mp4", "html": ".html"}
 RATELESS = (".npy", ".amc")
 """Files that carry no frame rate."""
 PICTURES = (".gif", ".mp4", ".html")
+VIDEOS = (".mp4", ".gif")
 _SAME_RATE = 1e-3
 
 
@@ -77,7 +78,8 @@ class Writing:
     metres_per_unit: of a .bvh (0.01 writes centimetres).  names: of the joints in a .bvh or .glb, smpl or mixamo.
     format: None is that of the suffix (joints of any number for .npy).
     body: path of the body model that poses are written for; None is a mean adult.
-    made_by: what the motion was asked for, and of which system; kept in .npz and .glb.
+    made_by: what the motion was asked for, and of which system; kept in .npz and .glb, and shown on pictures and pages.
+    size: of a .mp4 or .gif in pixels, such as 640x480.
     """
 
     metres_per_unit: float = 0.01
@@ -85,10 +87,24 @@ class Writing:
     format: str | None = None
     body: str | None = None
     made_by: Mapping[str, Any] | None = None
+    size: str | None = None
 
     def __post_init__(self) -> None:
         choose("names", self.names, list(NAMES))
         _check_unit(self.metres_per_unit)
+        _ = self.size and self.pixels  # which checks it
+
+    def check(self, path: Path) -> None:
+        """An InputError if something is given that a file of this name has no use for."""
+        if self.size is not None and path.suffix.lower() not in VIDEOS:
+            raise InputError(f"size={self.size} is for {' and '.join(VIDEOS)}; {path.name} has none: leave it out")
+
+    @property
+    def pixels(self) -> tuple[int, int] | None:
+        """Width and height; None is the usual size."""
+        from nerm.render import parse_size
+
+        return parse_size(self.size) if self.size else None
 
 
 def load_motion(path: str | Path, how: Reading = Reading()) -> Motion:
@@ -193,6 +209,7 @@ def check_writable(path: str | Path, format: str | None = None) -> Path:
 def save_motion(motion: Motion, path: str | Path, how: Writing = Writing()) -> None:
     """Write a motion, whole or not at all. A .npy keeps joints alone: no rate."""
     path = check_writable(path, how.format)
+    how.check(path)
     suffix = path.suffix.lower()
     if how.format is None and suffix == ".npy":
         _save(path, np.save, motion.joints)
@@ -274,7 +291,11 @@ def _write_array(name: str, motion: Motion, path: Path, how: Writing) -> None:
 def _write_picture(motion: Motion, path: Path, how: Writing) -> None:
     from nerm.render import render
 
-    render([motion], path)
+    by = how.made_by or {}
+    title = str(by.get("text") or by.get("label") or ("any motion" if by else path.stem))
+    feet = "feet locked" if by.get("feet") == "lock" else "feet as sampled"
+    about = f"{by['system']} {str(by.get('model', ''))[:12]}, seed {by.get('seed')}, {feet}" if "system" in by else ""
+    render([motion], path, [title], [about], how.pixels)
 
 
 _WRITERS: dict[str, Callable[[Motion, Path, Writing], None]] = {

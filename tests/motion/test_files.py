@@ -12,7 +12,7 @@ from nerm.motion import SMPL22, Motion, Skeleton, resample
 from nerm.motion.features import features_from_motion
 from nerm.motion.files import WRITABLE, Reading, check_writable, load_motion, save_motion
 from nerm.motion.skeleton import forward_kinematics, joints_from_directions
-from nerm.render import filmstrip, render
+from nerm.render import filmstrip, gif_centiseconds, parse_size, render
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_gif_plays_in_real_time_at_25_pictures_a_second(motion, tmp_path):
         for k in range(gif.n_frames):
             gif.seek(k)
             duration += gif.info["duration"]
-        assert gif.size[0] == 2 * 280 and duration == pytest.approx(1000 * (0.5 + 0.04), abs=40)
+        assert gif.size == (2 * 320, 360) and duration == pytest.approx(1000 * (0.5 + 0.04), abs=40)
     assert (tmp_path / "a.gif").stat().st_size < 300_000
 
 
@@ -185,11 +185,30 @@ def test_left_and_right_limbs_have_different_colours(motion, tmp_path):
     assert red.sum() > 500 and blue.sum() > 500
 
 
-def test_an_html_page_needs_nothing_but_itself(motion, tmp_path):
-    render([motion], tmp_path / "a.html", titles=["</script><b>"])
-    page = (tmp_path / "a.html").read_text()
-    assert "http" not in page and "src=" not in page and "</script><b>" not in page and "FIGURES" not in page
-    assert len(page) < 100_000
+def test_a_gif_says_the_rate_that_it_cannot_keep_and_has_the_size_asked_for(motion, tmp_path, capsys):
+    from PIL import Image
+
+    render([motion], tmp_path / "a.gif", size=(100, 120))
+    assert "a.gif: 25 pictures a second, of a motion at 60 fps" in capsys.readouterr().err
+    render([resample(motion, 20)], tmp_path / "b.gif", size=(100, 120))
+    assert capsys.readouterr().err == ""
+    with Image.open(tmp_path / "b.gif") as gif:
+        assert gif.size == (100, 120) and gif.info["duration"] == 50
+    assert [gif_centiseconds(fps) for fps in (10, 12.5, 24, 25, 30, 120)] == [10, 8, 5, 4, 4, 4]
+
+
+@pytest.mark.parametrize("text", ["640", "640x", "axb", "641x480", "2x2", "640x480x3"])
+def test_a_size_that_no_video_has_is_refused(text):
+    with pytest.raises(InputError, match=f"size={text}; expected"):
+        parse_size(text)
+    assert parse_size("640x480") == (640, 480)
+
+
+def test_a_video_has_the_size_and_the_rate_of_its_fastest_motion(motion, tmp_path):
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    render([resample(motion, 120)], tmp_path / "a.mp4", size=(128, 96))
+    about = next(imageio_ffmpeg.read_frames(str(tmp_path / "a.mp4")))
+    assert about["fps"] == 120 and about["size"] == (128, 96) and about["duration"] == pytest.approx(0.5, abs=0.02)
 
 
 def test_an_mp4_is_written_or_what_is_missing_is_said(motion, tmp_path, monkeypatch):

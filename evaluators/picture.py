@@ -1,0 +1,71 @@
+"""python -m evaluators.picture: the README's animation, sampled motions beside recordings of the same label.
+
+python -m evaluators.picture                              results/samples.gif, from the shipped NeRM and the prepared corpus
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nerm.cli import parse, run
+from nerm.errors import InputError
+from nerm.help import command
+
+FPS = 12.5
+"""A .gif waits whole hundredths of a second."""
+
+
+@dataclass
+class Picture:
+    """out: the .gif to write.
+    sentences: captions of the test split; each has the system's sample with seed 0, and the recording it belongs to.
+    system: what is sampled.
+    dataset: a prepared one.
+    seconds: length of the animation.
+    size: in pixels.
+    """
+
+    out: str = "results/samples.gif"
+    sentences: list[str] = field(
+        default_factory=lambda: [
+            "a figure crosses the room, makes a half turn and heads back to the start",
+            "a single front kick is delivered by the left leg while the arms help to keep balance",
+        ]
+    )
+    system: str = "nerm"
+    dataset: str = "multirate"
+    seconds: float = 2.8
+    size: str = "600x210"
+
+
+@command(Picture)
+def main(arguments: Sequence[str]) -> int:
+    """See the module's docstring."""
+    settings = parse(Picture, arguments, "For example: out=results/samples.gif")
+    from baselines.base import SYSTEMS, load_system
+    from nerm.data.dataset import load_dataset
+    from nerm.generator import Condition
+    from nerm.held import sample_held
+    from nerm.motion.resample import resample
+    from nerm.render import parse_size, render
+
+    size, out = parse_size(settings.size), Path(settings.out)
+    dataset, system = load_dataset(settings.dataset), load_system(settings.system, None)
+    motions, titles = [], []
+    for sentence in settings.sentences:
+        item = next((item for item in dataset.items("test") if sentence in item.captions), None)
+        if item is None:
+            raise InputError(f"sentence '{sentence}' is no caption of the test split of {settings.dataset}")
+        (sampled,) = sample_held(system, [Condition(sentence)], [settings.seconds], FPS, [0])
+        recorded = resample(dataset.motion(item).canonical(), FPS).cut(0, settings.seconds)
+        motions += [sampled, recorded]
+        titles += [f"{SYSTEMS.get(settings.system).title}: {sentence}", "recording"]
+    render(motions, out, titles, size=size)
+    print(f"{out} ({out.stat().st_size / 1e3:.0f} kB)")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
