@@ -70,9 +70,9 @@ def make(system: Generator, wanted: Sequence[Wanted], how: Sampling, index: Path
                     _write(index, known)
                     bar.update()
                 else:
-                    progress(
-                        f"{each.path}: {len(motion)} frames at {motion.fps:g} fps, {motion.seconds:.2f} s, system '{system.name}', {_FEET['feet' in facts[each]]}"
-                    )
+                    feet = _FEET["feet" in facts[each]]
+                    frames = f"{len(motion)} frames at {motion.fps:g} fps, {motion.seconds:.2f} s"
+                    progress(f"{each.path}: {frames}, system '{system.name}', {feet}")
             warn(too_alike(motions, condition, system.facts.dataset))
     return len(missing), len(wanted) - len(missing)
 
