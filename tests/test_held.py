@@ -54,5 +54,5 @@ def test_the_command_says_what_it_did_with_the_feet(tmp_path, capsys):
     assert "feet locked (feet=off" in capsys.readouterr().err
     moved = np.linalg.norm(load_motion(tmp_path / "a.npz").joints - load_motion(tmp_path / "b.npz").joints, axis=-1)
     assert 0.005 < moved.max() < 0.5
-    with pytest.raises(InputError, match="is for .mp4 and .gif"):
+    with pytest.raises(InputError, match="size=640x480 is for"):
         main([*common, f"out={tmp_path / 'c.bvh'}", "size=640x480"])
