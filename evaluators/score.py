@@ -1,9 +1,9 @@
-"""python -m evaluators.score: any model's motion files against real motion, in the metrics of a table.
+"""nerm score, or python -m evaluators.score: any model's motion files against real motion, in the metrics of a table.
 
-    python -m evaluators.score write_conditions=conditions.csv                what to generate: recording, caption, label, seconds, seed
-    python -m evaluators.score motions=DIR                                    score DIR/<recording>.npz (or .npy, .bvh)
-    python -m evaluators.score motions=DIR conditions=mine.csv protocol=text  files of any name, with what each was asked for
-    python -m evaluators.score motions=DIR name=my-model out=results          and store it as a row of the report
+    nerm score write_conditions=conditions.csv                what to generate: recording, caption, label, seconds, seed
+    nerm score motions=DIR                                    score DIR/<recording>.npz (or .npy, .bvh)
+    nerm score motions=DIR conditions=mine.csv protocol=text  files of any name, with what each was asked for
+    nerm score motions=DIR name=my-model out=results          and store it as a row of the report
 
 Files that are named after recordings, or whose conditions say so, are scored like a system of the table, each with the others of its
 trial. Others are compared with real motion as a set. Metrics that need captions, labels or more motions than there are, are left out, and
@@ -46,7 +46,7 @@ class ScoreConfig:
     fps: rate to score at (files at another are resampled by slerp); left out, it is the table's only rate, or the files' own.
     in_fps: rate of .npy and .amc files, which carry none; in a folder without them it corrects a rate that the files name wrongly.
     metres_per_unit: unit of the files; left out, joints are in metres, and that of a .bvh is guessed.
-    up: the axis that is up in the files, for example z; y if left out, and z for files of AMASS.
+    up: the axis that is up in the files, for example z; left out, it is y for joints, found for a .bvh, and z for files of AMASS.
     body: the body model (.npz of SMPL, SMPL-H or SMPL-X) of files of AMASS; body=mean is a mean adult.
     joints: a JSON file that names the 22 joints of .bvh files of an unknown skeleton.
     index: which motion of each file, from 0, where they hold several.
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
 
     rows = read_conditions(Path(config.conditions)) if config.conditions else None
     names = read_joint_map(config.joints) if config.joints else None
-    how = Reading(None, config.metres_per_unit, None, None, config.up, config.index, config.body, config.asf, names)
+    how = Reading(metres_per_unit=config.metres_per_unit, up=config.up, index=config.index, body=config.body, asf=config.asf, joints=names)
     folder = read_folder(Path(config.motions), config.in_fps, rates_of(rows or []), how)
     fps = config.fps or (table.rates[0] if len(table.rates) == 1 else None)
     harness = open_harness(config, table, rate_of(folder, fps))

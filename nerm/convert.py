@@ -1,7 +1,7 @@
-"""Motion files from one format to another.
+"""nerm convert, or python -m nerm.convert: motion files from one format to another.
 
-    python -m nerm.convert in=joints.npy from=joints22 to=humanml263 fps=20 out=features.npy
-    python -m nerm.convert in=walk_poses.npz body=smplh/neutral/model.npz out=walk.bvh
+    nerm convert in=joints.npy from=joints22 to=humanml263 fps=20 out=features.npy
+    nerm convert in=walk_poses.npz body=smplh/neutral/model.npz out=walk.bvh
 
 Formats, found by suffix and content: npz (our own), bvh of any known skeleton, amc (with asf=; read only), amass (npz with poses and
 trans), and arrays in npy: joints22 [T, 22, 3] and joints21 (of KIT-ML) in metres with y up, humanml263 and kit251 (not normalised).
@@ -23,7 +23,7 @@ from nerm.help import command
 if TYPE_CHECKING:
     from nerm.motion.motion import Motion
 
-USAGE = "Usage: python -m nerm.convert in=PATH from=FORMAT to=FORMAT fps=20 to_fps= out=PATH"
+USAGE = "Usage: nerm convert in=PATH from=FORMAT to=FORMAT fps=20 to_fps= out=PATH"
 
 
 @dataclass
@@ -39,7 +39,7 @@ class ConvertConfig:
     to_fps: frame rate of the output; that of the input if left out. Features are brought to the rate of their format, which is said.
     mode: of going to a lower rate: antialias removes what it cannot hold first, sample takes point values.
     method: of going to another rate: slerp, linear or cubic.
-    up: the axis that is up in the input, for example z; y if left out, and z for amass.
+    up: the axis that is up in the input, for example z; left out, it is y for joints, found for a .bvh, and z for amass.
     metres_per_unit: unit of the input. Left out, joints are in metres, a .bvh is guessed by the person's height, an .amc is CMU's 0.05644.
     index: which motion of an input that holds several, from 0.
     body: the body model (.npz of SMPL, SMPL-H or SMPL-X) of an amass input or output; body=mean is a mean adult.
@@ -69,12 +69,23 @@ class ConvertConfig:
 @command(ConvertConfig)
 def main(arguments: Sequence[str]) -> None:
     from nerm.motion.arrays import SHAPES, USUAL_FPS
-    from nerm.motion.files import WRITTEN, Reading, Writing, check_readable, check_writable, format_of_file, load_motion, save_motion
+    from nerm.motion.files import (
+        WRITTEN,
+        Reading,
+        Writing,
+        check_apart,
+        check_readable,
+        check_writable,
+        format_of_file,
+        load_motion,
+        save_motion,
+    )
     from nerm.motion.matching import read_joint_map
 
     config = parse(ConvertConfig, arguments, USAGE)
     _check_rates(config)
     source, out = check_readable(config.in_), check_writable(config.out, config.to)
+    check_apart(source, out)
     if config.to is None and out.suffix.lower() == ".npy":
         raise InputError(f"missing to=...: {out.name} does not tell the format; it can be {', '.join(SHAPES)}")
     wanted = config.to or out.suffix[1:].lower()
@@ -86,7 +97,17 @@ def main(arguments: Sequence[str]) -> None:
         progress(f"fps= was not given; {source} is read as {fps:g} fps")
     body = None if wanted == "amass" and given != "amass" else config.body
     names = read_joint_map(config.joints) if config.joints else None
-    how = Reading(fps, config.metres_per_unit, config.in_fps, given, config.up, config.index, body, config.asf, names)
+    how = Reading(
+        fps=fps,
+        metres_per_unit=config.metres_per_unit,
+        in_fps=config.in_fps,
+        format=given,
+        up=config.up,
+        index=config.index,
+        body=body,
+        asf=config.asf,
+        joints=names,
+    )
     writing = Writing(names=config.names, format=wanted, body=config.body)
     motion = _resampled(load_motion(source, how), wanted, config)
     save_motion(motion, out, writing)

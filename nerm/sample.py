@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     index = Path(settings.out) / "made_by.json" if settings.texts else None
     made, kept = make(system, wanted, settings, index)
     if index:
-        progress(f"{settings.out}: {made} motions made, {kept} were there already; {index.name} says what each was made by")
+        progress(f"{settings.out}: {made} motion{'s' * (made != 1)} made, {kept} there already; {index.name} says what each was made by")
     return 0
 
 

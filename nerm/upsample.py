@@ -1,6 +1,6 @@
-"""Brings a motion to another frame rate, upwards or downwards.
+"""nerm upsample, or python -m nerm.upsample: brings a motion to another frame rate, upwards or downwards.
 
-    python -m nerm.upsample in=clip.bvh fps=120 out=smooth.bvh
+    nerm upsample in=clip.bvh fps=120 out=smooth.bvh
 
 A BVH stays what it is, whatever its skeleton: hierarchy, names, offsets, channels and units come out as they went in, with other frames.
 Joints in .npz, .npy and .amc are interpolated as points and keep the lengths of their bones; so is a BVH that is written as something else.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nerm.motion.bvh_parsing import BvhFile
     from nerm.motion.files import Reading
 
-USAGE = "Usage: python -m nerm.upsample in=clip.bvh fps=120 out=smooth.bvh method=cubic|slerp|linear|nerm"
+USAGE = "Usage: nerm upsample in=clip.bvh fps=120 out=smooth.bvh method=cubic|slerp|linear|nerm"
 METHODS = ("cubic", "slerp", "linear", "nerm")
 KEEP = ("detail", "nothing")
 MOST_FRAMES = 1_000_000
@@ -86,20 +86,27 @@ class UpsampleConfig:
         from nerm.motion.matching import read_joint_map
 
         names = read_joint_map(self.joints) if self.joints else None
-        return Reading(None, self.metres_per_unit, self.in_fps, None, self.up, self.index, self.body, self.asf, names)
+        return Reading(
+            metres_per_unit=self.metres_per_unit,
+            in_fps=self.in_fps,
+            up=self.up,
+            index=self.index,
+            body=self.body,
+            asf=self.asf,
+            joints=names,
+        )
 
 
 @command(UpsampleConfig)
 def main(arguments: Sequence[str]) -> None:
-    from nerm.motion.files import check_writable
+    from nerm.motion.files import check_apart, check_writable
 
     config = parse(UpsampleConfig, arguments, USAGE)
     check_fps(config.fps)
     choose("method", config.method, METHODS)
     choose("keep", config.keep, KEEP)
     out = check_writable(config.out)
-    if out.exists() and Path(config.in_).exists() and out.samefile(config.in_):
-        raise InputError(f"in= and out= are the same file {out}, which would be lost; give another name to out=")
+    check_apart(config.in_, out)
     if Path(config.in_).suffix.lower() == ".bvh":
         print(_upsample_bvh(config, out))
     else:
@@ -128,12 +135,13 @@ def _upsample_bvh(config: UpsampleConfig, out: Path) -> str:
     result = _with_field(config, file, how) if config.method == "nerm" else resample_rig(file, config.fps, cast(RigMethod, config.method))
     if is_bvh:
         write_bvh_text(text, result.values, result.fps, out)
+        what = f"the same {sum(not node.is_end for node in file.nodes)} joints"
     else:
         motion = person_of(result, how.metres_per_unit, how.joints, how.up, begins_with_t_pose=False).motion
         check_body(motion, config.in_, how.up)
         save_motion(motion, out, writing)
-    joints = sum(not node.is_end for node in file.nodes)
-    return _said(config, out, len(result.values), file.fps, f"the same {joints} joints" if is_bvh else "as 22 joints")
+        what = f"as {len(motion.skeleton)} joints"
+    return _said(config, out, len(result.values), file.fps, what)
 
 
 def _upsample_joints(config: UpsampleConfig, out: Path) -> str:

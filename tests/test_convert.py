@@ -13,7 +13,7 @@ import pytest
 from nerm.convert import main
 from nerm.errors import InputError
 from nerm.motion.features import FEATURES_251, canonicalise, decode_humanml263, encode_kit251, process_humanml
-from nerm.motion.files import load_motion, save_motion
+from nerm.motion.files import Reading, load_motion, save_motion
 from nerm.motion.lengths import with_constant_lengths
 from nerm.motion.motion import Motion
 from nerm.motion.skeleton import KIT21, SMPL22, SMPL24, joints_from_directions, yaw_matrix
@@ -227,6 +227,24 @@ def test_an_amc_with_its_asf_becomes_joints_in_metres(acclaim, tmp_path):
     assert out.fps == 120 and len(out) == 5
     np.testing.assert_allclose(np.diff(out.root[:, 1]), 0.05644, atol=1e-6)
     np.testing.assert_allclose(out.joints[0, SMPL22.index("l_ankle")], np.array([1.8, 0, 0]) * 0.05644, atol=1e-5)
+
+
+def test_an_amc_becomes_a_bvh(acclaim, tmp_path):
+    amc, asf = acclaim
+    joints = load_motion(convert(amc, tmp_path / "motion.npz", f"asf={asf}", "fps=120")).joints
+    back = load_motion(convert(amc, tmp_path / "motion.bvh", f"asf={asf}", "fps=120"), Reading(metres_per_unit=0.01))
+    assert back.fps == 120
+    np.testing.assert_allclose(back.joints, joints, atol=1e-5)
+
+
+def test_what_is_read_is_not_overwritten_and_one_motion_has_no_index(tmp_path):
+    save_motion(motion(), tmp_path / "a.npz")
+    before = (tmp_path / "a.npz").read_bytes()
+    with pytest.raises(InputError, match="the same file"):
+        convert(tmp_path / "a.npz", tmp_path / "a.npz", "to_fps=30")
+    with pytest.raises(InputError, match=r"a\.npz: index=1, but the file is one motion"):
+        convert(tmp_path / "a.npz", tmp_path / "b.bvh", "index=1")
+    assert (tmp_path / "a.npz").read_bytes() == before
 
 
 def test_an_amc_needs_its_skeleton_and_a_rate(acclaim, tmp_path):

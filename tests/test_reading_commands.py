@@ -12,10 +12,36 @@ sys.path.append(str(Path(__file__).with_name("motion")))
 from figures import FIGURE, bvh_text, places, walking, write
 
 from evaluators.given.folder import read_folder
+from evaluators.score import ScoreConfig
 from nerm import convert, upsample
+from nerm.cli import keys
 from nerm.errors import InputError
 from nerm.motion import Motion
+from nerm.motion.axes import turn_to_y_up
 from nerm.motion.files import Reading, load_motion, save_motion
+
+READING = {"joints", "in_fps", "up", "index", "body", "metres_per_unit", "asf"}
+
+
+def test_what_is_said_of_a_file_is_said_alike_in_all_commands():
+    assert all(set(keys(config)) >= READING for config in (convert.ConvertConfig, upsample.UpsampleConfig, ScoreConfig))
+
+
+def test_an_axis_a_motion_of_several_and_names_are_given_to_upsample(tmp_path):
+    root, turns = walking(31)
+    right = places(root, turns)
+    np.save(tmp_path / "two.npy", np.stack([right[:, ::-1], right @ turn_to_y_up("z")]))
+    upsample.main([f"in={tmp_path / 'two.npy'}", f"out={tmp_path / 'a.bvh'}", "in_fps=30", "fps=60", "up=z", "index=1", "names=mixamo"])
+    assert "ROOT mixamorig:Hips" in (tmp_path / "a.bvh").read_text()
+    np.testing.assert_allclose(load_motion(tmp_path / "a.bvh", Reading(metres_per_unit=0.01)).joints[::2], right, atol=1e-4)
+
+
+def test_what_a_bvh_has_no_use_for_is_refused(unknown, tmp_path):
+    clip, _, _ = unknown
+    for word, answer in (("index=0", "index= is for"), ("body=mean", "body= is for"), ("names=mixamo", "which keeps its names")):
+        with pytest.raises(InputError, match=answer):
+            upsample.main([f"in={clip}", f"out={tmp_path / 'a.bvh'}", "fps=60", word])
+    assert not (tmp_path / "a.bvh").exists()
 
 
 @pytest.fixture

@@ -37,6 +37,28 @@ def test_a_motion_says_what_it_was_made_by(tmp_path):
     assert len(load_motion(tmp_path / "x.npz")) == 21
 
 
+def test_files_have_the_names_and_the_unit_that_are_asked_for_and_are_made_again_for_others(table, tmp_path, capsys):
+    words = [*CHEAP, f"texts={table}", f"out={tmp_path / 'many'}", "format=bvh"]
+    main([*words, "names=mixamo", "metres_per_unit=1"])
+    text = (tmp_path / "many" / "squat.bvh").read_text()
+    assert "ROOT mixamorig:Hips" in text and "left_hip" not in text
+    assert json.loads((tmp_path / "many" / "made_by.json").read_text())["squat.bvh"]["names"] == "mixamo"
+    main(words)
+    assert "2 motions made, 0 there already" in capsys.readouterr().err
+    again = (tmp_path / "many" / "squat.bvh").read_text()
+    assert "ROOT pelvis" in again and "mixamo" not in again
+    large, small = (float(x.split("JOINT")[1].split("OFFSET")[1].split()[0]) for x in (again, text))
+    assert large == pytest.approx(100 * small, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"), [("names=maya", "names=maya does not exist"), ("metres_per_unit=0", "expected a positive number")]
+)
+def test_wrong_names_and_units_are_refused_before_any_work(tmp_path, word, answer):
+    with pytest.raises(InputError, match=answer):
+        main([*CHEAP, "system=nowhere", f"out={tmp_path / 'a.bvh'}", word])
+
+
 def test_several_motions_are_numbered_and_have_seeds_of_their_own(tmp_path, capsys):
     assert main([*CHEAP, "count=3", "seed=5", f"out={tmp_path / 'x.npz'}"]) == 0
     files = [tmp_path / f"x-{number}.npz" for number in range(3)]
@@ -57,14 +79,14 @@ def test_many_are_made_once_and_only_what_changes_again(table, tmp_path, capsys)
     assert [made_by(path)["seed"] for path in (squat, walk)] == [7, 1]
     assert json.loads((tmp_path / "many" / "made_by.json").read_text()) == {path.name: made_by(path) for path in (squat, walk)}
     before = [path.stat().st_mtime_ns for path in (squat, walk)]
-    assert "2 motions made, 0 were there already" in capsys.readouterr().err
+    assert "2 motions made, 0 there already" in capsys.readouterr().err
     assert main(words) == 0
-    assert "0 motions made, 2 were there already" in capsys.readouterr().err
+    assert "0 motions made, 2 there already" in capsys.readouterr().err
     assert [path.stat().st_mtime_ns for path in (squat, walk)] == before
     table.write_text(table.read_text().replace("0.5,7", "0.5,8"))
     walk.unlink()
     assert main(words) == 0
-    assert "2 motions made, 0 were there already" in capsys.readouterr().err and made_by(squat)["seed"] == 8
+    assert "2 motions made, 0 there already" in capsys.readouterr().err and made_by(squat)["seed"] == 8
 
 
 def test_the_list_of_what_to_generate_for_scores_is_read(tmp_path):

@@ -16,8 +16,13 @@ from nerm.errors import InputError
 from nerm.field import Field, FieldConfig
 from nerm.fitted import cut_overlapping, fade, fit_motion, held_out_credit
 from nerm.motion import SMPL22, Motion
+from nerm.motion.axes import turn_to_y_up
+from nerm.motion.bvh_text import read_bvh_text, write_bvh_text
+from nerm.motion.euler import followed, quaternions
 from nerm.motion.files import Reading, load_motion, save_motion
 from nerm.motion.retarget import from_corpus, to_corpus
+from nerm.motion.rig_curves import channels_of
+from nerm.motion.rotations import matrix_from_quaternion
 from nerm.motion.skeleton import KIT21, bone_directions, joints_from_directions
 from nerm.reading import decode
 from nerm.upsample import interpolate, main, upsample
@@ -191,6 +196,23 @@ def test_on_a_rig_the_fit_alone_moves_joints_as_it_does_without_one(shipped, tmp
     ours, theirs = bone_directions(rig.joints, SMPL22)[:, legs], bone_directions(joints.joints, SMPL22)[:, legs]
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
     assert np.abs(bone_directions(walk(1.0).joints, SMPL22)[:, legs] - theirs[::2]).max() > 0.1
+
+
+def test_a_rig_with_z_up_gets_from_the_field_what_one_with_y_up_gets(shipped, tmp_path):
+    save_motion(walk(1.0), tmp_path / "y.bvh")
+    text, to_y = read_bvh_text(tmp_path / "y.bvh"), turn_to_y_up("z")
+    values, root = np.array(text.file.values), channels_of(text.file.nodes)[0]
+    positions, angles = list(root.positions), list(root.rotations)
+    values[:, positions] = values[:, positions] @ to_y
+    matrices = to_y.T @ matrix_from_quaternion(quaternions(root.axes, values[:, angles]))
+    values[:, angles] = followed(matrices, root.axes, np.zeros(3))
+    write_bvh_text(text, values, 30.0, tmp_path / "z.bvh")
+    for up in "yz":
+        words = ["fps=60", "method=nerm", "keep=nothing", "steps=3", "metres_per_unit=0.01", f"up={up}"]
+        main([f"in={tmp_path / f'{up}.bvh'}", f"out={tmp_path / f'{up}60.bvh'}", *words])
+    y, z = (load_motion(tmp_path / f"{up}60.bvh", Reading(metres_per_unit=0.01, up=up)).joints for up in "yz")
+    np.testing.assert_allclose(z, y, atol=1e-4)
+    assert np.abs(y[::2] - walk(1.0).joints).max() > 0.02
 
 
 def test_a_walk_of_sines_comes_back_by_default(tmp_path):

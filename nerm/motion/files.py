@@ -131,6 +131,12 @@ def check_use(how: Reading, format: str) -> None:
             raise InputError(f"{name}= is for {', '.join(known)}; this file is {format}: leave it out")
 
 
+def check_apart(source: str | Path, out: str | Path) -> None:
+    """An InputError if what is read and what is written are one file."""
+    if Path(out).exists() and Path(source).exists() and Path(out).samefile(source):
+        raise InputError(f"in= and out= are the same file {out}, which would be lost; give another name to out=")
+
+
 def check_readable(path: str | Path) -> Path:
     """The path, if there is a file with a suffix that can be read."""
     path = Path(path)

@@ -61,6 +61,8 @@ def read_npz(path: Path, fps: float | None, metres_per_unit: float | None = None
         rate = _rate(path, fields, fps)
         name = "joints" if "joints" in fields else _only_motion(path, fields)
         if "skeleton" in fields or {"names", "parents", "offsets"} <= set(fields):
+            if index is not None:
+                raise InputError(f"index={index}, but the file is one motion; leave index out")
             skeleton, joints = _skeleton(path, fields), fields[name]
             if joints.ndim != 3 or joints.shape[1:] != (len(skeleton), 3):
                 raise InputError(f"joints of shape {list(joints.shape)}; expected [T, {len(skeleton)}, 3] for skeleton '{skeleton.name}'")

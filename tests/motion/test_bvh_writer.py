@@ -79,6 +79,16 @@ def test_a_bvh_written_and_read_back_has_the_same_joints(tmp_path_factory, seed,
     assert back.fps == pytest.approx(fps, rel=1e-7)
 
 
+@pytest.mark.parametrize("names", ["smpl", "mixamo"])
+def test_joints_that_lie_on_their_parents_are_read_back_there(tmp_path, names):
+    """Names of other programs' files with such joints are read with a spine of another number of joints; our own are not."""
+    lengths = SMPL22.lengths.copy()
+    lengths[[SMPL22.index("spine3"), SMPL22.index("neck")]] = 0
+    motion = Motion(joints_from_directions(np.zeros((4, 3)), np.repeat(BODY.axes[None, 1:], 4, 0), BODY, lengths), 30)
+    write_bvh(motion, tmp_path / "a.bvh", names=names)
+    np.testing.assert_allclose(read_bvh_motion(tmp_path / "a.bvh", 0.01).joints, motion.joints, atol=1e-6)
+
+
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=10, deadline=None)
 def test_a_body_whose_pelvis_and_chest_are_rigid_is_rotations_alone_and_an_independent_reader_finds_its_joints(tmp_path_factory, seed):

@@ -88,6 +88,11 @@ def test_the_nodes_stand_where_the_joints_are(tmp_path, names):
         np.testing.assert_allclose(found, motion.joints[frame], atol=2e-6)
 
 
+def test_the_file_says_what_the_motion_was_made_by(tmp_path):
+    save_motion(a_motion(), tmp_path / "a.glb", Writing(made_by={"text": "ein Café", "seed": 3}))
+    assert Read(tmp_path / "a.glb").gltf.asset.extras == {"fps": 50.0, "made_by": {"text": "ein Café", "seed": 3}}
+
+
 def test_between_frames_joints_lie_between(tmp_path):
     motion = a_motion(fps=120.0)
     write_glb(motion, tmp_path / "a.glb")
