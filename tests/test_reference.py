@@ -31,6 +31,36 @@ def test_the_reference_is_built_without_a_warning(tmp_path):
     assert re.search(r"<li>(<p>)?<code>(<[^>]*>)*fps<", (tmp_path / "nerm" / "motion" / "motion.html").read_text())
 
 
+def test_the_index_names_every_page_and_every_module():
+    text = (DOCS / "README.md").read_text()
+    assert {path.name for path in DOCS.glob("*.md")} == {*re.findall(r"\]\(([\w-]+\.md)\)", text), "README.md"}
+    table = text.partition("| module |")[2]
+    named = {name for name in re.findall(r"`([\w.]+)`", table)}
+    parents = ("nerm.motion", "evaluators.metrics")
+    expected = {
+        name.removeprefix(f"{of}.") if name.startswith(f"{of}.") else name
+        for name in reference.MODULES
+        for of in parents
+        if name.startswith(of)
+    }
+    expected |= {name for name in reference.MODULES if not name.startswith(parents)}
+    assert named == expected
+
+
+def test_every_link_of_a_page_leads_somewhere():
+    root = DOCS.parent
+    pages = [root / "README.md", root / "CHANGELOG.md", *DOCS.glob("*.md")]
+    broken = [
+        f"{page.name}: {link}"
+        for page in pages
+        for link in re.findall(
+            r"\]\((?!https?:|#)([^)#\s]+)", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        )
+        if not (page.parent / link).exists()
+    ]
+    assert not broken
+
+
 def test_keys_of_a_docstring_become_a_list():
     said = "A thing.\n\none: first, and\ngoes on.  two, three: both (a: b).\n"
     assert reference.as_list(said) == "A thing.\n\n\n\n- `one`: first, and\ngoes on.  \n\n- `two, three`: both (a: b).\n"
