@@ -38,14 +38,14 @@ class Difference(NamedTuple):
 def interval(values: ArrayLike, resamples: Resamples = "draws") -> tuple[float, float]:
     """Mean and half width of the 95 % interval, with the population standard deviation, as the text-to-motion field prints it.
 
-    The half width of a single value is NaN: one replication says nothing about its spread.
+    values: [n] replications. The half width of a single value is NaN: one replication says nothing about its spread.
     """
     x = _values(values)
     return float(x.mean()), float(1.96 * standard_error(x, resamples)) if len(x) > 1 else float("nan")
 
 
 def standard_error(values: ArrayLike, resamples: Resamples = "draws") -> float:
-    """Standard deviation of the figure: the spread of draws over trials, or that of a mean of independent draws."""
+    """Standard deviation of a figure with replications [n]: the spread of draws over trials, or that of a mean of independent draws."""
     x = _values(values)
     return float(x.std() if resamples == "trials" else x.std() / np.sqrt(len(x)))
 
@@ -64,7 +64,7 @@ def apart(first: Draws, second: Draws, resamples: Resamples = "draws") -> bool:
 
 
 def variance_interval(values: ArrayLike) -> tuple[float, float]:
-    """Mean and 1.96 x population *variance*: what the first action-to-motion code prints. For comparison with its recorded outputs only."""
+    """Mean and 1.96 x population *variance* of values [n]: what the first action-to-motion code prints, for comparison with it only."""
     x = _values(values)
     return float(x.mean()), float(1.96 * x.var())
 

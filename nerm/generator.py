@@ -135,11 +135,17 @@ class AddsTexture(ABC):
 
     @abstractmethod
     def strengths(self, codes: Sequence[Code], seconds: Sequence[float]) -> NDArray:
-        """How strong that part is on average in the motions of codes."""
+        """How strong that part is on average in the motions of codes: an array of the system's own, NeRM's is [bands, limbs].
+
+        seconds: of each motion.
+        """
 
     @abstractmethod
     def textured(self, motion: Motion, strengths: NDArray, seed: int) -> Motion:
-        """A motion plus that part, drawn from a seed, equally strong at all times: a pure function of the three."""
+        """A motion plus that part, drawn from a seed, equally strong at all times: a pure function of the three.
+
+        strengths: an array as `strengths` gives it; NeRM's is [bands, limbs].
+        """
 
 
 class HasVariants(ABC):

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from nerm.data.dataset import Dataset
 
 KIND = "nerm"
+"""What a model file of NeRM says that it is, and the name of the shipped one."""
 CHUNK = 8
 """Codes are denoised in batches of exactly this size (padded), so that a sample does not depend on what else is in the batch."""
 FPS_RANGE = (1.0, 480.0)
+"""The lowest and the highest rate at which NeRM is read."""
 
 
 class Given(NamedTuple):

@@ -1,10 +1,13 @@
 """Blender imports what is written: bones stand where the joints are, at the right rate, and a frame can be rendered. Skips without bpy."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from in_blender import SIZE, interpreter, see
 from scipy.spatial.transform import Rotation
 
+from nerm import upsample
 from nerm.motion import SMPL22, Motion
 from nerm.motion.bvh import parse_bvh, positions
 from nerm.motion.conventions import file_names
@@ -53,6 +56,81 @@ def test_a_frame_can_be_rendered(tmp_path, name):
     person = pixels[..., 0] - pixels[..., 2] > 40  # the paint is orange, floor and sky are grey
     rows = np.flatnonzero(person.any(axis=1))
     assert 0.003 < person.mean() < 0.3 and np.ptp(rows) > 0.5 * SIZE[1]
+
+
+ORDERS = ("ZXY", "XYZ", "YXZ", "ZYX")
+DOG = {  # joint -> (parent, OFFSET in centimetres)
+    "Pelvis": ("", (0, 0, 0)),
+    "Back": ("Pelvis", (0, 2, 20)),
+    "Withers": ("Back", (0, 0, 22)),
+    "Neck": ("Withers", (0, 6, 10)),
+    "Skull": ("Neck", (0, 14, 10)),
+    "Jaw": ("Skull", (0, -3, 5)),
+    **{f"Tail{n}": (f"Tail{n - 1}" if n > 1 else "Pelvis", (0, -2, -9)) for n in range(1, 5)},
+    **{
+        f"{end}_Thigh_{side}": (of, (x, -4, 0))
+        for end, of in (("Hind", "Pelvis"), ("Fore", "Withers"))
+        for side, x in (("L", 7), ("R", -7))
+    },
+    **{f"{end}_Shin_{side}": (f"{end}_Thigh_{side}", (0, -20, 3)) for end in ("Hind", "Fore") for side in "LR"},
+    **{f"{end}_Paw_{side}": (f"{end}_Shin_{side}", (0, -19, -3)) for end in ("Hind", "Fore") for side in "LR"},
+}
+"""A rig that has nothing of a person: its 22 joints cannot be mapped, and no layout knows its names."""
+
+
+def a_dog(fps: float, seconds: float = 1.0) -> str:
+    """A dog that trots, as BVH: joints have orders of their own, and the tail has positions beside its rotations."""
+
+    def joint(name: str, order: int) -> tuple[list[str], list]:
+        parent, offset = DOG[name]
+        turns = [f"{axis}rotation" for axis in ORDERS[order % 4]]
+        places = [f"{axis}position" for axis in "XYZ"] if not parent or name == "Tail1" else []
+        lines = [f"{'JOINT' if parent else 'ROOT'} {name}", "{", f"OFFSET {' '.join(map(str, offset))}"]
+        lines += [f"CHANNELS {len(places + turns)} {' '.join(places + turns)}"]
+        curves = [curve(name, channel) for channel in places + turns]
+        below = [child for child, (of, _) in DOG.items() if of == name]
+        for number, child in enumerate(below, 1):
+            inner, more = joint(child, order + number)
+            lines, curves = lines + inner, curves + more
+        return [*lines, *([] if below else ["End Site", "{", "OFFSET 0 -4 1", "}"]), "}"], curves
+
+    def curve(name: str, channel: str):
+        axis, phase = channel[0], np.pi * (("_L" in name) ^ ("Fore" in name))
+        if channel.endswith("position"):
+            still = {"Pelvis": (0, 45, 0), "Tail1": DOG["Tail1"][1]}[name]["XYZ".index(axis)]
+            return still + (130 * t if (name, axis) == ("Pelvis", "Z") else 1.5 * np.sin(8 * np.pi * t + ord(axis)))
+        if axis == "X" and "_" in name:
+            return {"Thigh": 28, "Shin": 24, "Paw": 18}[name.split("_")[1]] * np.sin(4 * np.pi * t + phase + ("Shin" in name))
+        return (12 if "Tail" in name else 4) * np.sin(4 * np.pi * t + len(name) + ord(axis))
+
+    t = np.arange(round(seconds * fps) + 1) / fps
+    lines, curves = joint("Pelvis", 0)
+    rows = [" ".join(f"{value:.6f}" for value in row) for row in np.stack(curves, axis=1)]
+    return "\n".join(["HIERARCHY", *lines, "MOTION", f"Frames: {len(t)}", f"Frame Time: {1 / fps:.7f}", *rows, ""])
+
+
+def test_an_upsampled_bvh_of_any_rig_is_the_same_rig_in_blender_and_its_joints_are_the_input_s_at_the_input_s_frames(tmp_path):
+    rig, smooth = tmp_path / "dog.bvh", tmp_path / "smooth.bvh"
+    rig.write_text(a_dog(30.0))
+    upsample.main([f"in={rig}", "fps=120", f"out={smooth}"])
+    frames = np.arange(31)
+    before, after = see(rig, frames), see(smooth, np.arange(121))
+    assert sorted(before.names) == sorted(DOG)
+    assert (after.names, after.parents) == (before.names, before.parents)
+    assert (before.fps, after.fps) == (pytest.approx(30, rel=1e-4), pytest.approx(120, rel=1e-4)) and (before.frames, after.frames) == (
+        31,
+        121,
+    )
+    np.testing.assert_allclose(after.lengths, before.lengths, atol=1e-6)
+    np.testing.assert_allclose(after.heads[4 * frames], before.heads, atol=1e-4)  # 0.1 mm
+    between = see(_written(tmp_path / "truth.bvh", a_dog(120.0)), np.arange(121)).heads
+    assert np.abs(between[1:] - between[:-1]).max() > 5e-3, "the dog does move from frame to frame"
+    np.testing.assert_allclose(after.heads[8:-8], between[8:-8], atol=1e-3)  # 30 frames a second hold a trot of 2 Hz
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
 
 
 def test_a_file_with_any_rig_is_seen_as_its_own_reader_sees_it(tmp_path):

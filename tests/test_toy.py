@@ -1,4 +1,4 @@
-"""A dataset, a system, an extractor, a protocol and a table can each be added with one file: those of tests/toy are."""
+"""A dataset, a system, an extractor, a protocol, a metric and a table can each be added with one file: those of tests/toy are."""
 
 import csv
 import os
@@ -15,6 +15,8 @@ import pytest
 from evaluators import tables
 from evaluators.run import main
 from nerm.errors import InputError
+from nerm.motion import SMPL22
+from nerm.motion.skeleton import joints_from_directions
 from nerm.registry import forget_plugin, load_plugin, plugins
 
 TOY = Path(__file__).parent / "toy"
@@ -55,6 +57,27 @@ def test_a_table_of_toys_is_computed_and_reported(toy, words, tmp_path, capsys):
     assert {(row, metric, 50.0) for row in rows for metric in ("trial_distance", "velocity")} <= values.keys()
     assert values["real", "speed_gap", 50.0] == 0 < values["freeze", "speed_gap", 50.0]
     assert values["trembling", "velocity", 50.0] > 0.01 > 1e-9 > values["freeze", "velocity", 50.0]
+
+
+def test_a_metric_of_one_motion_is_computed_for_every_row_at_every_rate(toy, words, tmp_path):
+    main(words)
+    values = figures(tmp_path)
+    rest = joints_from_directions(np.zeros(3), SMPL22.axes[1:], SMPL22)
+    reach = np.mean([np.linalg.norm(rest[SMPL22.index(wrist)]) for wrist in ("l_wrist", "r_wrist")])
+    assert [values["freeze", "reach", fps] for fps in (25.0, 50.0)] == pytest.approx([reach, reach], rel=1e-5)
+    assert abs(values["control-noise", "reach", 50.0] - values["real", "reach", 50.0]) < 1e-3 < abs(values["real", "reach", 50.0] - reach)
+
+
+def test_a_metric_of_one_motion_whose_intervals_are_not_over_trials_is_refused(toy, words, tmp_path):
+    text = (TOY / "metric.py").read_text().replace('resamples="trials"', 'resamples="draws"').replace('"reach"', '"reach_by_draws"')
+    (tmp_path / "other.py").write_text(text)
+    (tmp_path / "other.yaml").write_text((TOY / "toy.yaml").read_text().replace("reach]", "reach_by_draws]"))
+    load_plugin(tmp_path / "other.py")
+    try:
+        with pytest.raises(InputError, match="declare resamples='trials'"):
+            main(["table=other", "systems=[freeze]", *words[1:]])
+    finally:
+        forget_plugin(tmp_path / "other.py")
 
 
 def test_it_resumes_and_a_new_metric_computes_itself_alone_and_no_motion(toy, words, tmp_path, monkeypatch):
@@ -161,6 +184,7 @@ def test_a_name_that_is_taken_is_refused(toy, tmp_path):
         ("add-a-system.md", "system.py"),
         ("add-an-extractor.md", "extractor.py"),
         ("add-a-protocol.md", "protocol.py"),
+        ("add-a-metric.md", "metric.py"),
         ("add-a-table.md", "toy.yaml"),
     ],
 )

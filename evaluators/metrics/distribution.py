@@ -126,6 +126,7 @@ def polynomial_mmd(x: ArrayLike, y: ArrayLike) -> float:
 def polynomial_mmd_variance(x: ArrayLike, y: ArrayLike, at_size: int | None = None) -> float:
     """Estimated variance of `polynomial_mmd` for sets of one size m (Sutherland et al. 2017, appendix A).
 
+    x, y: features [m, D].
     at_size: size of the sets that the variance is for, default m; the published evaluation gives that of the smaller whole set.
     """
     kxx, kyy, kxy = _kernels(x, y)
@@ -245,6 +246,7 @@ def class_multimodality(features: ArrayLike, labels: ArrayLike, pairs: int, rng:
 def quota_multimodality(features: ArrayLike, labels: ArrayLike, classes: int, pairs: int, rng: Rng) -> float:
     """The action protocol's own multimodality: pairs of one class, drawn one by one from the whole set until every class has its quota.
 
+    features [n, D], labels [n].
     A class that does not occur still counts in the divisor, as in the original. Unlike in the first original, the draw ends then too.
     """
     x, y = _features(features), np.asarray(labels)

@@ -15,6 +15,7 @@ from nerm.errors import InputError
 
 Array = NDArray[np.float64]
 POOL = 32
+"""Texts and motions of one pool of R-precision."""
 _AT_ONCE = 16  # pools whose distances are computed together: as many as fit a processor's cache
 _TIE = 1e-12  # squared distances closer than this share of the squared norms are equal: the rounding of the expansion
 

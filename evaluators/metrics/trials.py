@@ -23,7 +23,7 @@ _BLOCK = 512
 
 
 def euclidean(x: Array, y: Array) -> Array:
-    """Euclidean distances. With them the discrepancy is the energy distance (Szekely and Rizzo 2013)."""
+    """[n, m] Euclidean distances of x [n, D] and y [m, D]. With them the discrepancy is the energy distance (Szekely and Rizzo 2013)."""
     squares = x @ y.T
     squares *= -2
     squares += (x * x).sum(1)[:, None]
@@ -32,7 +32,10 @@ def euclidean(x: Array, y: Array) -> Array:
 
 
 def polynomial(x: Array, y: Array) -> Array:
-    """Minus KID's kernel, -(a.b / D + 1)^3 (Binkowski et al. 2018). With it the discrepancy is the squared MMD that KID estimates."""
+    """[n, m] minus KID's kernel, -(a.b / D + 1)^3, of x [n, D] and y [m, D] (Binkowski et al. 2018).
+
+    With it the discrepancy is the squared MMD that KID estimates.
+    """
     base = x @ y.T
     base /= x.shape[1]
     base += 1
@@ -57,7 +60,7 @@ def trial_distance(x: ArrayLike, x_trials: Sequence, y: ArrayLike, y_trials: Seq
 
 
 def trial_kid(x: ArrayLike, x_trials: Sequence, y: ArrayLike, y_trials: Sequence) -> float:
-    """The same with the polynomial kernel of KID."""
+    """The same with the polynomial kernel of KID. x [n, D], y [m, D]: features; x_trials [n], y_trials [m]."""
     return _plain(x, x_trials, y, y_trials, polynomial)
 
 
@@ -75,7 +78,7 @@ def pairs_of_trials(x: ArrayLike, x_trials: Sequence, y: ArrayLike, y_trials: Se
 
 
 def common_trials(first: ArrayLike, second: ArrayLike) -> list:
-    """The trials that both sides have, sorted; fewer than two allow no distance."""
+    """The trials that both sides have, of first [n] and second [m], sorted; fewer than two allow no distance."""
     trials = np.intersect1d(first, second).tolist()
     if len(trials) < 2:
         raise InputError(f"{len(trials)} trials that both sides have; a distance between trials needs at least 2")

@@ -104,7 +104,9 @@ class Run(Interface):
         """The prepared dataset, or an InputError that says how to prepare it."""
         ...
 
-    def system(self, row: Row) -> Generator: ...
+    def system(self, row: Row) -> Generator:
+        """The system of a row, with the row's weights."""
+        ...
 
     def weights(self, row: Row) -> Path | None:
         """The file with the weights of a row's system, None for those that its `loads` finds by itself."""

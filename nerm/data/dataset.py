@@ -150,7 +150,7 @@ def mirror_images(dataset: Dataset) -> Mapping[str, str]:
 
 
 def published_statistics(dataset: Dataset) -> tuple[NDArray, NDArray] | None:
-    """(mean, deviation) of the features that come with a dataset's motion; None for a dataset without features of its own."""
+    """(mean, deviation), each [dims], of the features that come with a dataset's motion; None for a dataset without features of its own."""
     return dataset.statistics if isinstance(dataset, HoldsFeatures) else None
 
 

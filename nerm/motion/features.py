@@ -74,6 +74,7 @@ class FeatureFormat:
 
     @property
     def root_height(self) -> slice:
+        """Height of the root above the floor, in units of the format."""
         return self.slices["root_height"]
 
     @property

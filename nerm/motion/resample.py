@@ -16,9 +16,11 @@ from nerm.motion.motion import Motion, check_fps
 from nerm.motion.skeleton import bone_directions, joints_from_directions
 
 VERSION = 1
+"""Part of the key of every stored figure."""
 Method = Literal["linear", "cubic", "slerp"]
 Mode = Literal["sample", "antialias"]
-NYQUIST_SHARE = 0.45  # the low-pass of `antialias` passes up to this share of the new rate
+NYQUIST_SHARE = 0.45
+"""The low-pass of `antialias` passes up to this share of the new rate."""
 
 
 def frame_count(seconds: float, fps: float) -> int:
@@ -48,7 +50,7 @@ def resample(motion: Motion, fps: float, method: Method = "slerp", mode: Mode = 
 
 
 def at_times(motion: Motion, times: NDArray[np.float64], fps: float, method: Method = "slerp") -> Motion:
-    """The motion at the given times (seconds, inside the motion), labelled with `fps`."""
+    """The motion at times [n] (seconds, inside the motion), labelled with `fps`."""
     if method not in get_args(Method):
         raise InputError(f"method={method}; expected one of {', '.join(get_args(Method))}")
     position = times * motion.fps

@@ -233,6 +233,7 @@ _LENGTHS21 = np.array([
 ])
 # fmt: on
 SMPL22 = Skeleton("smpl22", _NAMES22, _PARENTS22, _AXES22 * _LENGTHS22[:, None])
+"""The 22 joints of SMPL without hands: the skeleton of the corpus, with the bone lengths of HumanML3D's 000021."""
 SMPL24 = Skeleton(
     "smpl24",
     (*_NAMES22, "l_hand", "r_hand"),
@@ -249,6 +250,7 @@ _MMM_NAMES = {
 KIT21 = Skeleton("kit21", _NAMES21, _PARENTS21, _AXES21 * _LENGTHS21[:, None])
 """The 21 joints of KIT-ML under MMM's names, at about the published lengths; a prepared dataset has its own."""
 SKELETONS = {skeleton.name: skeleton for skeleton in (SMPL22, SMPL24, KIT21)}
+"""Name -> skeleton."""
 
 LEFT_RIGHT22 = SMPL22.left_right
 """Permutation of the 22 joints that swaps left and right (mirroring is x -> -x and this)."""

@@ -11,8 +11,9 @@ from evaluators.extractors import EXTRACTORS, Extractor
 from evaluators.metrics import metric
 from evaluators.metrics.detail.bands import powers_of
 from evaluators.metrics.physical import acceleration_spectrum
-from evaluators.protocols import Arrays
+from evaluators.protocols import PROTOCOLS, Arrays
 from evaluators.protocols.clip.sets import FRAMES, Plan, unique_plans
+from nerm.errors import InputError
 from nerm.motion import Motion
 
 
@@ -20,6 +21,18 @@ def compares_motions(extractor: str) -> bool:
     """Is the trial distance of this extractor one of whole motions? It is where the extractor embeds no clips."""
     embeds = EXTRACTORS.get(extractor).embeds
     return "motions" in embeds and "clips" not in embeds
+
+
+def of_plugin(name: str) -> bool:
+    """Is this a metric of one motion that no protocol has for its own, such as a plugin's? Its figure is a mean, like those of PHYSICAL."""
+    if not name or metric(name).takes != "motions" or any(name in entry.metrics for entry in PROTOCOLS):
+        return False
+    if metric(name).resamples != "trials":
+        raise InputError(
+            f"metric '{name}' is of one motion and declares resamples='{metric(name).resamples}'; the intervals of such means are over "
+            "trials: declare resamples='trials', or add a protocol that computes it"
+        )
+    return True
 
 
 def embed_clips(motions: Mapping[int, Motion], plans: Mapping[str, Plan], fps: float, extractor: Extractor) -> Arrays:

@@ -28,7 +28,7 @@ from evaluators.protocols.clip import (
     TRIAL_DISTANCES,
 )
 from evaluators.protocols.clip.comparison import Comparison, Draw, Side
-from evaluators.protocols.clip.measuring import band_counts, compares_motions, embed_clips, mean_spectrum, physical_values
+from evaluators.protocols.clip.measuring import band_counts, compares_motions, embed_clips, mean_spectrum, of_plugin, physical_values
 from evaluators.protocols.clip.scoring import compare
 from evaluators.protocols.clip.sets import SETS, Plan, members, set_plans, unique_plans
 from evaluators.store import Record
@@ -166,7 +166,7 @@ class ClipProtocol(EvaluationProtocol, ScoresFiles):
                     parts.append(Part(f"repeats/{extractor}", fps, "repeats", extractor))
                     parts += self._of_items(row, f"motions/{extractor}", fps, extractor=extractor)
                     reference += [Part(f"motions/{extractor}", fps, "0", extractor)]
-        elif name in (*PHYSICAL, *PEAKS, *BANDS, *COMPARED) and fps >= metric(name).lowest_fps:
+        elif (name in (*PHYSICAL, *PEAKS, *BANDS, *COMPARED) or of_plugin(name)) and fps >= metric(name).lowest_fps:
             place, of = _measured(name)
             if name in COMPARED:
                 reference.append(Part(place, fps, "0", metric=of))

@@ -22,7 +22,7 @@ from evaluators.protocols.clip import DISTANCES, MOTION_METRICS, PHYSICAL, TRIAL
 from evaluators.protocols.clip.comparison import Comparison, index
 from evaluators.protocols.clip.detail import detail_records
 from evaluators.protocols.clip.enough import shortages
-from evaluators.protocols.clip.measuring import compares_motions
+from evaluators.protocols.clip.measuring import compares_motions, of_plugin
 from evaluators.protocols.clip.over_trials import RETRIEVAL, frechet_records, mean_records, means_over_trials, retrieval_records
 from evaluators.protocols.clip.sets import FRAMES, first_set, halves, members
 from evaluators.protocols.clip.trial_scoring import trial_records
@@ -106,7 +106,7 @@ def physical_records(comparison: Comparison, metrics: Sequence[str], set_: str) 
     """Means over the items of a set; the energy error compares with the same items of real motion."""
     row, items = comparison.row, comparison.items
     places = row.of_set(items, set_)
-    for name in PHYSICAL:
+    for name in (*PHYSICAL, *filter(of_plugin, metrics)):
         if name in metrics and row.fps >= metric(name).lowest_fps:
             values = row.stack(f"values/{name}", "values")[:, index(row.places, places)]
             yield from mean_records(comparison, name, values, places, set_)
