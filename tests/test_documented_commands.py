@@ -123,7 +123,10 @@ def own(line: Line) -> tuple[str, list[str]] | None:
 def schemas_of(name: str, words: list[str]) -> tuple[type, ...]:
     if name in COMMANDS:
         return load_object(COMMANDS[name].target(words)).schemas
-    module = sys.modules[load_object(f"{name}:main").__module__]
+    main = load_object(f"{name}:main")
+    if hasattr(main, "schemas"):
+        return main.schemas
+    module = sys.modules[main.__module__]
     return tuple(value for key, value in vars(module).items() if key.endswith("Config"))
 
 
