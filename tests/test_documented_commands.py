@@ -30,7 +30,7 @@ from nerm.registry import load_object
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUN = {"sample", "upsample", "convert", "labels", "list", "help"}
+RUN = {"sample", "upsample", "convert", "show", "labels", "list", "help"}
 """Commands that need no data and take seconds, and `score write_conditions=`. What else pages say of `score` runs in test_score_docs."""
 BEFORE = {  # words that stand before key=value, by command
     "run": [["list"], ["page"], ["reference"], []],
@@ -124,10 +124,9 @@ def schemas_of(name: str, words: list[str]) -> tuple[type, ...]:
     if name in COMMANDS:
         return load_object(COMMANDS[name].target(words)).schemas
     main = load_object(f"{name}:main")
-    if hasattr(main, "schemas"):
-        return main.schemas
-    module = sys.modules[main.__module__]
-    return tuple(value for key, value in vars(module).items() if key.endswith("Config"))
+    return getattr(main, "schemas", None) or tuple(
+        value for key, value in vars(sys.modules[main.__module__]).items() if key.endswith("Config")
+    )
 
 
 def check_words(name: str, words: list[str], whole: bool = True) -> None:
@@ -147,6 +146,8 @@ def check_words(name: str, words: list[str], whole: bool = True) -> None:
         for system in of:
             choose("system", system.partition(".seed")[0], ["SYSTEM", *SYSTEMS.names])
     schemas = schemas_of(name, words)
+    if not schemas and not settings:
+        return  # a program without keys
     schema = schemas[1] if name == "drift" and loose[:1] == ["update"] else schemas[0]
     needed = re.findall(r"(\w+)=\.\.\.", _said(schema, settings))
     parse(schema, [*settings, *(f"{key}=1" for key in needed if not whole)])
@@ -262,12 +263,14 @@ def test_the_commands_of_a_page_run_one_after_the_other(page, tmp_path, monkeypa
 
 
 def files_of_a_user(page: str) -> list[Path]:
-    """clip.bvh (of skeletons.md one with names that nobody knows, and map.json for it), joints.npy and sentences.txt."""
+    """clip.bvh (in skeletons.md with names that nobody knows, and map.json for it), before.bvh, after.bvh, joints.npy, sentences.txt."""
     root, turns = walking(61)
     names = {name: f"bone{number}" for number, name in enumerate(FIGURE)} if page == "skeletons.md" else None
     Path("clip.bvh").write_text(bvh_text(root, turns, names) if names else bvh_text(root, turns))
     if names:
         Path("map.json").write_text(str(names).replace("'", '"'))
+    for name in ("before.bvh", "after.bvh"):
+        Path(name).write_text(bvh_text(root, turns))
     save_motion(Motion(places(root, turns), 20.0), Path("joints.npy"))
     Path("sentences.txt").write_text("a person walks forward\na person kicks\n")
     return sorted(Path().iterdir())
