@@ -1,8 +1,8 @@
 """Raw replications with their provenance, as files. Every number of a report comes from here.
 
 The path is the identity: ROOT/raw/<dataset>/<table>/<tier>/<system>.json holds all replications of one row of a table, and nothing else
-does. Equal results are equal bytes: keys are sorted, floats have nine digits, and what depends on the machine (seconds, memory) stands
-apart in `machine`. The store knows no metric, no extractor and no system.
+does. Equal results are equal bytes: keys are sorted, values have seven digits and other floats nine, and what depends on the machine
+(seconds, memory) stands apart in `machine`. The store knows no metric, no extractor and no system.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from nerm.errors import InputError
 LOCAL = ("quick",)
 """Tiers whose results do not ship."""
 FORMAT = 2
+DIGITS = 7
+"""Of a stored value: as many as the single precision has in which motion is made."""
 _REPLICATION = ("replication", "seed", "n", "value")
 _OFTEN_EQUAL = ("seed", "n")
 """Fields of a replication that stand once if they are the same in all of a series."""
@@ -303,7 +305,7 @@ def _to_series(records: Iterable[Record]) -> list[dict[str, Any]]:
         series = {key: plain[key] for key in _SERIES}
         lists = folded.setdefault(canonical(series), series | {key: [] for key in _REPLICATION})
         for key in _REPLICATION:
-            lists[key].append(float(record.value) if key == "value" else plain[key])
+            lists[key].append(float(f"{record.value:.{DIGITS}g}") if key == "value" else plain[key])
     for lists in folded.values():
         for key in _OFTEN_EQUAL:
             if len(set(lists[key])) == 1:
