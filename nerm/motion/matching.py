@@ -161,12 +161,7 @@ def _found(layout: NamedLayout, index: Mapping[tuple[str, str], list[int]], tree
         if fits:
             roles[role] = fits[0]
     named = [role for role in roles]
-    for side in "lr":
-        for role, joint in _ENDS.items():
-            if f"{side}_{role}" not in roles and f"{side}_{joint}" in roles:
-                end = _end(tree, roles[f"{side}_{joint}"])
-                if end is not None:
-                    roles[f"{side}_{role}"] = end
+    _add_ends(tree, roles)
     missing = [role for role in (*NEEDED, "l_foot", "r_foot") if role not in roles]
     if missing:
         return {role: roles[role] for role in named}, ", ".join(f"{role} ({_spelled(layout, role)})" for role in missing)
@@ -175,6 +170,16 @@ def _found(layout: NamedLayout, index: Mapping[tuple[str, str], list[int]], tree
 
 def _spelled(layout: NamedLayout, role: str) -> str:
     return layout.spelled(role) if role in layout.roles() else "none"
+
+
+def _add_ends(tree: Tree, roles: dict[str, int]) -> None:
+    """Feet and the like that have no joint of their own become the ends of the joints before them."""
+    for side in "lr":
+        for role, joint in _ENDS.items():
+            if f"{side}_{role}" not in roles and f"{side}_{joint}" in roles:
+                end = _end(tree, roles[f"{side}_{joint}"])
+                if end is not None:
+                    roles[f"{side}_{role}"] = end
 
 
 def _end(tree: Tree, node: int) -> int | None:
@@ -237,12 +242,7 @@ def _given(tree: Tree, joints: Mapping[str, str]) -> Match:
         total = sum(points.values())
         sums[role] = {tree.names[_node_of(tree, point) or 0]: weight / total for point, weight in points.items()}
         roles[role] = _node_of(tree, max(points, key=lambda point: points[point])) or 0
-    for side in "lr":
-        for role, joint in _ENDS.items():
-            if f"{side}_{role}" not in roles and f"{side}_{joint}" in roles:
-                end = _end(tree, roles[f"{side}_{joint}"])
-                if end is not None:
-                    roles[f"{side}_{role}"] = end
+    _add_ends(tree, roles)
     missing = [role for role in (*NEEDED, "l_foot", "r_foot") if role not in roles]
     if missing:
         raise InputError(
