@@ -1,12 +1,12 @@
 """The extractor `guo`: a text-motion evaluator on the 263-d features of Guo et al. (CVPR 2022), and a space for distances between motions.
 
 Official evaluators load unchanged. Imports nothing heavy.
-Version 2 was never released. Version 1 took distances in the space of the texts, and embedded clips.
+Version 2 was never released. Version 1 took distances in the space of the texts, and embedded clips; version 3 took measuring noise for motion.
 """
 
 from evaluators.extractors import ExtractorEntry, Official
 
-VERSION = 3
+VERSION = 4
 OFFICIAL_VERSION = 1
 _FILE = "text_mot_match/model/finest.tar"
 
