@@ -32,6 +32,7 @@ MODULES = (
     "nerm.motion.kinematics",
     "nerm.motion.rotations",
     "nerm.motion.files",
+    "nerm.motion.made_by",
     "nerm.motion.bvh",
     "nerm.motion.rig_resample",
     "nerm.motion.features",

@@ -20,7 +20,8 @@ FPS = 12.5
 @dataclass
 class Picture:
     """out: the .gif to write.
-    sentences: captions of the test split; each has the system's sample with seed 0, and the recording it belongs to.
+    sentences: captions of the test split; each has the system's sample, and the recording it belongs to.
+    seeds: of the samples, one each; of the kick's seeds 0 to 11, five (2, 3, 4, 9 and 10) kick with the left leg.
     system: what is sampled.
     dataset: a prepared one.
     seconds: length of the animation.
@@ -34,6 +35,7 @@ class Picture:
             "a single front kick is delivered by the left leg while the arms help to keep balance",
         ]
     )
+    seeds: list[int] = field(default_factory=lambda: [0, 2])
     system: str = "nerm"
     dataset: str = "multirate"
     seconds: float = 2.8
@@ -45,24 +47,28 @@ def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     settings = parse(Picture, arguments, "For example: out=results/samples.gif")
     from baselines.base import SYSTEMS, load_system
+    from nerm import __version__
     from nerm.data.dataset import load_dataset
     from nerm.generator import Condition
     from nerm.held import sample_held
     from nerm.motion.resample import resample
     from nerm.render import parse_size, render
 
+    if len(settings.seeds) != len(settings.sentences):
+        raise InputError(f"{len(settings.seeds)} seeds for {len(settings.sentences)} sentences; expected one each")
     size, out = parse_size(settings.size), Path(settings.out)
     dataset, system = load_dataset(settings.dataset), load_system(settings.system, None)
     motions, titles = [], []
-    for sentence in settings.sentences:
+    for sentence, seed in zip(settings.sentences, settings.seeds, strict=True):
         item = next((item for item in dataset.items("test") if sentence in item.captions), None)
         if item is None:
             raise InputError(f"sentence '{sentence}' is no caption of the test split of {settings.dataset}")
-        (sampled,) = sample_held(system, [Condition(sentence)], [settings.seconds], FPS, [0])
+        (sampled,) = sample_held(system, [Condition(sentence)], [settings.seconds], FPS, [seed])
         recorded = resample(dataset.motion(item).canonical(), FPS).cut(0, settings.seconds)
         motions += [sampled, recorded]
         titles += [f"{SYSTEMS.get(settings.system).title}: {sentence}", "recording"]
-    render(motions, out, titles, size=size)
+    made_by = {"texts": settings.sentences, "seeds": settings.seeds, "system": system.name, "model": system.digest, "version": __version__}
+    render(motions, out, titles, size=size, made_by=made_by)
     print(f"{out} ({out.stat().st_size / 1e3:.0f} kB)")
     return 0
 

@@ -137,7 +137,9 @@ def open_harness(config: ScoreConfig, table: Table, fps: float) -> Harness:
     from evaluators.extractors import load_extractor
     from evaluators.given import ScoresFiles
     from evaluators.harness import FLOOR, Harness
+    from evaluators.metrics import METRICS
     from evaluators.protocols import PROTOCOLS
+    from evaluators.protocols.clip.measuring import of_plugin
     from evaluators.run import folders, open_reference, same_dataset
     from evaluators.store import Store
     from nerm.checkpoint import MODELS
@@ -157,6 +159,7 @@ def open_harness(config: ScoreConfig, table: Table, fps: float) -> Harness:
         except InputError as error:
             progress(f"without extractor {name}: {error}")
     metrics = PROTOCOLS.get(config.protocol).metrics if config.protocol in table.protocols else table.metrics
+    metrics = (*metrics, *(entry.name for entry in METRICS if entry.name not in metrics and of_plugin(entry.name)))
     subject, references = open_reference(config.dataset, names[:1], places)
     return Harness(
         replace(table, name="score", rates=(fps,), metrics=metrics, rows=(FLOOR,), protocols=(names[0],), extractors=tuple(extractors)),
@@ -232,11 +235,18 @@ def captions(given: Given) -> str:
 
 
 def floor(harness: Harness) -> list[Record]:
-    """The records of real motion against real motion."""
+    """The records of real motion against real motion. Those of a plugin's metric do not ship: without the dataset there are none."""
     from evaluators.harness import FLOOR
+    from evaluators.protocols.clip.measuring import of_plugin
 
     protocol = harness.protocols[0]
     units = [unit for unit in protocol.units(FLOOR) if unit.metric]
+    own = [unit for unit in units if of_plugin(unit.metric)]
+    try:
+        _ = own and harness.dataset()
+    except InputError as error:
+        units = [unit for unit in units if unit not in own]
+        progress(f"without real motion's {', '.join(unit.metric for unit in own)}, which does not ship: {error}")
     real = lambda part: harness.real(protocol, part)  # noqa: E731
     return list(protocol.score(FLOOR, units, real, real))
 

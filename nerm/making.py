@@ -22,6 +22,7 @@ from nerm.held import sample_held, wants_feet_held
 from nerm.known import far_from_known, too_alike, trained_labels
 from nerm.motion import Motion
 from nerm.motion.files import Writing, save_motion
+from nerm.motion.made_by import BESIDE, write_beside
 
 TOGETHER = 8
 """Motions of one call. A motion does not depend on what else is in its call."""
@@ -72,7 +73,8 @@ def make(system: Generator, wanted: Sequence[Wanted], how: Sampling, index: Path
                 else:
                     feet = _FEET["feet" in facts[each]]
                     frames = f"{len(motion)} frames at {motion.fps:g} fps, {motion.seconds:.2f} s"
-                    progress(f"{each.path}: {frames}, system '{system.name}', {feet}")
+                    beside = each.path.suffix.lower() in BESIDE and write_beside(each.path, facts[each])
+                    progress(f"{each.path}: {frames}, system '{system.name}', {feet}" + (f"; made by: {beside.name}" if beside else ""))
             warn(too_alike(motions, condition, system.facts.dataset))
     return len(missing), len(wanted) - len(missing)
 

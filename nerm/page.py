@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from nerm.errors import InputError
 from nerm.figure import HEAD_M, INK, Figure
+from nerm.motion.made_by import as_block
 from nerm.motion.packed import FARTHEST, pack
 
 ASSETS = Path(__file__).parent / "assets"
@@ -20,15 +21,15 @@ MOST = 4
 _UNIT_M = 0.001
 
 
-def page(shown: Sequence[Figure]) -> str:
-    """The page as HTML. InputError for more than MOST motions."""
+def page(shown: Sequence[Figure], made_by: Mapping[str, Any] | None = None) -> str:
+    """The page as HTML. InputError for more than MOST motions.  made_by: kept in its head."""
     if len(shown) > MOST:
         raise InputError(f"{len(shown)} motions on one page; it shows at most {MOST} side by side: write several pages")
     data = json.dumps([_data(figure) for figure in shown], separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     title = next((figure.title for figure in shown if figure.title), "Motion")
     parts = {name.replace(".", "_"): (ASSETS / name).read_text(encoding="utf-8") for name in ("page.css", "three.min.js", "viewer.js")}
     return Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
-        parts, title=title.replace("&", "&amp;").replace("<", "&lt;"), data=data
+        parts, title=title.replace("&", "&amp;").replace("<", "&lt;"), made_by=as_block(made_by) if made_by else "", data=data
     )
 
 

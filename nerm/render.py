@@ -7,9 +7,9 @@ that time, so that a low frame rate looks like what it is.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from nerm.atomic import replacing
 from nerm.drawing import PANEL, draw
 from nerm.errors import InputError
 from nerm.figure import Figure, figures
+from nerm.motion.made_by import as_text
 from nerm.motion.motion import Motion
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ def render(
     titles: Sequence[str] | None = None,
     about: Sequence[str] | None = None,
     size: tuple[int, int] | None = None,
+    made_by: Mapping[str, Any] | None = None,
 ) -> None:
     """An animation of one or several motions side by side.
 
     path: .mp4 (at the highest rate of the motions; needs imageio-ffmpeg), .gif (at most 25 pictures a second, which is said on stderr
     where the motions have more) or .html (one page, every motion at its own rate; needs nothing).
     about: a line on where each motion comes from, for the page.  size: pixels of the whole picture; not of a page, which fits its window.
+    made_by: kept in the file, for `nerm.motion.made_by.read_made_by`.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -50,11 +53,11 @@ def render(
         if suffix == ".html":
             from nerm.page import page
 
-            temporary.write_text(page(shown), encoding="utf-8")
+            temporary.write_text(page(shown, made_by), encoding="utf-8")
         elif suffix == ".gif":
-            _write_gif(shown, temporary, size, path.name)
+            _write_gif(shown, temporary, size, path.name, made_by)
         else:
-            _write_video(shown, temporary, size)
+            _write_video(shown, temporary, size, made_by)
 
 
 def filmstrip(motions: Sequence[Motion], path: str | Path, titles: Sequence[str] | None = None, poses: int = 8) -> None:
@@ -116,7 +119,7 @@ def _size(shown: list[Figure], size: tuple[int, int] | None) -> tuple[int, int]:
     return size or (PANEL[0] * len(shown), PANEL[1])
 
 
-def _write_gif(shown: list[Figure], path: Path, size: tuple[int, int] | None, name: str) -> None:
+def _write_gif(shown: list[Figure], path: Path, size: tuple[int, int] | None, name: str, made_by: Mapping[str, Any] | None) -> None:
     """One palette for all pictures, so that they differ only where something moves."""
     from PIL import Image
 
@@ -130,16 +133,18 @@ def _write_gif(shown: list[Figure], path: Path, size: tuple[int, int] | None, na
     pictures = list(_pictures(shown, 100 / centiseconds, _size(shown, size)))
     palette = pictures[0].quantize(_GIF_COLOURS)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=10 * centiseconds, loop=0, optimize=False)
+    comment: dict[str, Any] = {"comment": as_text(made_by).encode()} if made_by else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=10 * centiseconds, loop=0, optimize=False, **comment)
 
 
-def _write_video(shown: list[Figure], path: Path, size: tuple[int, int] | None) -> None:
+def _write_video(shown: list[Figure], path: Path, size: tuple[int, int] | None, made_by: Mapping[str, Any] | None) -> None:
     check_video()
     import imageio_ffmpeg
 
     hz = max(figure.motion.fps for figure in shown)
     size = _size(shown, size)
-    writer = imageio_ffmpeg.write_frames(str(path), size, fps=hz, quality=7, macro_block_size=2)
+    comment = ["-metadata", f"comment={as_text(made_by)}"] if made_by else []
+    writer = imageio_ffmpeg.write_frames(str(path), size, fps=hz, quality=7, macro_block_size=2, output_params=comment)
     writer.send(None)
     try:
         for picture in _pictures(shown, hz, size):

@@ -6,7 +6,7 @@
     nerm sample texts=sentences.txt out=DIR format=bvh                       one motion a line; the same command goes on where it stopped
 
 A CSV of sentences has the columns text, and if wanted label, seconds, seed and file; the list of nerm score write_conditions=FILE is one.
-What a motion was made by stands in .npz files as made_by, and for all files of a folder in DIR/made_by.json.
+What a motion was made by stands in its file, of a .bvh or .npy in FILE.json beside it, and for all files of a folder in DIR/made_by.json.
 """
 
 from __future__ import annotations
@@ -95,13 +95,14 @@ def main(arguments: Sequence[str]) -> int:
     asked = read_texts(Path(settings.texts)) if settings.texts else []
     wanted = _of_folder(asked, settings) if settings.texts else _of_one(settings)
     from nerm.making import check_label, make, say_if_far
+    from nerm.motion.made_by import INDEX
 
     system = load(settings)
     dataset = system.facts.dataset
     for condition in dict.fromkeys(each.condition for each in wanted):
         check_label(condition, dataset)
         say_if_far(condition, dataset)
-    index = Path(settings.out) / "made_by.json" if settings.texts else None
+    index = Path(settings.out) / INDEX if settings.texts else None
     made, kept = make(system, wanted, settings, index)
     if index:
         progress(f"{settings.out}: {made} motion{'s' * (made != 1)} made, {kept} there already; {index.name} says what each was made by")

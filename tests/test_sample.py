@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from nerm import __version__
@@ -11,15 +10,11 @@ from nerm.cli import InputError
 from nerm.generator import HasVariants
 from nerm.model import NeRM
 from nerm.motion.files import load_motion
+from nerm.motion.made_by import read_made_by
 from nerm.sample import main
 
 LABEL = "hdm05/squat1Reps"
 CHEAP = ["system=noise", "device=cpu", "seconds=1", "fps=20"]
-
-
-def made_by(path) -> dict:
-    with np.load(path) as stored:
-        return json.loads(str(stored["made_by"]))
 
 
 @pytest.fixture
@@ -31,10 +26,18 @@ def table(tmp_path):
 
 def test_a_motion_says_what_it_was_made_by(tmp_path):
     assert main([*CHEAP, f"label={LABEL}", "seed=3", f"out={tmp_path / 'x.npz'}"]) == 0
-    said = made_by(tmp_path / "x.npz")
+    said = read_made_by(tmp_path / "x.npz")
     assert len(said.pop("model")) > 0
     assert said == {"label": LABEL, "seconds": 1.0, "fps": 20.0, "seed": 3, "system": "noise", "version": __version__}
     assert len(load_motion(tmp_path / "x.npz")) == 21
+
+
+def test_a_motion_file_without_room_for_it_has_a_second_one_beside_it(tmp_path, capsys):
+    assert main([*CHEAP, f"label={LABEL}", "seed=3", f"out={tmp_path / 'x.bvh'}"]) == 0
+    assert capsys.readouterr().err.strip().endswith("made by: x.bvh.json")
+    said = read_made_by(tmp_path / "x.bvh")
+    assert (said["label"], said["seed"], said["feet"], said["version"]) == (LABEL, 3, "lock", __version__)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.bvh", "x.bvh.json"]
 
 
 def test_files_have_the_names_and_the_unit_that_are_asked_for_and_are_made_again_for_others(table, tmp_path, capsys):
@@ -42,7 +45,8 @@ def test_files_have_the_names_and_the_unit_that_are_asked_for_and_are_made_again
     main([*words, "names=mixamo", "metres_per_unit=1"])
     text = (tmp_path / "many" / "squat.bvh").read_text()
     assert "ROOT mixamorig:Hips" in text and "left_hip" not in text
-    assert json.loads((tmp_path / "many" / "made_by.json").read_text())["squat.bvh"]["names"] == "mixamo"
+    assert read_made_by(tmp_path / "many" / "squat.bvh")["names"] == "mixamo"
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == ["2-cmu-walk.bvh", "made_by.json", "squat.bvh"]
     main(words)
     assert "2 motions made, 0 there already" in capsys.readouterr().err
     again = (tmp_path / "many" / "squat.bvh").read_text()
@@ -62,7 +66,7 @@ def test_wrong_names_and_units_are_refused_before_any_work(tmp_path, word, answe
 def test_several_motions_are_numbered_and_have_seeds_of_their_own(tmp_path, capsys):
     assert main([*CHEAP, "count=3", "seed=5", f"out={tmp_path / 'x.npz'}"]) == 0
     files = [tmp_path / f"x-{number}.npz" for number in range(3)]
-    assert [made_by(file)["seed"] for file in files] == [5, 6, 7]
+    assert [read_made_by(file)["seed"] for file in files] == [5, 6, 7]
     assert capsys.readouterr().err.count(" frames at 20 fps") == 3
 
 
@@ -76,8 +80,8 @@ def test_many_are_made_once_and_only_what_changes_again(table, tmp_path, capsys)
     assert main(words) == 0
     squat, walk = (tmp_path / "many" / name for name in ("squat.npz", "2-cmu-walk.npz"))
     assert [len(load_motion(path)) for path in (squat, walk)] == [11, 21]
-    assert [made_by(path)["seed"] for path in (squat, walk)] == [7, 1]
-    assert json.loads((tmp_path / "many" / "made_by.json").read_text()) == {path.name: made_by(path) for path in (squat, walk)}
+    assert [read_made_by(path)["seed"] for path in (squat, walk)] == [7, 1]
+    assert json.loads((tmp_path / "many" / "made_by.json").read_text()) == {path.name: read_made_by(path) for path in (squat, walk)}
     before = [path.stat().st_mtime_ns for path in (squat, walk)]
     assert "2 motions made, 0 there already" in capsys.readouterr().err
     assert main(words) == 0
@@ -86,7 +90,7 @@ def test_many_are_made_once_and_only_what_changes_again(table, tmp_path, capsys)
     table.write_text(table.read_text().replace("0.5,7", "0.5,8"))
     walk.unlink()
     assert main(words) == 0
-    assert "2 motions made, 0 there already" in capsys.readouterr().err and made_by(squat)["seed"] == 8
+    assert "2 motions made, 0 there already" in capsys.readouterr().err and read_made_by(squat)["seed"] == 8
 
 
 def test_the_list_of_what_to_generate_for_scores_is_read(tmp_path):

@@ -45,9 +45,12 @@ GAP_S, GAP_M = 0.1, 0.05
 TAPER_S = 0.08
 """Over which a contact begins before and ends after its time."""
 
-FOOT_SMOOTH_S, LEG_SMOOTH_S, ROOT_SMOOTH_S = 0.0173, 0.01, 0.0632
+FOOT_SMOOTH_S, LEG_SMOOTH_S, ROOT_SMOOTH_S = 0.026, 0.005, 0.0632
 LEG_FREE_S, ROOT_FREE_S = 1.8, 3.0
-"""Times of `_standing`: the smaller LEG_FREE_S, the less legs are bent, and the smaller ROOT_FREE_S, the less the root leaves its path."""
+"""Times of `_standing`: the larger FOOT_SMOOTH_S, the longer a foot takes to stop, and the calmer is the knee above it; the smaller
+LEG_FREE_S, the less legs are bent, and the smaller ROOT_FREE_S, the less the root leaves its path."""
+MOST_BENT = 6.0
+"""The largest b of `_standing`."""
 
 LIFT_S, ROOT_S = 0.4, 0.2
 """From how long before a foot sinks it is raised, and from how long before a leg would stretch the root comes nearer."""
@@ -77,9 +80,10 @@ class Footing:
         joints = resample(motion, GRID_HZ, "cubic").joints.astype(np.float64)
         hips, knees, ankles, toes = (joints[:, legs[:, k]] for k in range(4))
         contacts = find_contacts(toes, joints[:, 0])
-        feet, root = _standing(toes, contacts)
-        feet[..., 1] += _covered(-np.minimum(ankles, toes)[..., 1], LIFT_S)
         lengths = np.linalg.norm(knees - hips, axis=-1) + np.linalg.norm(ankles - knees, axis=-1)
+        bent = np.minimum(lengths / np.maximum(np.linalg.norm(ankles - hips, axis=-1), 1e-9), MOST_BENT)
+        feet, root = _standing(toes, contacts, bent)
+        feet[..., 1] += _covered(-np.minimum(ankles, toes)[..., 1], LIFT_S)
         return Footing(feet, _within_reach(ankles - hips, lengths, feet, root), contacts)
 
     def hold(self, motion: Motion) -> Motion:
@@ -140,17 +144,21 @@ def find_contacts(toes: NDArray[np.float64], root: NDArray[np.float64]) -> NDArr
     return touching
 
 
-def _standing(toes: NDArray[np.float64], contacts: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _standing(
+    toes: NDArray[np.float64], contacts: NDArray[np.bool_], bent: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By how much the feet [G, 2, 3] and the root [G, 3] move along the floor so that toes in contact stand.
 
-    With x the path of a toe, c its contact (1 on the floor, 0 off it), f the move of its foot and r that of the root, the integral over
-    time and the sum over both feet of
+    bent: [G, 2] b below, the length of thigh and shin over the distance from hip to ankle: 1 for a straight leg.
+    With x the path of a toe, c its contact (1 on the floor, 0 off it), f the move of its foot, r that of the root, and k = b (f - r) that
+    of the knee, nearly, the integral over time and the sum over both feet of
 
-        c |x' + f'|^2 + FOOT_SMOOTH_S^2 |f''|^2 + LEG_SMOOTH_S^2 |f'' - r''|^2 + |f - r|^2 / LEG_FREE_S^2
+        c |x' + f'|^2 + FOOT_SMOOTH_S^2 |f''|^2 + LEG_SMOOTH_S^2 |k''|^2 + |k|^2 / LEG_FREE_S^2
         + (ROOT_SMOOTH_S^2 |r''|^2 + |r|^2 / ROOT_FREE_S^2) / 2
 
-    is least: a foot on the floor stands, between contacts it goes over from one to the next with little acceleration, the leg is bent
-    little, and the root takes what both feet have in common. The sum is quadratic, and a sparse linear system has its least.
+    is least: a foot on the floor stands, between contacts it goes over from one to the next with little acceleration, the knee is moved
+    little, and the root takes what both feet have in common. Without b the knee of a runner's swinging leg, whose heel is near the hip,
+    would jump: there a small move of the foot turns the whole leg. The sum is quadratic, and a sparse linear system has its least.
     """
     count = len(toes)
     if count < 3 or not contacts.any():
@@ -165,8 +173,9 @@ def _standing(toes: NDArray[np.float64], contacts: NDArray[np.bool_]) -> tuple[N
         contact = sparse.diags(np.sqrt((weight[1:] + weight[:-1]) / 2))
         held.append(sparse.kron(contact @ first, foot))
         slides.append(contact @ first @ toes[:, side][:, [0, 2]])
-        terms += [sparse.kron(FOOT_SMOOTH_S * second, foot), sparse.kron(LEG_SMOOTH_S * second, foot - root)]
-        terms += [sparse.kron(eye / LEG_FREE_S, foot - root)]
+        knee = sparse.diags(bent[:, side])
+        terms += [sparse.kron(FOOT_SMOOTH_S * second, foot), sparse.kron(LEG_SMOOTH_S * second @ knee, foot - root)]
+        terms += [sparse.kron(knee / LEG_FREE_S, foot - root)]
     hold, rest = sparse.vstack(held), sparse.vstack(terms)
     solved = spsolve((hold.T @ hold + rest.T @ rest).tocsc(), -hold.T @ np.concatenate(slides))
     moves = np.zeros((count, 3, 3))

@@ -78,7 +78,8 @@ class Writing:
     metres_per_unit: of a .bvh (0.01 writes centimetres).  names: of the joints in a .bvh or .glb, smpl or mixamo.
     format: None is that of the suffix (joints of any number for .npy).
     body: path of the body model that poses are written for; None is a mean adult.
-    made_by: what the motion was asked for, and of which system; kept in .npz and .glb, and shown on pictures and pages.
+    made_by: what the motion was asked for, and of which system; kept in the file, but for .bvh and .npy (`nerm.motion.made_by`), and shown
+    on pages.
     size: of a .mp4 or .gif in pixels, such as 640x480.
     """
 
@@ -295,7 +296,7 @@ def _write_picture(motion: Motion, path: Path, how: Writing) -> None:
     title = str(by.get("text") or by.get("label") or ("any motion" if by else path.stem))
     feet = "feet locked" if by.get("feet") == "lock" else "feet as sampled"
     about = f"{by['system']} {str(by.get('model', ''))[:12]}, seed {by.get('seed')}, {feet}" if "system" in by else ""
-    render([motion], path, [title], [about], how.pixels)
+    render([motion], path, [title], [about], how.pixels, how.made_by)
 
 
 _WRITERS: dict[str, Callable[[Motion, Path, Writing], None]] = {

@@ -1,27 +1,12 @@
 """The page in headless Chromium, on a phone and on a desktop: opened, clicked through, and silent on the console."""
 
-import shutil
-
 import pytest
 from pages import MEANS, small_store
 
 from evaluators.report.page import write_page
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 FRAMERATES, TEXT = "#multirate-framerates-full", "#multirate-text-full"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[test]")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +15,9 @@ def address(tmp_path_factory) -> str:
 
 
 @pytest.fixture(params=SIZES)
-def page(request, browser, address):
-    """The page at one size. Afterwards nothing was said on the console, nothing was fetched, and nothing is wider than the screen."""
-    width, height = SIZES[request.param]
-    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=request.param == "phone")
-    page, said, asked = context.new_page(), [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
-    page.wait_for_selector(f"{FRAMERATES} tbody")
-    yield page
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    context.close()
+def page(request, visiting, address):
+    with visiting(address, SIZES[request.param], f"{FRAMERATES} tbody") as page:
+        yield page
 
 
 def column(page, table: str, role: str, place: int) -> list[str]:

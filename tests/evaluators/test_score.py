@@ -1,6 +1,7 @@
 """Scoring other people's files."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from evaluators.metrics import METRICS, SET_LEAST
 from evaluators.score import main
 from nerm.errors import InputError
 from nerm.motion import Motion
-from nerm.motion.files import save_motion
+from nerm.motion.files import load_motion, save_motion
 from nerm.motion.resample import at_rate
+from nerm.registry import forget_plugin
 
 
 @pytest.fixture
@@ -43,6 +45,29 @@ def test_real_motion_is_at_no_distance_and_damaged_motion_above_it(tiny, folder,
         save_motion(Motion(x + np.float32(0.08) * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32), 60.0), path)
     main([f"motions={folder}", f"shipped={tiny.shipped}"])
     assert float(line(capsys.readouterr().out, "clip-FID", "anyrate", "matched")[5].split()[0]) > 2 * floor
+
+
+def test_metrics_of_plugins_are_computed_beside_those_of_the_table_and_of_real_motion_where_the_data_are(
+    tiny, folder, tmp_path, monkeypatch, capsys
+):
+    words, toy = [f"motions={folder}", f"shipped={tiny.shipped}"], Path(__file__).parents[1] / "toy" / "metric.py"
+    monkeypatch.setenv("NERM_PLUGINS", str(toy))
+    try:
+        (reach,) = [entry for entry in METRICS if entry.name == "reach"]
+        known = np.mean([reach.load()(load_motion(path)) for path in folder.iterdir()])
+        for data, real in ((tiny.data, True), (tmp_path / "nothing", False)):
+            monkeypatch.setenv("NERM_DATA", str(data))
+            main(words)
+            out, err = capsys.readouterr()
+            mine, floor = line(out, "reach", "matched")[5:7]
+            assert float(mine.split()[0]) == pytest.approx(known, abs=2e-3) and "±" in mine
+            assert floor == mine if real else floor == ""
+            assert ("without real motion's reach, which does not ship" in err) != real
+    finally:
+        monkeypatch.delenv("NERM_PLUGINS")
+        forget_plugin(toy)
+    main(words)
+    assert "reach" not in capsys.readouterr().out
 
 
 def test_what_was_left_out_is_counted(tiny, folder, capsys):

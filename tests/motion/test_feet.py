@@ -7,7 +7,7 @@ import pytest
 
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion, Skeleton
-from nerm.motion.feet import GRID_HZ, Footing, find_contacts, lock
+from nerm.motion.feet import GRID_HZ, Footing, _standing, find_contacts, lock
 from nerm.motion.kinematics import derivative
 from nerm.motion.legs import bend
 from nerm.motion.resample import resample
@@ -107,6 +107,20 @@ def test_walking_feet_stand_and_knees_are_no_rougher_than_before(fps):
     assert toe_speed(held)[inside].mean() < 0.015
     largest = [np.linalg.norm(derivative(m.joints[:, [LEFT[1], RIGHT[1]]], fps, 2), axis=-1).max() for m in (before, held)]
     assert largest[1] < 1.2 * largest[0]
+
+
+def test_a_leg_whose_heel_is_near_the_hip_is_moved_less_for_there_a_small_move_turns_all_of_it():
+    times = np.arange(241) / GRID_HZ
+    toes = np.array([1, -1])[:, None] * 0.1 * times[:, None, None] * np.array([0, 0, 1.0])  # the feet slide apart
+    swing = (times > 0.7) & (times < 1.3)
+    contacts = np.stack([np.ones_like(swing), ~swing], axis=1)
+    folded = np.stack([np.ones(241), 1 + 3 * np.where(swing, np.sin(np.pi * (times - 0.7) / 0.6) ** 2, 0)], axis=1)
+    largest = []
+    for bent in (folded, np.ones_like(folded)):
+        feet, root = _standing(toes, contacts, bent)
+        assert np.abs(np.diff(feet[:, 0, 2]) * GRID_HZ + 0.1)[30:-30].max() < 0.01  # the left foot stands all the same
+        largest.append(np.linalg.norm(folded[:, 1, None] * (feet[:, 1] - root), axis=-1)[swing].max())
+    assert largest[0] < 0.6 * largest[1]
 
 
 def test_bones_keep_their_lengths():
