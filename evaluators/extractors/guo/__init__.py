@@ -1,7 +1,8 @@
 """The extractor `guo`: a text-motion evaluator on the 263-d features of Guo et al. (CVPR 2022), and a space for distances between motions.
 
 Official evaluators load unchanged. Imports nothing heavy.
-Version 2 was never released. Version 1 took distances in the space of the texts, and embedded clips; version 3 took measuring noise for motion.
+Version 2 was never released. Version 1 took distances in the space of the texts, and embedded clips; version 3 took measuring noise for
+motion.
 """
 
 from evaluators.extractors import ExtractorEntry, Official

@@ -20,8 +20,8 @@ POSES = 4
 LEARNED = 8
 """Principal components of the learned embedding that count."""
 WEIGHT = 64.0
-"""Of what is no difference, as in `fit_whitening`. With 4, half a millimetre of noise brought motion that lacks it nearer to recordings, by up
-to a sixth of its distance."""
+"""Of what is no difference, as in `fit_whitening`. With 4, half a millimetre of noise brought motion that lacks it nearer to recordings, by
+up to a sixth of its distance."""
 STRETCH = 1.6
 """As in `fit_whitening`; the direction that is stretched is that of tempo."""
 
