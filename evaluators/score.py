@@ -137,8 +137,8 @@ def open_harness(config: ScoreConfig, table: Table, fps: float) -> Harness:
     from evaluators.extractors import load_extractor
     from evaluators.given import ScoresFiles
     from evaluators.harness import FLOOR, Harness
+    from evaluators.opening import folders, open_reference, same_dataset
     from evaluators.protocols import PROTOCOLS
-    from evaluators.run import folders, open_reference, same_dataset
     from evaluators.store import Store
     from nerm.checkpoint import MODELS
     from nerm.data.dataset import load_dataset
@@ -149,7 +149,7 @@ def open_harness(config: ScoreConfig, table: Table, fps: float) -> Harness:
         raise InputError(
             f"protocol={config.protocol} scores no files; its table is computed by python -m evaluators.run table={table.name}"
         )
-    places = folders(config)
+    places = folders(config.out, config.shipped)
     extractors = {}
     for name in table.extractors:
         try:
