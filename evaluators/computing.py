@@ -21,7 +21,7 @@ from evaluators.ground_truth import GroundTruthMissed, explanation, floor_row, m
 from evaluators.harness import Harness
 from evaluators.protocols import EvaluationProtocol, Unit
 from evaluators.provenance import machine, provenance
-from evaluators.store import Document, Record, figures
+from evaluators.records import Document, Record, figures
 from evaluators.tables import Row
 from nerm.cli import progress
 from nerm.errors import InputError

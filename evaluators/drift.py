@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 from evaluators.intervals import Resamples, interval
 from evaluators.metrics import METRICS
 from evaluators.protocols import resamples_of
-from evaluators.store import Document, Figure, Store, figures, read_document, write_atomic
+from evaluators.raw_file import read_document
+from evaluators.records import Document, Figure, figures
+from evaluators.store import Store, write_atomic
 from nerm.cli import parse, run
 from nerm.errors import InputError
 from nerm.help import command

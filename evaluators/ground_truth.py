@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluators.metrics import metric
-from evaluators.store import Figure
+from evaluators.records import Figure
 from evaluators.tables import REAL, GroundTruth, Row, Table
 
 SKIP = "skip"

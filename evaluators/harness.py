@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from evaluators.cache import Cache
+from evaluators.canonical import canonical
 from evaluators.enough import sentence, with_enough
 from evaluators.extractors import Extractor
 from evaluators.generation import REAL, Block, Generation
 from evaluators.metrics import metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit, open_protocol
+from evaluators.records import Document
 from evaluators.reference import Reference, Subject, short
-from evaluators.store import Document, Store, canonical
+from evaluators.store import Store
 from evaluators.tables import Row, Table
 from nerm.cli import progress
 from nerm.data.dataset import Dataset, Item

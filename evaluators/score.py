@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evaluators.given import Given, ScoresFiles
     from evaluators.given.folder import Folder
     from evaluators.harness import Harness
-    from evaluators.store import Record
+    from evaluators.records import Record
     from evaluators.tables import Table
 
 USAGE = "usage: python -m evaluators.score motions=DIR dataset=multirate protocol=clip fps=120"

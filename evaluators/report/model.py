@@ -13,7 +13,8 @@ import numpy as np
 from evaluators.intervals import Difference, Resamples, difference
 from evaluators.metrics import METRICS, Metric, metric
 from evaluators.protocols import resamples_of
-from evaluators.store import Document, Figure, Store, figures
+from evaluators.records import Document, Figure, figures
+from evaluators.store import Store
 from evaluators.tables import Main, Published, Row, Table, position, training_of
 from evaluators.treatments import steps_after
 from nerm.errors import InputError

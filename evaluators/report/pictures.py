@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluators.intervals import interval
+from evaluators.records import Figure
 from evaluators.report.model import Report, Section
-from evaluators.store import Figure
 from evaluators.tables import CURVES
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from evaluators.metrics.cost.calls import milliseconds_per_sample, peak_memory_m
 from evaluators.protocols.cost import process, protocol
 from evaluators.protocols.cost.process import Asked, Measured, in_own_process, timed
 from evaluators.protocols.cost.protocol import load_of
-from evaluators.store import Document, Record
+from evaluators.records import Document, Record
 from evaluators.tables import Row, load_table
 from nerm.errors import InputError
 from nerm.generator import Facts

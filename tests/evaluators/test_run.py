@@ -11,8 +11,9 @@ import pytest
 
 from baselines.base import SYSTEMS
 from evaluators import computing
+from evaluators.records import Document
 from evaluators.run import main
-from evaluators.store import Document, Store
+from evaluators.store import Store
 from evaluators.tables import load_table
 from nerm.errors import InputError
 
