@@ -10,6 +10,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from nerm.errors import InputError
 
 REPLICATION = ("replication", "seed", "n", "value")
@@ -77,6 +79,11 @@ class Figure:
     replications: tuple[int, ...] = ()
     seeds: tuple[int, ...] = ()
     training: int = 0
+
+    @property
+    def mean(self) -> float:
+        """The mean over replications."""
+        return float(np.mean(self.values))
 
     @cached_property
     def draws(self) -> dict[tuple[int, int], float]:

@@ -10,8 +10,8 @@ import pytest
 from evaluators.records import Document, Record
 from evaluators.report import summary, write_report
 from evaluators.report.markdown import markdown
-from evaluators.report.model import build
 from evaluators.report.pictures import EMPHASIS, drawn_rows, styles, ticks
+from evaluators.report.reading import build
 from evaluators.report.values import COLUMNS, comma_separated
 from evaluators.store import Store
 from evaluators.tables import CURVES, Row, load_table
