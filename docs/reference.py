@@ -51,6 +51,7 @@ MODULES = (
     "evaluators.metrics.reconstruction",
     "evaluators.metrics.detail",
     "evaluators.intervals",
+    "evaluators.records",
     "evaluators.store",
 )
 """The public surface, in the order of the reference."""

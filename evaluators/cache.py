@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.store import canonical
+from evaluators.canonical import canonical
 from nerm.atomic import replacing
 from nerm.cli import progress
 

@@ -18,16 +18,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import comb
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evaluators.intervals import Resamples, interval
 from evaluators.metrics import METRICS
 from evaluators.protocols import resamples_of
-from evaluators.store import Document, Figure, Store, figures, read_document, write_atomic
+from evaluators.raw_file import read_document
+from evaluators.records import Document, Figure, figures
+from evaluators.significance import (
+    beyond_chance,
+    large_enough,
+    level_over_trials,
+    significant,
+    significant_in_pairs,
+    significant_over_trials,
+    welch_level,
+)
+from evaluators.store import Store, write_atomic
 from nerm.cli import parse, run
 from nerm.errors import InputError
 from nerm.help import command
@@ -38,7 +46,6 @@ TIER = "quick"
 """The tier that the baseline holds."""
 FAILURES = ("missing", "drift", "other n", "not finite", "fewer replications")
 _IDENTITY = ("dataset", "table", "tier", "system", "metric", "fps", "set", "extractor", "upsampling", "protocol")
-_FEWEST = 4
 _COUNTS = 0.05
 
 
@@ -164,86 +171,19 @@ def compare(old: Sequence[Figure], new: Sequence[Figure], size: float = 0.05, p:
         first, second = before.get(identity, {}), after.get(identity, {})
         common = sorted(set(first) & set(second))
         if not first:
-            findings += [Finding(identity, "new" if _finite(figure) else "not finite", None, _mean(figure)) for figure in second.values()]
+            findings += [Finding(identity, "new" if _finite(figure) else "not finite", None, figure.mean) for figure in second.values()]
         elif not second:
-            findings += [Finding(identity, "missing", _mean(figure)) for figure in first.values()]
+            findings += [Finding(identity, "missing", figure.mean) for figure in first.values()]
         elif not common:
             text = " -> ".join("/".join(f"metric v{m}, protocol v{q}" for m, q in sorted(side)) for side in (first, second))
             findings.append(Finding(identity, "other version" if all(map(_finite, second.values())) else "not finite", test=text))
         else:
             findings += [_compare(identity, first[version], second[version], size, p) for version in common]
-    bound = _beyond_chance([finding.level for finding in findings if finding.level is not None], p)
+    bound = beyond_chance([finding.level for finding in findings if finding.level is not None], p)
     chance = "expected by chance among so many"
     return [
         replace(f, verdict="same", test=f"{f.test}, {chance}") if f.verdict == "drift" and (f.level or 0) > bound else f for f in findings
     ]
-
-
-def significant(old: Sequence[float], new: Sequence[float], p: float = 0.01) -> tuple[bool, str]:
-    """Whether two independent sets of replications differ, and by which test.
-
-    Mann-Whitney where both have at least four replications and it can reach p at all (2 / C(n + m, n) < p: with p = 0.01 five each);
-    otherwise 95 % intervals that do not touch.
-    """
-    if min(len(old), len(new)) >= _FEWEST and 2 / comb(len(old) + len(new), len(old)) < p:
-        from scipy.stats import mannwhitneyu
-
-        level = 1.0 if np.ptp([*old, *new]) == 0 else float(mannwhitneyu(old, new, alternative="two-sided").pvalue)
-        return level < p, f"Mann-Whitney p={level:.2g}"
-    (mean1, half1), (mean2, half2) = interval(old), interval(new)
-    apart = abs(mean1 - mean2) > np.nan_to_num(half1) + np.nan_to_num(half2)  # a single replication counts as a point
-    return bool(apart), "intervals apart" if apart else "intervals touch"
-
-
-def significant_in_pairs(old: Sequence[float], new: Sequence[float], p: float = 0.01, resamples: Resamples = "draws") -> tuple[bool, str]:
-    """Whether replications of the same draws differ: tests that their differences are 0, and that the new ones are the old ones times 1.
-
-    A single pair differs if it is not equal. p is shared by the two tests. Draws over trials are no independent evidence, so it is their
-    spread, and not that of their mean, that a change must exceed.
-    """
-    x, y = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
-    square = float(x @ x)
-    factor = float(x @ y) / square if square > 0 else 1.0
-    # Of y = f x + rest, f - 1 is the mean of a sample whose spread is that of the rest, in units of x.
-    scaled = (factor - 1) + (y - factor * x) / np.sqrt(square / len(x)) if square > 0 else y - x
-    level = min(1.0, 2 * min(_paired_level(change, resamples) for change in (y - x, scaled)))
-    return level < p, f"paired {'t' if resamples == 'draws' else 'interval'} p={level:.2g}"
-
-
-def significant_over_trials(old: Sequence[float], new: Sequence[float], p: float = 0.01) -> tuple[bool, str]:
-    """Whether two figures whose replications resample trials differ, from other draws: by more than both intervals explain."""
-    level = _level_over_trials(old, new)
-    return level < p, f"intervals over trials p={level:.2g}"
-
-
-def _level_over_trials(old: Sequence[float], new: Sequence[float]) -> float:
-    from scipy.stats import norm
-
-    change, spread = abs(np.mean(new) - np.mean(old)), np.hypot(np.std(old), np.std(new))
-    return float(2 * norm.sf(change / spread)) if spread > 1e-9 * change else float(change == 0)
-
-
-def _paired_level(change: NDArray[np.float64], resamples: Resamples) -> float:
-    """p of a t test that the mean is 0. If all changes are equal, p is 0, or 1 where they are all 0."""
-    spread = change.std(ddof=1) if len(change) > 1 else 0.0
-    if spread <= 1e-9 * abs(change.mean()):
-        return 0.0 if change.any() else 1.0
-    from scipy.stats import t
-
-    error = spread if resamples == "trials" else spread / np.sqrt(len(change))
-    return float(2 * t.sf(abs(change.mean()) / error, len(change) - 1))
-
-
-def _welch_level(old: Sequence[float], new: Sequence[float]) -> float:
-    """p of Welch's t test of two independent sets, of logarithms if all values are positive; 0 if a single replication allows no test."""
-    x, y = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
-    if (x > 0).all() and (y > 0).all():
-        x, y = np.log(x), np.log(y)
-    if min(len(x), len(y)) < 2 or max(x.std(), y.std()) <= 1e-9 * abs(x.mean() - y.mean()):
-        return 0.0
-    from scipy.stats import ttest_ind
-
-    return float(np.nan_to_num(ttest_ind(x, y, equal_var=False).pvalue, nan=1.0))
 
 
 def describe(findings: Sequence[Finding]) -> str:
@@ -259,7 +199,7 @@ def describe(findings: Sequence[Finding]) -> str:
 
 
 def _compare(identity: tuple, old: Figure, new: Figure, size: float, p: float) -> Finding:
-    means = _mean(old), _mean(new)
+    means = old.mean, new.mean
     if not _finite(old) or not _finite(new):
         return Finding(identity, "not finite", *means)
     if len(new.values) < len(old.values):
@@ -279,28 +219,10 @@ def _compare(identity: tuple, old: Figure, new: Figure, size: float, p: float) -
         differs, test = significant_in_pairs(x, y, p, resamples)
         level = None
     elif resamples == "trials":
-        (differs, test), level = significant_over_trials(x, y, p), _level_over_trials(x, y)
+        (differs, test), level = significant_over_trials(x, y, p), level_over_trials(x, y)
     else:
-        (differs, test), level = significant(x, y, p), _welch_level(x, y)
-    return Finding(identity, "drift" if differs and _large(x, y, size, paired) else "same", *means, test, level)
-
-
-def _large(old: Sequence[float], new: Sequence[float], size: float, paired: bool) -> bool:
-    """Whether a change is at least `size` of the figure; draw by draw also of their typical value, for figures around zero."""
-    x, y, least = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64), size * (1 - 1e-6)
-    large = abs(y.mean() - x.mean()) >= least * abs(x.mean()) and y.mean() != x.mean()
-    if not paired:
-        return bool(large)
-    typical = np.sqrt(np.mean(x**2))
-    near_zero = abs(x.mean()) < 1.96 * x.std()  # a share of such a mean says nothing
-    return bool(np.sqrt(np.mean((y - x) ** 2)) >= least * typical > 0 or (large and not near_zero))
-
-
-def _beyond_chance(levels: Sequence[float], p: float) -> float:
-    """The largest p that chance does not explain: of hundreds of figures some differ at any fixed level (Benjamini and Hochberg, 1995)."""
-    ordered = np.sort(levels)
-    bounds = p * np.arange(1, len(ordered) + 1) / max(len(ordered), 1)
-    return float(np.max(bounds[ordered <= bounds], initial=0.0))
+        (differs, test), level = significant(x, y, p), welch_level(x, y)
+    return Finding(identity, "drift" if differs and large_enough(x, y, size, paired) else "same", *means, test, level)
 
 
 def _other_counts(old: Sequence[int], new: Sequence[int], paired: bool) -> bool:
@@ -320,10 +242,6 @@ def _by_identity(listed: Sequence[Figure]) -> dict[tuple, dict[tuple[int, int], 
 
 def _finite(figure: Figure) -> bool:
     return bool(np.isfinite(figure.values).all())
-
-
-def _mean(figure: Figure) -> float:
-    return float(np.mean(figure.values))
 
 
 def _change(finding: Finding) -> str:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from evaluators import counterparts
 from evaluators.cache import Cache
+from evaluators.canonical import canonical
 from evaluators.damage import VARIANTS, damaged
-from evaluators.store import canonical
 from evaluators.tables import REAL, Row
 from evaluators.treatments import SAMPLES, TEXTURE, TREATMENTS, noisy
 from evaluators.treatments import VERSION as TREATMENT

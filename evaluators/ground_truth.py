@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-
 from evaluators.metrics import metric
-from evaluators.store import Figure
+from evaluators.records import Figure
 from evaluators.tables import REAL, GroundTruth, Row, Table
 
 SKIP = "skip"
@@ -40,9 +38,7 @@ def floor_row(table: Table) -> Row:
 def misses(table: Table, figures: Iterable[Figure]) -> list[Miss] | None:
     """The figures of real motion that are further from the published ones than is allowed; None where no figure can be compared."""
     by, row = table.published.extractor if table.published else "", floor_row(table).id
-    means = {
-        f.metric: float(np.mean(f.values)) for f in figures if f.system == row and f.extractor == by and f.metric in table.ground_truth
-    }
+    means = {f.metric: f.mean for f in figures if f.system == row and f.extractor == by and f.metric in table.ground_truth}
     if not means:
         return None
     found = [Miss(name, means[name], expected) for name, expected in table.ground_truth.items() if name in means]

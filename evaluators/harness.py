@@ -1,16 +1,14 @@
-"""One run of a table: what every figure depends on, and the stages from requests to stored records. Each stage can be resumed.
+"""One run of a table: everything that it needs, what every figure depends on, and which figures are missing.
 
-A figure is computed only if its stored key is not today's. So an interrupted run resumes, a repeated one costs nothing, and adding a metric
-computes that metric alone. Figures that cannot be computed here stay as they are stored. Several processes share the cache: each makes its
-part of the motion, then measures its part; then the first one scores.
+A figure is missing if its stored key is not today's. So an interrupted run resumes, a repeated one costs nothing, and adding a metric
+computes that metric alone. A run opens nothing (`evaluators.preparing`) and scores nothing (`evaluators.computing`) by itself.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from evaluators.cache import Cache
+from evaluators.canonical import canonical
 from evaluators.enough import sentence, with_enough
 from evaluators.extractors import Extractor
 from evaluators.generation import REAL, Block, Generation
 from evaluators.metrics import metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit, open_protocol
-from evaluators.provenance import machine, provenance
+from evaluators.records import Document
 from evaluators.reference import Reference, Subject, short
-from evaluators.store import Document, Record, Store, canonical
+from evaluators.store import Store
 from evaluators.tables import Row, Table
 from nerm.cli import progress
 from nerm.data.dataset import Dataset, Item
@@ -34,7 +33,6 @@ from nerm.generator import Generator
 from nerm.motion import Motion
 from nerm.motion.resample import VERSION as RESAMPLER
 
-CURVES = "spectrum"
 FLOOR = Row(REAL, "real motion", "real")
 
 
@@ -64,6 +62,14 @@ class Harness:
     _motions: dict[tuple, dict[int, Motion]] = field(default_factory=dict, repr=False)
     _real: dict[tuple[str, str], Arrays] = field(default_factory=dict, repr=False)
     _memo: dict[tuple, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def generation(self) -> Generation:
+        return Generation(self.cache, self.items, self.base_fps, self.subject.digest, self.systems, self.datasets, self.seed)
+
+    @cached_property
+    def protocols(self) -> list[EvaluationProtocol]:
+        return [open_protocol(name, self) for name in self.table.protocols]
 
     # --- what a protocol is given -----------------------------------------------------------------------------------------------------
 
@@ -118,15 +124,16 @@ class Harness:
         reference = self.references.get(protocol.name)
         return reference.get(part, self._extractor_digest(part.extractor)) if reference is not None else None
 
+    def forget(self) -> None:
+        """Free the memory of what systems made."""
+        self.forget_motions()
+        self.generation.forget()
+
+    def forget_motions(self) -> None:
+        """Free the memory of motions at a rate; codes, which can be read at any other, stay."""
+        self._motions.clear()
+
     # --- keys -------------------------------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def generation(self) -> Generation:
-        return Generation(self.cache, self.items, self.base_fps, self.subject.digest, self.systems, self.datasets, self.seed)
-
-    @cached_property
-    def protocols(self) -> list[EvaluationProtocol]:
-        return [open_protocol(name, self) for name in self.table.protocols]
 
     def part_key(self, row: Row, protocol: EvaluationProtocol, part: Part) -> dict[str, Any]:
         """All that a part depends on."""
@@ -159,6 +166,13 @@ class Harness:
             return hashlib.sha256(canonical(depends_on).encode()).hexdigest()[:16]
 
         return self._once(("key", row.id, protocol.name, unit.name), key)
+
+    def digests(self, row: Row = FLOOR) -> dict[str, str]:
+        """sha256 of what a row's figures were made with."""
+        digests = {"corpus": self.subject.digest} | {name: extractor.digest for name, extractor in self.extractors.items()}
+        for reference in self.references.values():
+            digests |= reference.digests({name: extractor.digest for name, extractor in self.extractors.items()})
+        return digests | ({} if row.system == REAL else {"model": self.systems(row).digest})
 
     def _extractor_digest(self, name: str) -> str:
         return self.extractors[name].digest if name else ""
@@ -256,88 +270,6 @@ class Harness:
             self.part(row, protocol, part)
         self.forget()
 
-    # --- computing --------------------------------------------------------------------------------------------------------------------
-
-    def run(self, row: Row, step: Callable[[], None] = lambda: None) -> Path:
-        """Compute the missing figures of a row and store them with those that are there. step: called after every rate."""
-        began = time.perf_counter()
-        where = (self.subject.dataset, self.table.name, self.tier, row.id)
-        missing, before, drawn = self.missing(row), self.stored(row), self.store.curves(*where, CURVES)
-        kept, kept_units = self._kept(row, before, missing)
-        records: list[Record] = []
-        curves: dict[float, Any] = {}
-        for fps in self.table.rates:
-            for protocol, units in missing:
-                of_rate = [unit for unit in units if unit.fps == fps]
-                if of_rate:
-                    part = lambda part, protocol=protocol: self.part(row, protocol, part)  # noqa: E731
-                    real = lambda part, protocol=protocol: self.real(protocol, part)  # noqa: E731
-                    scored = protocol.score(row, [unit for unit in of_rate if unit.metric], part, real)
-                    records += [replace(record, training=row.training) for record in scored]
-                    curves |= protocol.curves(of_rate, part)
-            self._motions.clear()
-            step()
-        self.forget()
-        computed = {unit.name: self.unit_key(row, protocol, unit) for protocol, units in missing for unit in units}
-        about = self.provenance(row) | {"units": dict(sorted({**kept_units, **computed}.items()))}
-        if before is not None and "counts" in about:
-            about["counts"] = {**before.provenance.get("counts", {}), **about["counts"]}
-        seconds = round(time.perf_counter() - began, 1)
-        path = self.store.write(Document(*where, (*kept, *records), about, machine(seconds=seconds)))
-        if drawn or curves:
-            self.store.write_curves(*where, CURVES, dict(sorted({**drawn, **curves}.items())))
-        return path
-
-    def _kept(
-        self, row: Row, before: Document | None, missing: Sequence[tuple[EvaluationProtocol, list[Unit]]]
-    ) -> tuple[list[Record], dict[str, str]]:
-        """Records of the stored row that this run does not compute, and their keys. Some of other weights are an InputError."""
-        if before is None:
-            return [], {}
-        new = [(unit, protocol) for protocol, units in missing for unit in units]
-        kept = [record for record in before.records if not any(_is_of(record, unit, protocol) for unit, protocol in new)]
-        planned = {unit.name for _, units in self.plan(row) for unit in units}
-        left = [record for record in kept if not any(name in planned for name in _unit_names(record))]
-        if left:
-            old, today = before.provenance.get("sha256", {}).get("model"), self.digests(row).get("model")
-            planned_metrics = {unit.metric for _, units in self.plan(row) for unit in units}
-            names = ", ".join(sorted({f"{r.metric} (set {r.set})" if r.metric in planned_metrics else r.metric for r in left}))
-            if old != today:
-                raise InputError(
-                    f"{self.store.path(before.dataset, before.table, before.tier, row.id)} holds figures of other weights ({str(old)[:8]}) "
-                    f"that cannot be computed here ({names}); give another out=, or move the file away to begin the row anew"
-                )
-            progress(f"{row.id}: {names} cannot be computed here and stay as they are stored")
-        computed = {unit.name for unit, _ in new}
-        return kept, {name: key for name, key in before.provenance.get("units", {}).items() if name not in computed}
-
-    def provenance(self, row: Row) -> dict[str, Any]:
-        """What is stored with a row."""
-        more: dict[str, Any] = self.generation.about(row)
-        for protocol in self.protocols:
-            more |= protocol.about()
-        if row.system != REAL:
-            facts = self.systems(row).facts
-            more |= {"training": {key: value for key, value in asdict(facts).items() if value not in (None, "", {})}} if facts.known else {}
-        if row.checkpoint:
-            more["checkpoint"] = row.checkpoint
-        if row.title != self.table.stored_row(row.id, row.checkpoint).title:
-            more["title"] = row.title  # nobody else knows it
-        device = "cpu" if row.system == REAL else self.device
-        return provenance(**more, device=device, dtype="float32", seed=self.seed, sha256=self.digests(row))
-
-    def digests(self, row: Row = FLOOR) -> dict[str, str]:
-        """sha256 of what a row's figures were made with."""
-        digests = {"corpus": self.subject.digest} | {name: extractor.digest for name, extractor in self.extractors.items()}
-        for reference in self.references.values():
-            digests |= reference.digests({name: extractor.digest for name, extractor in self.extractors.items()})
-        return digests | ({} if row.system == REAL else {"model": self.systems(row).digest})
-
-    def forget(self) -> None:
-        """Free the memory of motions."""
-        self._motions.clear()
-        self.generation.forget()
-
 
 def is_floor(row: Row) -> bool:
     """Whether a row is real motion as it is, which the reference holds."""
@@ -346,13 +278,3 @@ def is_floor(row: Row) -> bool:
 
 def _plain(settings: Any) -> Any:
     return asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else settings
-
-
-def _unit_names(record: Record) -> tuple[str, str]:
-    """The names of the units that a record can belong to."""
-    name = f"{record.metric}@{record.fps:g}" if record.fps is not None else record.metric
-    return name, f"{name}/{record.set}"
-
-
-def _is_of(record: Record, unit: Unit, protocol: EvaluationProtocol) -> bool:
-    return record.protocol == protocol.name and unit.metric == record.metric and unit.name in _unit_names(record)

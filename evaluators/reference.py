@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.canonical import canonical
 from evaluators.items import counted_items
 from evaluators.protocols import Arrays, Part
-from evaluators.store import canonical
 from nerm.atomic import replacing
 from nerm.data.dataset import Dataset, Item
 from nerm.errors import InputError

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evaluators.given import Given, ScoresFiles
     from evaluators.given.folder import Folder
     from evaluators.harness import Harness
-    from evaluators.store import Record
+    from evaluators.records import Record
     from evaluators.tables import Table
 
 USAGE = "usage: python -m evaluators.score motions=DIR dataset=multirate protocol=clip fps=120"
@@ -138,9 +138,9 @@ def open_harness(config: ScoreConfig, table: Table, fps: float) -> Harness:
     from evaluators.given import ScoresFiles
     from evaluators.harness import FLOOR, Harness
     from evaluators.metrics import METRICS
+    from evaluators.opening import folders, open_reference, same_dataset
     from evaluators.protocols import PROTOCOLS
     from evaluators.protocols.clip.measuring import of_plugin
-    from evaluators.run import folders, open_reference, same_dataset
     from evaluators.store import Store
     from nerm.checkpoint import MODELS
     from nerm.data.dataset import load_dataset
@@ -151,7 +151,7 @@ def open_harness(config: ScoreConfig, table: Table, fps: float) -> Harness:
         raise InputError(
             f"protocol={config.protocol} scores no files; its table is computed by python -m evaluators.run table={table.name}"
         )
-    places = folders(config)
+    places = folders(config.out, config.shipped)
     extractors = {}
     for name in table.extractors:
         try:

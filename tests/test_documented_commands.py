@@ -15,10 +15,10 @@ sys.path += [str(Path(__file__).with_name("motion")), str(Path(__file__).parents
 from figures import FIGURE, bvh_text, places, walking
 
 from baselines.base import SYSTEMS
+from evaluators.asked import split_files
 from evaluators.extractors import EXTRACTORS
 from evaluators.protocols import PROTOCOLS
 from evaluators.recipe import RECIPES
-from evaluators.run import split_files
 from evaluators.tables import list_tables
 from nerm.__main__ import main as nerm
 from nerm.cli import InputError, choose, keys, parse

@@ -6,9 +6,8 @@ what chance makes of a distance whose true value is zero. This *effect size* say
 It does not depend on the scale of the embedding. (In units of its own standard deviation, even a damage too small to matter is large: with
 the same trials on both sides the excess of a change of size d is about d squared, and so is its standard deviation.)
 
-What a person or a simulator would notice must have an effect of at least SEEN. What is no difference (measuring noise, size, place,
-heading) must have at most UNSEEN. An extractor declares the kinds of damage that it was trained on; none of them may be a control that must
-be seen. It knows extractors and recordings; it knows no generator.
+The kinds of damage and what is demanded of them are data (`evaluators.extractors.controls`). An extractor declares the kinds that it was
+trained on; none of them may be a control that must be seen. It knows extractors and recordings; it knows no generator.
 """
 
 from __future__ import annotations
@@ -20,28 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluators.damage import (
-    Damage,
-    backwards,
-    damaged,
-    flattened,
-    foreign_root_path,
-    foreign_upper_body,
-    frozen,
-    low_passed,
-    noise,
-    permuted,
-    placed,
-    played_at,
-    raised,
-    reduced,
-    shuffled,
-    sized,
-    sliding,
-    turned,
-    undamaged,
-)
+from evaluators.damage import Damage, damaged, undamaged
 from evaluators.extractors import EXTRACTORS, Classified, Extractor
+from evaluators.extractors.controls import CONTROLS, LEADS_AWAY, OF_ACTIONS, SEEN, effect_check
 from evaluators.metrics.retrieval import POOL, pools, r_precision
 from evaluators.metrics.trials import Pairs, discrepancy, pairs_of_trials, resampled, split
 from evaluators.resampling import draws_of
@@ -50,8 +30,6 @@ from nerm.errors import InputError
 from nerm.motion import Motion
 from nerm.words import mirror_caption
 
-SEEN = 3.0
-UNSEEN = 1.0
 R_PRECISION = 0.85
 """Top 3 of pools of 32 different labels, real test motion with its own test sentences."""
 ACCURACY = 0.9
@@ -63,49 +41,6 @@ FPS = (20.0, 40.0, 60.0, 120.0)
 LOWEST_FPS = 120.0
 """Lowest native rate of the recordings whose clips are used, so that they are the same ones at every rate."""
 FASTEST = 1.25
-
-
-@dataclass(frozen=True)
-class Control:
-    """A damage that must be seen, or a change that must not be. fps: the only rate of it, 0 for every rate.  fast: on fast trials alone."""
-
-    name: str
-    damage: Damage
-    seen: bool = True
-    fps: float = 0.0
-    fast: bool = False
-
-    @property
-    def kind(self) -> str:
-        """Its name without the amount."""
-        return self.name.partition(",")[0]
-
-
-CONTROLS = (
-    Control("other speed, 1.25 x", played_at(1.25)),
-    Control("other speed, 0.8 x", played_at(0.8)),
-    Control("backwards", backwards),
-    Control("frozen", frozen),
-    Control("pieces permuted, of half a second", permuted(0.5)),
-    Control("foreign limb", shuffled),
-    Control("foreign upper body", foreign_upper_body),
-    Control("foreign root path", foreign_root_path),
-    Control("foot slide, 0.1 m/s", sliding(0.1)),
-    Control("above the floor, 5 cm", raised(0.05)),
-    Control("smaller amplitude, 0.7", flattened(0.7)),
-    Control("low-pass, 4 Hz, fast quarter", low_passed(4.0), fps=120.0, fast=True),
-    Control("interpolated, from 20 fps by slerp, fast quarter", reduced(20.0, "slerp"), fps=120.0, fast=True),
-    Control("noise, 0.5 mm", noise(0.0005), seen=False),
-    Control("low-pass, 20 Hz", low_passed(20.0), seen=False),
-    Control("turned", turned, seen=False),
-    Control("placed elsewhere", placed, seen=False),
-    Control("size, 3 % more", sized(1.03), seen=False),
-)
-"""The held-out controls of motions. Those of texts are in `_texts`."""
-OF_ACTIONS = ("backwards", "frozen", "foreign limb", "foreign upper body")
-"""Kinds of damage that a classifier must see; that a movement is slower or higher above the floor does not make it another action."""
-LEADS_AWAY = ("backwards", "frozen")
-"""Those of them after which motion is of no action, so that sets as a whole change too."""
 
 
 @dataclass(frozen=True)
@@ -214,17 +149,10 @@ def _of_actions(extractor: Extractor, dataset: Dataset, seed: int, draws: int) -
         found = answers(control.damage)
         fewer = float(right.mean() - (found.scores.argmax(1) == classes).mean())
         excess, usual = _excess(real.features, found.features, trials, seed, draws)
-        recognised = _effect_check(f"{control.name}, recognised less often", fewer / max(chance, 1 / len(items)), control.seen)
-        as_set = _effect_check(f"{control.name}, as a set", excess / usual if usual > 0 else 0.0, control.seen)
+        recognised = effect_check(f"{control.name}, recognised less often", fewer / max(chance, 1 / len(items)), control.seen)
+        as_set = effect_check(f"{control.name}, as a set", excess / usual if usual > 0 else 0.0, control.seen)
         checks += [recognised, as_set | {"decisive": not control.seen or control.kind in LEADS_AWAY}]
     return checks
-
-
-def _effect_check(name: str, effect: float, seen: bool) -> dict:
-    """A check of an effect size against its limit."""
-    demand = f"{name}: {f'at least {SEEN:g}' if seen else f'at most {UNSEEN:g}'} sd"
-    passed = effect >= SEEN if seen else effect <= UNSEEN
-    return {"demand": demand, "effect": effect, "detail": f"{effect:.1f}", "passed": bool(passed)}
 
 
 def _chosen(items: Sequence[Item], seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -273,7 +201,7 @@ def _effects(
         kept = np.array([not control.fast or trial in quick for trial in of])
         trials = [trial for trial, keep in zip(of, kept, strict=True) if keep]
         excess[control.name], chance = _excess(real[kept], embedded(control.damage)[kept], trials, seed, draws)
-        checks.append(_effect_check(control.name, excess[control.name] / chance if chance > 0 else 0.0, control.seen))
+        checks.append(effect_check(control.name, excess[control.name] / chance if chance > 0 else 0.0, control.seen))
     statue, limb = excess["frozen"], excess["foreign limb"]
     checks.append({"demand": "a statue is further than a foreign limb", "detail": f"{statue:.3g} > {limb:.3g}", "passed": statue > limb})
     return checks

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from evaluators.enough import Shortage
     from evaluators.generation import Request
-    from evaluators.store import Record
+    from evaluators.records import Record
     from nerm.data.dataset import Item
     from nerm.motion import Motion
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from baselines.base import SYSTEMS
 from evaluators.provenance import provenance
+from evaluators.records import Document, Record
 from evaluators.report import write_report
-from evaluators.store import Document, Record, Store
+from evaluators.store import Store
 from evaluators.tables import Table
 from nerm.cli import progress
 from nerm.errors import InputError

@@ -11,7 +11,7 @@ from evaluators.enough import sentence
 from evaluators.given import Scored
 from evaluators.intervals import interval
 from evaluators.metrics import METRICS, Metric, metric
-from evaluators.store import Record
+from evaluators.records import Record
 
 HEADINGS = ("metric", "unit", "extractor", "set", "motions", "real (floor)")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evaluators.generation import Request
     from evaluators.intervals import Resamples
     from evaluators.metrics import Metric
-    from evaluators.store import Record
+    from evaluators.records import Record
     from evaluators.tables import Row, Table
     from nerm.data.dataset import Dataset, Item
     from nerm.generator import Generator

@@ -22,7 +22,7 @@ from evaluators.items import sample_seed
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit
 from evaluators.protocols.clip.comparison import Comparison, Draw, Side
 from evaluators.protocols.whole_parts import nothing_cut, published, seen, windows
-from evaluators.store import Record
+from evaluators.records import Record
 from evaluators.tables import Row
 from nerm.data.dataset import Item
 from nerm.generator import Condition

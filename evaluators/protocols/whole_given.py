@@ -14,7 +14,7 @@ from evaluators.given import Given, Scored
 from evaluators.protocols import Arrays
 from evaluators.protocols.clip.comparison import Comparison, Draw, Side
 from evaluators.protocols.whole_parts import nothing_cut, published, seen, windows
-from evaluators.store import Record
+from evaluators.records import Record
 from nerm.data.dataset import Item
 from nerm.errors import InputError
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluators.report.markdown import line_of, markdown, summary_lines
-from evaluators.report.model import Report, build
+from evaluators.report.model import Report
 from evaluators.report.pictures import picture
+from evaluators.report.reading import build
 from evaluators.report.spectra import picture_of_spectra
 from evaluators.report.values import comma_separated
 from evaluators.store import Store, write_atomic

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from evaluators.intervals import Difference
-from evaluators.report.model import Comparison, Key, Report, Section, mean, number
+from evaluators.report.model import Comparison, Key, Report, Section, number
 
 Heading = Callable[[float | None], str]
 """How a rate is printed."""
@@ -63,7 +63,7 @@ def dimensions(report: Report, heading: Heading) -> str:
     for section in report.sections:
         if is_dimensions(section) and section.own_rates:
             figures = [figure for fps in section.own_rates for figure in section.cells.values() if figure.fps == fps]
-            listed = ", ".join(f"{mean(f):.{section.metric.digits}f} at {heading(f.fps)} (n {min(f.counts):,})" for f in figures)
+            listed = ", ".join(f"{f.mean:.{section.metric.digits}f} at {heading(f.fps)} (n {min(f.counts):,})" for f in figures)
             texts.append(f"{_RESTS_ON[section.metric_id]}, extractor `{section.extractor}`, set `{section.set}`: {listed}")
     if not texts:
         return ""

@@ -13,12 +13,13 @@ from tabulate import tabulate
 from evaluators.intervals import interval
 from evaluators.metrics import Metric, metric
 from evaluators.protocols import resamples_of
+from evaluators.records import Figure
 from evaluators.report.differences import change, comparisons_in_words, dimensions, is_dimensions
-from evaluators.report.model import FALLBACK, Key, Report, Section, Spread, number
+from evaluators.report.model import FALLBACK, Key, Report, Section, number
 from evaluators.report.origins import UNDERTRAINED, machines, provenance, training
 from evaluators.report.published import published_lines, published_note, published_tables
+from evaluators.report.trainings import Spread
 from evaluators.report.words import and_, better, capital, grid, heading, name_of, span, versions, with_interval
-from evaluators.store import Figure
 
 INTERVALS = "[what the intervals cover](../../docs/intervals.md)"
 STORED = "†"

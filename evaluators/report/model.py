@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-
-import numpy as np
 
 from evaluators.intervals import Difference, Resamples, difference
-from evaluators.metrics import METRICS, Metric, metric
+from evaluators.metrics import Metric, metric
 from evaluators.protocols import resamples_of
-from evaluators.store import Document, Figure, Store, figures
+from evaluators.records import Document, Figure
+from evaluators.report.trainings import Spread, mean_of_trainings, spread_of_trainings
 from evaluators.tables import Main, Published, Row, Table, position, training_of
 from evaluators.treatments import steps_after
-from nerm.errors import InputError
 
 FALLBACK = {"quick": "full"}
 """Tier -> the tier that rows are taken from if it did not compute them; without data these are floor, oracles and controls."""
@@ -43,15 +39,6 @@ class Comparison:
     mine: str
     rival: str
     others: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The figures of several trainings of one system: how many, the lowest and the highest."""
-
-    trainings: int
-    lowest: float
-    highest: float
 
 
 @dataclass(frozen=True)
@@ -188,8 +175,7 @@ class Section:
     @cached_property
     def spreads(self) -> dict[tuple[str, str, float | None], Spread]:
         """Row and rate -> how far several trainings are from each other; only where there are several."""
-        several = {place: [mean(figure) for figure in found] for place, found in self._by_place.items() if len(found) > 1}
-        return {place: Spread(len(means), min(means), max(means)) for place, means in several.items()}
+        return {place: spread_of_trainings(found) for place, found in self._by_place.items() if len(found) > 1}
 
     @cached_property
     def _by_place(self) -> dict[tuple[str, str, float | None], list[Figure]]:
@@ -225,8 +211,8 @@ class Section:
         """The best generator at a rate, among all printed rows, and those whose difference from it does not exclude zero."""
         of_rate = [figure for figure in self.cells.values() if figure.fps == fps]
         role = {figure.system: self.report.rows[figure.system].role for figure in of_rate}
-        values = {(f.system, f.upsampling): mean(f) for f in of_rate if role[f.system] == "generator"}
-        real = [mean(f) for f in of_rate if role[f.system] == "real"]
+        values = {(f.system, f.upsampling): f.mean for f in of_rate if role[f.system] == "generator"}
+        real = [f.mean for f in of_rate if role[f.system] == "real"]
         if len(values) < 2 or (self.metric.direction == "real" and len(real) != 1):
             return frozenset()
         score = {"higher": lambda v: -v, "lower": lambda v: v, "real": lambda v: abs(v - real[0])}[self.metric.direction]
@@ -263,7 +249,7 @@ class Section:
     def comparisons(self) -> tuple[Comparison, ...]:
         """Those that the table asks for, as far as this metric has figures."""
         fps = self.rates[-1]
-        values = {f.system: mean(f) for f in self.cells.values() if f.fps == fps}
+        values = {f.system: f.mean for f in self.cells.values() if f.fps == fps}
         found = (compare(values, names, fps, self.metric) for names in self.report.table.compared)
         return tuple(comparison for comparison in found if comparison)
 
@@ -280,51 +266,6 @@ class Section:
         return {(f.system, f.upsampling): (f.values, f.counts) for f in self.cells.values() if f.fps == fps}
 
 
-def build(store: Store, dataset: str, table: Table, tier: str) -> Report:
-    """Everything the report needs, read from the store; rows that the tier lacks are taken over from the full run."""
-    table = table.on(dataset)
-    documents = {document.system: document for document in store.documents(dataset, table.name, tier)}
-    if tier in FALLBACK:
-        computed = {training_of(name)[0] for name in documents}
-        stored = {document.system: document for document in store.documents(dataset, table.name, FALLBACK[tier])}
-        documents |= {name: document for name, document in stored.items() if training_of(name)[0] not in computed}
-    if not documents:
-        raise InputError(
-            f"nothing is stored for dataset={dataset} table={table.name} tier={tier} under {store.root}; run python -m evaluators.run "
-            f"table={table.name} dataset={dataset} tier={tier} first"
-        )
-    ordered = tuple(documents[name] for name in sorted(documents, key=table.place))
-    table, published = with_published(table, dataset, store.file("published.csv"))
-    known = set(METRICS.names)  # a plugin that declared another one may not be here
-    listed = (replace(figure, system=training_of(figure.system)[0]) for figure in figures(ordered) if figure.metric in known)
-    return Report(table, dataset, tier, ordered, tuple(listed), tuple(published))
-
-
-def with_published(table: Table, dataset: str, path: Path) -> tuple[Table, list[PublishedFigure]]:
-    """The table and its published figures: those of the dataset, or, where there are none, those of the dataset that the table names."""
-    if table.published is None:
-        return table, []
-    named = table.published
-    found = {name: read_published(path, replace(named, dataset=name)) for name in (dataset, named.dataset)}
-    chosen = dataset if found[dataset] else named.dataset
-    return replace(table, published=replace(named, dataset=chosen, official=named.official.replace("DATASET", chosen))), found[chosen]
-
-
-def read_published(path: Path, where: Published | None) -> list[PublishedFigure]:
-    """The published figures of one table and dataset, scaled to our units; none if there is no such file."""
-    if where is None or not path.exists():
-        return []
-    listed = []
-    with path.open(newline="") as file:
-        for line in csv.DictReader(file):
-            if line["table"] == where.table and line["dataset"] == where.dataset and line["metric"] in METRICS:
-                scale = metric(line["metric"]).published_scale
-                fps, ci95 = (float(line[key]) if line[key] else None for key in ("fps", "ci95"))
-                ci95 = None if ci95 is None else ci95 * scale
-                listed.append(PublishedFigure(line["system"], line["metric"], fps, float(line["value"]) * scale, ci95))
-    return listed
-
-
 def compare(values: dict[str, float], names: tuple[str, ...], fps: float | None, entry: Metric) -> Comparison | None:
     """The first of `names` compared with the best of the others; None if one side is missing, or if neither higher nor lower is better."""
     others = tuple(name for name in names[1:] if name in values)
@@ -332,22 +273,6 @@ def compare(values: dict[str, float], names: tuple[str, ...], fps: float | None,
         return None
     rival = {"lower": min, "higher": max}[entry.direction](others, key=values.__getitem__)
     return Comparison(fps, names[0], rival, others)
-
-
-def mean_of_trainings(of_trainings: Sequence[Figure]) -> Figure:
-    """A figure whose replications are the means over trainings, draw by draw; draws that not all of them have are left out."""
-    first = of_trainings[0]
-    common = [key for key in first.draws if all(key in figure.draws for figure in of_trainings)]
-    if len(of_trainings) == 1 or not common:
-        return first
-    values = tuple(float(np.mean([figure.draws[key] for figure in of_trainings])) for key in common)
-    counts = tuple(dict(zip(first.draws, first.counts, strict=True))[key] for key in common)
-    return replace(first, values=values, counts=counts, replications=tuple(k for k, _ in common), seeds=tuple(s for _, s in common))
-
-
-def mean(figure: Figure) -> float:
-    """The mean over replications."""
-    return float(np.mean(figure.values))
 
 
 def number(value: float, entry: Metric) -> str:

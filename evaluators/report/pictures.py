@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluators.intervals import interval
+from evaluators.records import Figure
 from evaluators.report.model import Report, Section
-from evaluators.store import Figure
 from evaluators.tables import CURVES
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _line(axes: Axes, x: np.ndarray, y: np.ndarray, half: np.ndarray, style: Sty
 
 
 def _finish(axes: Axes, section: Section, names: Sequence[str]) -> None:
-    means = np.array([np.mean(f.values) for f in section.cells.values() if f.system in names])
+    means = np.array([f.mean for f in section.cells.values() if f.system in names])
     if means.min() > 0 and means.max() > 30 * means.min():
         axes.set_yscale("log")
     axes.set_xticks(ticks(_rates(section)))
@@ -188,7 +188,7 @@ def ticks(rates: Sequence[float]) -> list[float]:
 
 def _from_top(section: Section, names: Sequence[str]) -> list[str]:
     """Rows by their value at the highest rate, the highest first; those without one last."""
-    values = {f.system: float(np.mean(f.values)) for f in section.cells.values() if f.fps == section.rates[-1]}
+    values = {f.system: f.mean for f in section.cells.values() if f.fps == section.rates[-1]}
     return sorted(names, key=lambda name: -values.get(name, -np.inf))
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from made_up import walker
 
+from evaluators.records import Document, Record
 from evaluators.showcase import FILE, Showcase, document, encode
-from evaluators.store import Document, Record, Store
+from evaluators.store import Store
 from nerm.motion import Motion
 
 RATES = (20, 60, 120)

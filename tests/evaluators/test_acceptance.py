@@ -5,6 +5,7 @@ import pytest
 from made_up import MadeUp, twelve_walks
 
 from evaluators.extractors import EXTRACTORS, Extractor, acceptance
+from evaluators.extractors.controls import CONTROLS
 from evaluators.metrics.trials import trial_distance
 from nerm.errors import InputError
 
@@ -83,7 +84,7 @@ def test_rates_that_do_not_decide_are_for_information(dataset):
 
 
 def test_no_kind_of_damage_is_both_trained_on_and_a_control():
-    kinds = {control.kind for control in acceptance.CONTROLS if control.seen}
+    kinds = {control.kind for control in CONTROLS if control.seen}
     assert {"foreign limb", "other speed", "low-pass"} <= kinds
     for entry in EXTRACTORS:
         assert not kinds & set(entry.trained_on)

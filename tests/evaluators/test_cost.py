@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from evaluators import drift
+from evaluators.computing import compute_row
 from evaluators.metrics.cost.calls import milliseconds_per_sample, peak_memory_mb
 from evaluators.protocols.cost import process, protocol
 from evaluators.protocols.cost.process import Asked, Measured, in_own_process, timed
 from evaluators.protocols.cost.protocol import load_of
-from evaluators.store import Document, Record
+from evaluators.records import Document, Record
 from evaluators.tables import Row, load_table
 from nerm.errors import InputError
 from nerm.generator import Facts
@@ -93,7 +94,7 @@ def test_a_set_that_is_no_request_is_one_sentence(name):
 def test_every_process_is_a_replication_and_every_row_has_processes_of_its_own(harness, asked):
     row, brought_up, real = harness.rows
     for each in (row, brought_up):
-        harness.run(each)
+        compute_row(harness, each)
     document = harness.stored(row)
     times = {(r.set, r.fps, r.replication): r for r in document.records if r.metric == "seconds_per_sample"}
     assert {key: record.value for key, record in times.items()} == {
@@ -117,7 +118,7 @@ def test_every_process_is_a_replication_and_every_row_has_processes_of_its_own(h
 
 def test_figures_of_this_machine_are_kept_and_those_of_another_are_measured_again(harness, asked, monkeypatch):
     row = harness.rows[0]
-    harness.run(row)
+    compute_row(harness, row)
     count = len(asked)
     assert harness.missing(row) == [] and count == 4
     other = {**protocol.processor(), "cpu": "another"}
@@ -125,14 +126,14 @@ def test_figures_of_this_machine_are_kept_and_those_of_another_are_measured_agai
     harness._memo.clear()
     ((_, units),) = harness.missing(row)
     assert len(units) == 8
-    harness.run(row)
+    compute_row(harness, row)
     assert len(asked) == 2 * count
 
 
 def test_several_processes_of_one_run_do_not_time_beside_each_other(harness, asked, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="one process at a time"):
-        harness.run(harness.rows[0])
+        compute_row(harness, harness.rows[0])
 
 
 def test_a_process_sees_its_own_weights_and_time_and_no_other_row(tmp_path, monkeypatch):

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluators.drift import compare, load, main, significant, significant_in_pairs, with_line
+from evaluators.drift import compare, load, main, with_line
 from evaluators.metrics.trials import Pairs, discrepancy, drawn, pairs_of_trials, split
+from evaluators.records import Document, Record, figures
 from evaluators.resampling import around, draws_of
-from evaluators.store import Document, Record, Store, figures
+from evaluators.significance import significant, significant_in_pairs
+from evaluators.store import Store
 from nerm.errors import InputError
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from evaluators import metrics
+from evaluators.computing import compute, compute_row
 from evaluators.metrics import metric
 from evaluators.protocols.clip import protocol as clip
 from evaluators.report import build
-from evaluators.run import compute, further_trainings
 from evaluators.store import Store
 from evaluators.tables import Row, training_of
+from evaluators.weights import further_trainings
 from nerm.errors import InputError
 from nerm.generator import Facts
 from nerm.motion import Motion, frame_count
@@ -209,7 +210,7 @@ def test_a_quick_run_of_somebody_else_is_not_taken_for_ones_own(harness_of, tmp_
 
 def test_a_damaged_entry_is_set_aside_and_computed_again(harness_of, capsys):
     harness = harness_of([ROW], ("velocity",), systems={"slow": Counted()})
-    path = harness.run(ROW)
+    path = compute_row(harness, ROW)
     path.write_bytes(path.read_bytes()[:300])
     assert compute(harness_of([ROW], ("velocity",), systems={"slow": Counted()})) == ["slow"]
     assert path.with_name("slow.json.damaged").exists() and "is not a complete result file" in capsys.readouterr().err

@@ -10,11 +10,12 @@ import pytest
 from pages import MEANS, RATES, small_store, walk
 
 from evaluators.intervals import difference
+from evaluators.records import Document
 from evaluators.report import build
 from evaluators.report.page import inline, page_name, render, write_page
 from evaluators.report.page.answers import answer, drawing
 from evaluators.showcase import FPS, SENTENCES, UNIT_M, Showcase, check, decode, encode
-from evaluators.store import Document, Store
+from evaluators.store import Store
 from evaluators.tables import load_table
 from nerm.checkpoint import RESULTS
 from nerm.errors import InputError

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from evaluators.computing import compute_row
 from evaluators.protocols.reconstruction import BANDS, BANDS_HZ, ENTRIES, ERRORS, MOMENTS
 from evaluators.protocols.reconstruction.measuring import TRIALS, samples
 from evaluators.protocols.reconstruction.protocol import fastest
@@ -62,7 +63,7 @@ def test_every_metric_that_the_protocol_declares_has_a_figure(computed):
 
 def test_what_codes_say_is_compared_with_the_recordings_at_every_rate(computed):
     harness = computed()
-    harness.run(ROW)
+    compute_row(harness, ROW)
     records = harness.stored(ROW).records
     value = {(r.metric, r.fps, r.set): r.value for r in records}
     assert {key[2] for key in value} == {"train", "train-fitted", "unseen"}
@@ -82,7 +83,7 @@ def test_a_trial_is_drawn_with_all_of_its_items():
 
 
 def test_without_the_codes_of_training_their_figures_stay_and_the_rest_is_computed(computed, capsys):
-    computed().run(ROW)
+    compute_row(computed(), ROW)
     stored = computed().stored(ROW)
     harness = computed(codes=False)
     assert harness.missing(ROW) == [] and harness.stored(ROW) == stored
@@ -90,7 +91,7 @@ def test_without_the_codes_of_training_their_figures_stay_and_the_rest_is_comput
 
 
 def test_without_the_dataset_no_figure_is_lost(computed, capsys):
-    computed().run(ROW)
+    compute_row(computed(), ROW)
     harness = computed()
     stored = harness.stored(ROW)
 
@@ -110,7 +111,7 @@ def test_the_fastest_recordings_come_first_and_always_the_same():
 
 def means(harness, row) -> dict:
     """(metric, fps, set) -> mean over replications."""
-    harness.run(row)
+    compute_row(harness, row)
     found: dict = {}
     for record in harness.stored(row).records:
         found.setdefault((record.metric, record.fps, record.set), []).append(record.value)

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evaluators.records import Document, Record
 from evaluators.report import summary, write_report
 from evaluators.report.markdown import markdown
-from evaluators.report.model import build
 from evaluators.report.pictures import EMPHASIS, drawn_rows, styles, ticks
+from evaluators.report.reading import build
 from evaluators.report.values import COLUMNS, comma_separated
-from evaluators.store import Document, Record, Store
+from evaluators.store import Store
 from evaluators.tables import CURVES, Row, load_table
 from nerm.errors import InputError
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from baselines.base import SYSTEMS
-from evaluators import harness as harness_module
+from evaluators import computing
+from evaluators.records import Document
 from evaluators.run import main
-from evaluators.store import Document, Store
+from evaluators.store import Store
 from evaluators.tables import load_table
 from nerm.errors import InputError
 
@@ -104,7 +105,7 @@ def test_a_second_run_computes_nothing_and_writes_the_same_bytes(finished, tiny,
     monkeypatch.setenv("NERM_DATA", str(tiny.data))
     folder = finished / "results" / "multirate"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr(harness_module.Harness, "run", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(computing, "compute_row", lambda *_: pytest.fail("computed again"))
     assert main(again(finished, tiny)) == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -116,20 +117,20 @@ def test_a_run_from_nothing_gives_the_same_bytes(finished, words, tmp_path):
 
 
 def test_a_run_killed_between_rows_resumes(words, tmp_path, monkeypatch, capsys):
-    real = harness_module.Harness.run
+    real = computing.compute_row
 
-    def run_or_die(self, row, step):
+    def run_or_die(harness, row, step):
         if row.id != "freeze":
             raise KeyboardInterrupt
-        return real(self, row, step)
+        return real(harness, row, step)
 
-    monkeypatch.setattr(harness_module.Harness, "run", run_or_die)
+    monkeypatch.setattr(computing, "compute_row", run_or_die)
     with pytest.raises(KeyboardInterrupt):
         main(["systems=[freeze,real]", *words])
     raw = tmp_path / "results" / "raw" / "multirate" / "framerates" / "quick"
     assert [path.name for path in raw.glob("*.json")] == ["freeze.json"]
     computed = []
-    monkeypatch.setattr(harness_module.Harness, "run", lambda self, row, step: computed.append(row.id) or real(self, row, step))
+    monkeypatch.setattr(computing, "compute_row", lambda harness, row, step: computed.append(row.id) or real(harness, row, step))
     main(["systems=[freeze,real]", *words])
     assert computed == ["real"] and "freeze: stored already" in capsys.readouterr().err
 
@@ -137,7 +138,7 @@ def test_a_run_killed_between_rows_resumes(words, tmp_path, monkeypatch, capsys)
 def test_another_seed_computes_every_row_again(finished, tiny, monkeypatch):
     monkeypatch.setenv("NERM_DATA", str(tiny.data))
     computed = []
-    monkeypatch.setattr(harness_module.Harness, "run", lambda self, row, step: computed.append(row.id))
+    monkeypatch.setattr(computing, "compute_row", lambda harness, row, step: computed.append(row.id))
     from evaluators import run as command
 
     monkeypatch.setattr(command, "report", lambda *_: "")
@@ -225,7 +226,7 @@ def test_other_weights_are_a_row_of_their_own_and_the_shipped_row_stays(words, t
 
 
 def test_the_file_that_ships_is_no_other_weights_and_one_beside_the_results_is(tiny, tmp_path):
-    from evaluators.run import own_weights, with_weights
+    from evaluators.weights import own_weights, with_weights
 
     shipped = tmp_path / "models" / "nerm.safetensors"
     shipped.parent.mkdir()

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from evaluators.records import Document, Record
 from evaluators.report import write_report
-from evaluators.store import Document, Record, Store
+from evaluators.store import Store
 from evaluators.tables import load_table
 
 

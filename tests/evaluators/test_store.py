@@ -6,8 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evaluators.canonical import canonical
 from evaluators.provenance import provenance
-from evaluators.store import Document, Record, Store, canonical, figures, read_document, write_atomic
+from evaluators.raw_file import read_document
+from evaluators.records import Document, Record, figures
+from evaluators.store import Store, write_atomic
 from nerm.errors import InputError
 
 WHERE = ("multirate", "framerates", "full", "nerm")

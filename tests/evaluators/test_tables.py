@@ -6,7 +6,7 @@ import pytest
 
 from baselines.base import SYSTEMS
 from evaluators.ground_truth import explanation, misses
-from evaluators.store import Document, Record, figures
+from evaluators.records import Document, Record, figures
 from evaluators.tables import Main, Row, list_tables, load_table, read_table
 from nerm.checkpoint import RESULTS
 from nerm.errors import InputError

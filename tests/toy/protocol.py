@@ -11,7 +11,7 @@ from evaluators.generation import Request
 from evaluators.items import sample_seed
 from evaluators.metrics import Metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, ProtocolEntry, Unit
-from evaluators.store import Record
+from evaluators.records import Record
 from evaluators.tables import Row
 from nerm.generator import condition_of
 

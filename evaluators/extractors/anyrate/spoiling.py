@@ -1,6 +1,6 @@
 """Damage to the clips of a training batch, so that the extractor `anyrate` learns which parts of a clip belong together.
 
-One kind per clip, of a random amount. None of the kinds is a control of `evaluators.extractors.acceptance`: what the controls show was not
+One kind per clip, of a random amount. None of the kinds is a control of `evaluators.extractors.controls`: what the controls show was not
 trained on. It knows clips of recordings.
 """
 

@@ -2,7 +2,7 @@
 
 Hard negatives: actions of one family and mirror images meet in a batch (`pairing`), and each motion is also compared with its own sentence
 after one word was changed so that it is wrong (`sentences`). What augments: mirroring with the sentence, body size, words of the same
-meaning. No control of motion that must be seen is among it (`evaluators.extractors.acceptance`): neither speed nor time is changed.
+meaning. No control of motion that must be seen is among it (`evaluators.extractors.controls`): neither speed nor time is changed.
 """
 
 from __future__ import annotations

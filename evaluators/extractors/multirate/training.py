@@ -1,7 +1,7 @@
 """Training of the classifiers of `multirate`: the action of a recording, every class as likely as another.
 
 What augments: a little less of a recording at its ends, measuring noise, and a heading that is not exact. No control of motion that must be
-seen is among it (`evaluators.extractors.acceptance`). It knows recordings only; no generator is seen.
+seen is among it (`evaluators.extractors.controls`). It knows recordings only; no generator is seen.
 """
 
 from __future__ import annotations

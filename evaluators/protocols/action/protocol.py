@@ -20,7 +20,7 @@ from evaluators.protocols.action import ENTRIES
 from evaluators.protocols.action.scoring import action_records
 from evaluators.protocols.clip.comparison import Comparison
 from evaluators.protocols.whole import WholeMotionProtocol
-from evaluators.store import Record
+from evaluators.records import Record
 from nerm.data.dataset import Item, classes_of
 from nerm.errors import InputError
 from nerm.generator import Condition, condition_of

@@ -21,7 +21,7 @@ from evaluators.protocols.clip.over_trials import FRECHET_DRAWS, frechet_records
 from evaluators.protocols.clip.sets import halves
 from evaluators.protocols.clip.trial_scoring import trial_records
 from evaluators.protocols.whole_parts import SET
-from evaluators.store import Record
+from evaluators.records import Record
 
 PAIRS = 200
 """Pairs of motions, for diversity."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from evaluators.metrics import metric
 from evaluators.protocols import Arrays
 from evaluators.protocols.clip.sets import Plan, members
+from evaluators.records import Record
 from evaluators.resampling import TrialDraws, around, draws_of
-from evaluators.store import Record
 from nerm.data.dataset import Item
 
 

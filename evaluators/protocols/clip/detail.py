@@ -13,7 +13,7 @@ from evaluators.metrics import metric
 from evaluators.metrics.detail.bands import Powers
 from evaluators.protocols.clip import BANDS, PEAKS
 from evaluators.protocols.clip.sets import members
-from evaluators.store import Record
+from evaluators.records import Record
 from nerm.data.dataset import Item
 
 if TYPE_CHECKING:

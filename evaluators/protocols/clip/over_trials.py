@@ -15,8 +15,8 @@ from evaluators.metrics.distribution import frechet
 from evaluators.metrics.retrieval import POOL as TEXTS
 from evaluators.metrics.retrieval import pools, r_precision
 from evaluators.protocols.clip.comparison import Comparison
+from evaluators.records import Record
 from evaluators.resampling import TrialDraws
-from evaluators.store import Record
 
 RETRIEVAL = ("r_precision_top1", "r_precision_top2", "r_precision_top3")
 FRECHET_DRAWS = 20

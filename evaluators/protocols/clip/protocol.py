@@ -31,7 +31,7 @@ from evaluators.protocols.clip.comparison import Comparison, Draw, Side
 from evaluators.protocols.clip.measuring import band_counts, compares_motions, embed_clips, mean_spectrum, of_plugin, physical_values
 from evaluators.protocols.clip.scoring import compare
 from evaluators.protocols.clip.sets import SETS, Plan, members, set_plans, unique_plans
-from evaluators.store import Record
+from evaluators.records import Record
 from evaluators.tables import Row
 from nerm.generator import condition_of
 

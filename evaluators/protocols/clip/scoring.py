@@ -26,7 +26,7 @@ from evaluators.protocols.clip.measuring import compares_motions, of_plugin
 from evaluators.protocols.clip.over_trials import RETRIEVAL, frechet_records, mean_records, means_over_trials, retrieval_records
 from evaluators.protocols.clip.sets import FRAMES, first_set, halves, members
 from evaluators.protocols.clip.trial_scoring import trial_records
-from evaluators.store import Record
+from evaluators.records import Record
 from nerm.errors import InputError
 
 CLIPS = 1000

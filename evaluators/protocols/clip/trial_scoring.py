@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from evaluators.metrics.trials import KERNELS, Kernel, Pairs, common_trials, discrepancy, drawn, drawn_apart, means_of_pairs, split
 from evaluators.protocols.clip.comparison import Comparison, index
 from evaluators.protocols.clip.sets import first_set
+from evaluators.records import Record
 from evaluators.resampling import Array, TrialDraws, draw_seed
-from evaluators.store import Record
 
 
 def trial_records(comparison: Comparison, wanted: Sequence[str], set_: str, extractor: str) -> Iterator[Record]:

@@ -20,7 +20,7 @@ from evaluators.protocols import Arrays, EvaluationProtocol, Part, Unit
 from evaluators.protocols.cost import ENTRIES
 from evaluators.protocols.cost.process import Asked, in_own_process
 from evaluators.provenance import processor
-from evaluators.store import Record
+from evaluators.records import Record
 from evaluators.tables import Row
 from evaluators.treatments import TREATMENTS
 from nerm.errors import InputError

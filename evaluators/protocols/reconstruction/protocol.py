@@ -22,7 +22,7 @@ from evaluators.metrics import metric
 from evaluators.protocols import Arrays, EvaluationProtocol, Part, Run, Unit
 from evaluators.protocols.reconstruction import ENTRIES, KINDS
 from evaluators.protocols.reconstruction.measuring import MEASURES, SHORTEST_S, TRIALS, figure, kind_of, same_frames, samples
-from evaluators.store import Record
+from evaluators.records import Record
 from evaluators.tables import Row
 from nerm.checkpoint import sha256
 from nerm.cli import progress

@@ -14,7 +14,7 @@ from evaluators.enough import Shortage, too_few
 from evaluators.given import Given, Scored
 from evaluators.metrics.retrieval import POOL
 from evaluators.protocols.text.scoring import values_of
-from evaluators.store import Record
+from evaluators.records import Record
 from nerm.errors import InputError
 
 if TYPE_CHECKING:

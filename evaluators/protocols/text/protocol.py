@@ -29,7 +29,7 @@ from evaluators.protocols.text.drawing import UNIT, Pass, draw_items, draw_pass
 from evaluators.protocols.text.given import score_given
 from evaluators.protocols.text.scoring import REPEAT_PAIRS, Value, values_of
 from evaluators.protocols.whole_parts import at_frames
-from evaluators.store import Record
+from evaluators.records import Record
 from evaluators.tables import Row
 from nerm.data.dataset import HoldsTokens, Item
 from nerm.generator import Condition

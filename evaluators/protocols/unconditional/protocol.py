@@ -20,7 +20,7 @@ from evaluators.protocols.clip.comparison import Comparison
 from evaluators.protocols.unconditional import ENTRIES
 from evaluators.protocols.unconditional.scoring import unconditional_records
 from evaluators.protocols.whole import WholeMotionProtocol
-from evaluators.store import Record
+from evaluators.records import Record
 from nerm.data.dataset import Item
 from nerm.generator import Condition
 

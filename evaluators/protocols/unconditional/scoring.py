@@ -19,7 +19,7 @@ from evaluators.protocols.clip.sets import halves
 from evaluators.protocols.clip.trial_scoring import trial_records
 from evaluators.protocols.unconditional import HALVED, TRIAL_DISTANCES
 from evaluators.protocols.whole_parts import SET
-from evaluators.store import Record
+from evaluators.records import Record
 
 PAIRS = 200
 SUBSETS = 5

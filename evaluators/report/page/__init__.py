@@ -16,9 +16,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from evaluators.report.model import Report, build
+from evaluators.report.model import Report
 from evaluators.report.page.answers import answer, drawing
 from evaluators.report.page.content import content, identity, remarks
+from evaluators.report.reading import build
 from evaluators.showcase import FILE
 from evaluators.store import LOCAL, Store, write_atomic
 from evaluators.tables import list_tables, load_table

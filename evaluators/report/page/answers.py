@@ -10,7 +10,7 @@ import numpy as np
 from evaluators.intervals import Difference, interval
 from evaluators.report.differences import comparisons_in_words, signed
 from evaluators.report.markdown import label, title
-from evaluators.report.model import Key, Report, Section, mean
+from evaluators.report.model import Key, Report, Section
 from evaluators.report.words import and_, capital, heading, with_interval
 
 Verdict = str
@@ -93,7 +93,7 @@ def _best_in_words(main: Section) -> str:
     real = [key for key in values if report.rows[key[0]].role == "real"]
     if not best:
         return f"No generator has been run; {about} of {said(list(values))} at {heading(fps)}."
-    best.sort(key=lambda key: mean(values[key]), reverse=main.metric.direction == "higher")
+    best.sort(key=lambda key: values[key].mean, reverse=main.metric.direction == "higher")
     rest = f"; not told apart from it: {said(best[1:])}" if best[1:] else ""
     return f"At {heading(fps)}, the best {about} is that of {said(best[:1])}{rest}." + (f" Recorded motion: {said(real)}." if real else "")
 

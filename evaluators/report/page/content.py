@@ -13,13 +13,13 @@ import numpy as np
 
 from evaluators.intervals import interval
 from evaluators.metrics import Metric, metric
+from evaluators.records import Document
 from evaluators.report.differences import change, dimensions
 from evaluators.report.markdown import equal_sets, intervals, label, notes, shared_steps
 from evaluators.report.model import Key, Report, Section, number
 from evaluators.report.origins import UNDERTRAINED
 from evaluators.report.pictures import drawn_rows
 from evaluators.report.words import better, heading, name_of, versions, with_interval
-from evaluators.store import Document
 from evaluators.tables import training_of
 
 ROLES = ("generator", "oracle", "control", "real")
