@@ -1,6 +1,6 @@
 """The text of a raw result file: the document of one row, written so that it is small and a difference can be read.
 
-Equal documents are equal bytes: keys are sorted, values have seven digits and other floats nine. Replications of one series are lists, and
+Equal documents are equal bytes: keys are sorted, values have six digits and other floats nine. Replications of one series are lists, and
 what most series have in common stands once. It does not know where files lie (`evaluators.store`).
 """
 
@@ -20,7 +20,7 @@ from evaluators.records import REPLICATION, SERIES, Document, Record
 from nerm.errors import InputError
 
 FORMAT = 2
-DIGITS = 7
+DIGITS = 6
 """Of a stored value: as many as the single precision has in which motion is made."""
 _OFTEN_EQUAL = ("seed", "n")
 """Fields of a replication that stand once if they are the same in all of a series."""

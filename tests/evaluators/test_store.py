@@ -31,7 +31,7 @@ def test_records_written_and_read_back_are_the_same(tmp_path):
     path = store.write(written)
     assert path == store.path(*WHERE) == tmp_path / "raw/multirate/framerates/full/nerm.json"
     read = store.read(*WHERE)
-    assert [r.value for r in read.records] == pytest.approx([0.5, 0.25, 1 / 3], rel=1e-7)
+    assert [r.value for r in read.records] == pytest.approx([0.5, 0.25, 1 / 3], rel=1e-6)
     rounded = tuple(replace(record, value=old.value) for record, old in zip(read.records, written.records, strict=True))
     assert replace(read, records=rounded) == written
     (figure,) = figures([read])
