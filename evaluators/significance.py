@@ -87,7 +87,7 @@ def _paired_level(change: NDArray[np.float64], resamples: Resamples) -> float:
 
 def large_enough(old: Sequence[float], new: Sequence[float], size: float, paired: bool) -> bool:
     """Whether a change is at least `size` of the figure; draw by draw also of their typical value, for figures around zero."""
-    x, y, least = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64), size * (1 - 1e-6)
+    x, y, least = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64), size * (1 - 1e-5)
     large = abs(y.mean() - x.mean()) >= least * abs(x.mean()) and y.mean() != x.mean()
     if not paired:
         return bool(large)
