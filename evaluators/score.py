@@ -243,7 +243,8 @@ def floor(harness: Harness) -> list[Record]:
     units = [unit for unit in protocol.units(FLOOR) if unit.metric]
     own = [unit for unit in units if of_plugin(unit.metric)]
     try:
-        _ = own and harness.dataset()
+        if own:
+            harness.dataset()
     except InputError as error:
         units = [unit for unit in units if unit not in own]
         progress(f"without real motion's {', '.join(unit.metric for unit in own)}, which does not ship: {error}")
