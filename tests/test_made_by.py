@@ -33,6 +33,15 @@ def test_a_file_beside_is_about_the_very_file_and_not_about_its_name(suffix, tmp
     assert read_made_by(path) == {}
 
 
+@pytest.mark.parametrize("content", ["[1, 2]", '{"frames": 5}', "no JSON"])
+def test_somebody_elses_file_beside_says_nothing_and_stays(content, tmp_path):
+    path, other = tmp_path / "a.bvh", tmp_path / "a.bvh.json"
+    save_motion(a_motion(20.0, 0.2, 0), path)
+    other.write_text(content)
+    assert read_made_by(path) == {}
+    assert write_beside(path, FACTS) is None and other.read_text() == content
+
+
 def test_a_bvh_has_no_line_that_readers_do_not_know(tmp_path):
     path = tmp_path / "a.bvh"
     save_motion(a_motion(20.0, 0.2, 0), path, Writing(made_by=FACTS))

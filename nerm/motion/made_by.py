@@ -40,9 +40,11 @@ def as_block(made_by: MadeBy) -> str:
     return BLOCK.format(as_text(made_by).replace("<", "\\u003c"))
 
 
-def write_beside(path: Path, made_by: MadeBy) -> Path:
-    """Write FILE.json for a file that is there, and give its path."""
+def write_beside(path: Path, made_by: MadeBy) -> Path | None:
+    """Write FILE.json for a file that is there, and give its path; None where somebody else's file has that name, which stays as it is."""
     beside = path.with_name(f"{path.name}.json")
+    if beside.exists() and "made_by" not in _beside(beside):
+        return None
     said = {"file": path.name, "sha256": _digest(path), "made_by": dict(made_by)}
     with replacing(beside) as temporary:
         temporary.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -106,15 +108,19 @@ def _of_video(path: Path) -> MadeBy:
 
 def _of_beside(path: Path) -> MadeBy:
     beside, index = path.with_name(f"{path.name}.json"), path.with_name(INDEX)
-    said = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    if said.get("sha256") == _digest(path):
+    said = _beside(beside)
+    if "made_by" in said and said.get("sha256") == _digest(path):
         return said["made_by"]
-    known = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
-    return known.get(path.name, {})
+    return _beside(index).get(path.name, {})
+
+
+def _beside(path: Path) -> MadeBy:
+    """The content of a file beside; of somebody else's, or of none, nothing."""
+    return _of_comment(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
 
 
 def _of_comment(text: str) -> MadeBy:
-    """Somebody else's comment says nothing."""
+    """What is no object of JSON is somebody else's, and says nothing."""
     try:
         said = json.loads(text)
     except ValueError:

@@ -136,7 +136,7 @@ def test_the_csv_has_one_line_per_figure_in_the_agreed_columns(store):
     row = next(r for r in ours if (r["system"], r["metric"], r["fps"], r["extractor"]) == ("nerm", "clip_fid", "120", "guo"))
     values = [r.value for r in records(0.4) if r.fps == 120]
     assert float(row["value"]) == pytest.approx(np.mean(values), rel=1e-5)
-    assert float(row["ci95"]) == pytest.approx(1.96 * np.std(values), rel=1e-3)  # of differences between values of seven digits
+    assert float(row["ci95"]) == pytest.approx(1.96 * np.std(values), rel=1e-3)  # of differences between values of six digits
     assert row["n"] == "1000" and row["set"] == "all"
 
 
