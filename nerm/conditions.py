@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -55,6 +56,59 @@ def conditions_of(items: Sequence[Item], encoder: TextEncoder | None, width: int
         torch.tensor([len(group) for group in captions]),
         sided,
     )
+
+
+NOTHING, TEXT, LABEL = 0, 1, 2
+
+
+class Asked(NamedTuple):
+    """What is asked for in a batch.  text: [B, d].  label: [B].  kind: [B] NOTHING, TEXT or LABEL."""
+
+    text: Tensor
+    label: Tensor
+    kind: Tensor
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How conditions are drawn.
+
+    label_share: share of those given as a label instead of a sentence.  drop: share left out, for guidance.
+    noise: length of the noise on a sentence's embedding, which has length 1.
+    """
+
+    label_share: float
+    drop: float
+    noise: float
+
+
+def draw_conditions(known: Conditions, index: Tensor, mirrored: Tensor, wording: Wording, generator: torch.Generator) -> Asked:
+    """Of items index [B], in mirror image where mirrored [B]: a sentence, the label or nothing, drawn anew."""
+
+    def uniform() -> Tensor:
+        return torch.rand(len(index), generator=generator)
+
+    label, group = known.label[index], known.group[index].clamp(min=0)
+    spoken, labelled = (known.group[index] >= 0) & (known.sentences[group] > 0), label >= 0
+    sided = torch.cat([known.sided, torch.tensor([False])])[label]
+    sentence = (uniform() * known.sentences[group]).long()
+    text = reworded(known, group, mirrored.long(), sentence, wording.noise, generator)
+    preferred = (uniform() < wording.label_share) | ~spoken
+    named = preferred & labelled & ~(mirrored & sided)
+    kind = torch.where(named, LABEL, torch.where(spoken, TEXT, NOTHING))
+    return Asked(text, label, torch.where(uniform() >= wording.drop, kind, NOTHING))
+
+
+def reworded(known: Conditions, group: Tensor, mirrored: Tensor, sentence: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    """[B, d] unit vectors around a group's sentences: moved towards another of them, and by noise.
+
+    A label has only five to ten sentences, which are soon memorised; a user's own wording lies near them.
+    """
+    other = (torch.rand(len(group), generator=generator) * known.sentences[group]).long()
+    between = torch.rand(len(group), 1, generator=generator) / 2
+    text = torch.lerp(known.texts[group, mirrored, sentence], known.texts[group, mirrored, other], between)
+    moved = text + torch.randn(text.shape, generator=generator) * (noise / text.shape[1] ** 0.5)
+    return torch.nn.functional.normalize(moved, dim=-1)
 
 
 def _key(item: Item) -> tuple[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from nerm.errors import InputError
 from nerm.motion import Skeleton
 from nerm.motion.skeleton import SKELETONS
 from nerm.time_encoding import CodebookAttention, CodeCurve, FourierEncoding, NoEncoding, coordinate
+
+C = TypeVar("C", bound=Any)
 
 
 @dataclass
@@ -94,14 +96,14 @@ class Field(nn.Module):
         for matrix in (p for p in self.layers.parameters() if p.ndim == 2):
             nn.init.normal_(matrix, std=(2 / config.width) ** 0.5)
         self.leave = nn.LayerNorm(config.width)
-        self.skeleton = skeleton_of(config)
+        self.skeleton = skeleton_of(config.skeleton, config.bone_lengths)
         bones = len(self.skeleton) - 1
         self.root_head = nn.Linear(config.width, 3)
         self.bone_head = nn.Linear(config.width, 3 * bones)
         self.register_buffer("mean_directions", torch.as_tensor(self.skeleton.axes[1:], dtype=torch.float32))
         self.register_buffer("mean_root", torch.tensor([0.0, 0.9, 0.0]))
         self.register_buffer("root_scale", torch.tensor([1.0, 0.2, 1.0]))
-        self.register_buffer("to_joints", _ancestry(self.skeleton), persistent=False)
+        self.register_buffer("to_joints", ancestry(self.skeleton), persistent=False)
 
     def matrices(self) -> list[nn.Parameter]:
         """The matrices of the hidden layers and of their modulation, which Muon trains."""
@@ -179,17 +181,17 @@ def _encoding(config: FieldConfig) -> NoEncoding | FourierEncoding | CodebookAtt
     return makers[choose("time_encoding", config.time_encoding, list(makers))]()
 
 
-def skeleton_of(config: FieldConfig) -> Skeleton:
-    """The skeleton that a field moves."""
-    known = SKELETONS[choose("skeleton", config.skeleton, list(SKELETONS))]
-    if config.bone_lengths is None:
+def skeleton_of(name: str, bone_lengths: list[float] | None) -> Skeleton:
+    """The skeleton that a field moves, from its settings."""
+    known = SKELETONS[choose("skeleton", name, list(SKELETONS))]
+    if bone_lengths is None:
         return known
-    if len(config.bone_lengths) != len(known):
-        raise InputError(f"{len(config.bone_lengths)} bone lengths for skeleton '{known.name}' of {len(known)} joints; give one a joint")
-    return known.with_lengths(config.bone_lengths)
+    if len(bone_lengths) != len(known):
+        raise InputError(f"{len(bone_lengths)} bone lengths for skeleton '{known.name}' of {len(known)} joints; give one a joint")
+    return known.with_lengths(bone_lengths)
 
 
-def on_skeleton(config: FieldConfig, skeleton: Skeleton) -> FieldConfig:
+def on_skeleton(config: C, skeleton: Skeleton) -> C:
     """The same settings for a field that moves this skeleton."""
     if SKELETONS.get(skeleton.name) is None or SKELETONS[skeleton.name].names != skeleton.names:
         raise InputError(f"skeleton '{skeleton.name}' is not one that a field can move; it can be {', '.join(SKELETONS)}")
@@ -197,7 +199,7 @@ def on_skeleton(config: FieldConfig, skeleton: Skeleton) -> FieldConfig:
     return replace(config, skeleton=skeleton.name, bone_lengths=None if own else skeleton.lengths.tolist())
 
 
-def _ancestry(skeleton: Skeleton) -> Tensor:
+def ancestry(skeleton: Skeleton) -> Tensor:
     """[J, J-1] metres: entry (j, b) is the length of bone b if it lies on the way from the root to joint j."""
     matrix = torch.zeros(len(skeleton), len(skeleton) - 1)
     for joint in range(1, len(skeleton)):

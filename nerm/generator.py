@@ -57,6 +57,21 @@ class Facts:
                 kept[key] = {"": kept[key]}
         return Facts(**kept)
 
+    @staticmethod
+    def of_stages(stages: Mapping[str, Mapping[str, Any]], parameters: int | None, dataset: str) -> Facts:
+        """From how each stage of a training went, as `nerm.training.Fit.facts` tells it; without any, nothing is known."""
+        if not stages:
+            return Facts(dataset=dataset)
+        return Facts(
+            parameters=parameters,
+            steps={name: stage["steps"] for name, stage in stages.items() if "steps" in stage},
+            samples={name: stage["samples"] for name, stage in stages.items() if "samples" in stage},
+            seconds=round(sum(stage.get("seconds", 0.0) for stage in stages.values()), 1),
+            device=", ".join(sorted({stage["device"] for stage in stages.values() if "device" in stage})),
+            undertrained=any(stage.get("undertrained") for stage in stages.values()),
+            dataset=dataset,
+        )
+
     @property
     def known(self) -> bool:
         """Whether anything is known of the training."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,12 +15,13 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from nerm import checkpoint
-from nerm.cli import choose, suggest
+from nerm.cli import choose
 from nerm.denoiser import Denoiser
-from nerm.diffusion import SAMPLERS, guided, sample
+from nerm.diffusion import SAMPLERS, sample
 from nerm.errors import InputError
 from nerm.field import Field
 from nerm.generator import AddsTexture, Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
+from nerm.guidance import Given, given_of, guided_by
 from nerm.motion import Motion
 from nerm.motion.motion import check_fps
 from nerm.reading import decode
@@ -37,15 +38,6 @@ CHUNK = 8
 """Codes are denoised in batches of exactly this size (padded), so that a sample does not depend on what else is in the batch."""
 FPS_RANGE = (1.0, 480.0)
 """The lowest and the highest rate at which NeRM is read."""
-
-
-class Given(NamedTuple):
-    """What the denoiser is given besides codes and steps, each [B]: seconds, sentence embeddings [B, 384], labels, kinds of condition."""
-
-    seconds: Tensor
-    text: Tensor
-    label: Tensor
-    kind: Tensor
 
 
 @dataclass
@@ -93,18 +85,8 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
     @property
     def facts(self) -> Facts:
         """How it was trained, as far as that is known."""
-        stages = self.training
-        if not stages:
-            return Facts(dataset=self.dataset)
-        return Facts(
-            parameters=sum(p.numel() for part in self._parts() for p in part.parameters()),
-            steps={name: stage["steps"] for name, stage in stages.items() if "steps" in stage},
-            samples={name: stage["samples"] for name, stage in stages.items() if "samples" in stage},
-            seconds=round(sum(stage.get("seconds", 0.0) for stage in stages.values()), 1),
-            device=", ".join(sorted({stage["device"] for stage in stages.values() if "device" in stage})),
-            undertrained=any(stage.get("undertrained") for stage in stages.values()),
-            dataset=self.dataset,
-        )
+        parameters = sum(p.numel() for part in self._parts() for p in part.parameters()) if self.training else None
+        return Facts.of_stages(self.training, parameters, self.dataset)
 
     def variant(self, sampler: str | None = None, texture: bool = True) -> NeRM:
         """The same weights with another sampler, or without texture."""
@@ -204,13 +186,13 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
             if not 0 < length <= self.longest_s:
                 raise InputError(f"seconds={length:g}; expected more than 0 and at most {self.longest_s:g}: ask for shorter motions")
         weight = self.stage2.guidance if guidance is None else guidance
-        given = self._encode(conditions, seconds)
+        given = given_of(conditions, seconds, self.labels, self.denoiser.config.text, self._encoded)
         parts = [torch.zeros(0, self.denoiser.config.latent, device=self.device)]
         for start in range(0, len(conditions), chunk):
             places = torch.arange(start, start + chunk).clamp(max=len(conditions) - 1)
             picked = Given(*(x[places].to(self.device) for x in given))
             z = sample(
-                partial(self._guided, given=picked, guidance=weight),
+                partial(guided_by, self.denoiser, given=picked, guidance=weight),
                 (chunk, self.denoiser.config.latent),
                 [seeds[i] for i in places.tolist()],
                 sampler or self.stage2.sampler,
@@ -223,30 +205,9 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
         codes = z[:, :-1] @ self.back.to(z.device) + self.shift.to(z.device)
         return [_code(*each) for each in zip(codes, (z[:, -1] <= 0).tolist(), seeds, strict=True)]
 
-    def _guided(self, z: Tensor, k: Tensor, given: Given, guidance: float) -> Tensor:
-        """Both halves of the guidance in one call."""
-        if guidance == 1.0:
-            return self.denoiser(z, k, *given)
-        twice = [torch.cat([x, x]) for x in (z, k, *given[:-1])]
-        both = self.denoiser(*twice, torch.cat([given.kind, torch.zeros_like(given.kind)]))
-        conditional, unconditional = both.chunk(2)
-        return guided(conditional, unconditional, guidance)
-
-    def _encode(self, conditions: Sequence[Condition], seconds: Sequence[float]) -> Given:
-        text = torch.zeros(len(conditions), self.denoiser.config.text)
-        label = torch.zeros(len(conditions), dtype=torch.long)
-        kind = torch.zeros(len(conditions), dtype=torch.long)
-        sentences = {i: c.text for i, c in enumerate(conditions) if c.text is not None}
-        if sentences:
-            self._encoder = self._encoder or load_text_encoder(self.stage2.text_encoder)
-            text[list(sentences)] = torch.from_numpy(self._encoder.encode(list(sentences.values())))
-            kind[list(sentences)] = 1
-        for i, condition in enumerate(conditions):
-            if condition.label is not None:
-                if condition.label not in self.labels:
-                    raise InputError(f"label '{condition.label}' was not trained; {suggest(condition.label, self.labels)}")
-                label[i], kind[i] = self.labels.index(condition.label), 2
-        return Given(torch.as_tensor(list(seconds), dtype=torch.float32), text, label, kind)
+    def _encoded(self, sentences: Sequence[str]) -> NDArray:
+        self._encoder = self._encoder or load_text_encoder(self.stage2.text_encoder)
+        return self._encoder.encode(sentences)
 
     def check_field(self, settings: Stage1Config, folder: Path) -> None:
         """Raises InputError if field.safetensors of a run, with these settings, is not the field of this system."""

@@ -65,6 +65,7 @@ class Stage2Config:
     label_share: share of conditions given as a label instead of a sentence.
     flatness: of the pose space: 0 keeps distances of poses, 0.5 makes all coordinates alike.
     largest: deviation of the pose space's first coordinate.
+    keep: leading coordinates of the pose space that are denoised; 0 is all.
     gist: a coordinate's weight in the loss is its weight in distances of poses to this power, so that details count more.
     mirror_size: of the mirror sign: the larger, the earlier it is decided.
     mirror_weight: of the mirror sign in the loss, against 1 on average for the other numbers of the code.
@@ -86,6 +87,7 @@ class Stage2Config:
     label_share: float = 0.3
     flatness: float = 0.25
     largest: float = 2.0
+    keep: int = 0
     gist: float = 0.5
     mirror_size: float = 1.5
     mirror_weight: float = 16.0

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -126,18 +126,26 @@ class FieldModule(nn.Module):
         return loss + self.config.kl * kl.mean(), parts | {"kl": kl.mean().detach()}
 
 
+class Moves(Protocol):
+    """A field, as far as its loss is concerned."""
+
+    def joints(self, pose: Pose) -> Tensor: ...
+
+
 def clip_loss(
-    field_: Field,
+    field_: Moves,
     pose: Pose,
     joints: Tensor,
     fps: Tensor,
     root_weight: float = 0.1,
     velocity_weight: float = 0.0,
     high_band_weight: float = 0.0,
+    of_joints: Tensor | float = 1.0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Squared errors of joints about the root and of the root path, in (10 cm)^2, of velocities and of accelerations; mm for the log.
 
     joints: [B, m, J, 3] metres at fps [B]. Motion above 8 Hz is about a millimetre in positions, but large in accelerations.
+    of_joints: [J - 1] weights of the joints but the root in velocities and accelerations.
     """
     error = (field_.joints(pose) - joints + joints[..., :1, :])[..., 1:, :]
     root = pose.root - joints[..., 0, :]
@@ -146,18 +154,18 @@ def clip_loss(
     place = error + root[..., None, :]
     if velocity_weight:
         velocity = torch.diff(place, dim=1) * fps.to(place.dtype)[:, None, None, None]
-        loss = loss + velocity_weight * _huber(velocity, 1.0)
+        loss = loss + velocity_weight * _huber(velocity, 1.0, of_joints)
         parts["velocity_mps"] = velocity.detach().norm(dim=-1).mean()
     if high_band_weight:
         acceleration = _second_difference(place, fps)
-        loss = loss + high_band_weight * 0.01 * _huber(acceleration, 10.0)
+        loss = loss + high_band_weight * 0.01 * _huber(acceleration, 10.0, of_joints)
         parts["acc_mps2"] = acceleration.detach().norm(dim=-1).mean()
     return loss, parts
 
 
-def _huber(error: Tensor, delta: float) -> Tensor:
-    """The mean over vectors [..., 3] of a loss that is quadratic up to delta."""
-    return torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=delta).sum(-1).mean()
+def _huber(error: Tensor, delta: float, of_joints: Tensor | float) -> Tensor:
+    """The weighted mean over vectors [..., J, 3] of a loss that is quadratic up to delta."""
+    return (torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=delta).sum(-1) * of_joints).mean()
 
 
 def _second_difference(x: Tensor, fps: Tensor) -> Tensor:

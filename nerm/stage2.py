@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nerm.cli import progress
-from nerm.conditions import conditions_of
+from nerm.conditions import Wording, conditions_of, draw_conditions
 from nerm.data.dataset import Dataset, Item
 from nerm.denoiser import Denoiser
 from nerm.diffusion import STEPS, add_noise, target
@@ -26,8 +26,6 @@ from nerm.settings import Stage2Config
 from nerm.stage1 import field_training, items_of, load_stage1
 from nerm.text import load_text_encoder
 from nerm.training import Budget, Fit, fingerprint, fit
-
-NOTHING, TEXT, LABEL = 0, 1, 2
 
 
 class Noised(NamedTuple):
@@ -72,15 +70,10 @@ class DenoiserTask:
         spread = 0.0 if self.deviation is None else self.deviation * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
         self.space = pose_space(field_, mean + spread, self.seconds, config.flatness, config.largest)
         self.codes = self.space.enter(mean)
-        self.module = DenoiserModule(config, self.space.weight)
+        self.module = DenoiserModule(config, self.space.weight, torch.tensor([config.mirror_weight]))
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        matrices = self.module.denoiser.matrices()
-        owned = {id(p) for p in matrices}
-        return [
-            torch.optim.Muon(matrices, lr=self.config.matrix_rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
-            torch.optim.AdamW([p for p in self.module.parameters() if id(p) not in owned], lr=self.config.rate, weight_decay=0.01),
-        ]
+        return self.module.optimizers(self.config)
 
     def batch(self, generator: torch.Generator, progress: float) -> Noised:
         index = torch.randint(len(self.codes), (self.config.batch,), generator=generator)
@@ -88,24 +81,18 @@ class DenoiserTask:
 
     def conditioned(self, index: Tensor, generator: torch.Generator) -> Noised:
         """The items `index`, with mirror signs, sentences and noise drawn anew."""
-        count, known = len(index), self.conditions
+        count, config = len(index), self.config
 
         def uniform() -> Tensor:
             return torch.rand(count, generator=generator)
 
         mirrored = uniform() < 0.5
-        label, group = known.label[index], known.group[index].clamp(min=0)
-        spoken, labelled = (known.group[index] >= 0) & (known.sentences[group] > 0), label >= 0
-        sentence = (uniform() * known.sentences[group]).long()
-        text = self._reworded(group, mirrored.long(), sentence, generator)
-        preferred = (uniform() < self.config.label_share) | ~spoken
-        named = preferred & labelled & ~(mirrored & self._sided(label))
-        kind = torch.where(named, LABEL, torch.where(spoken, TEXT, NOTHING))
-        kind = torch.where(uniform() >= self.config.drop, kind, NOTHING)
-        z = torch.cat([self._drawn(index, generator), self.config.mirror_size * (1 - 2 * mirrored[:, None].float())], -1)
+        wording = Wording(config.label_share, config.drop, config.text_noise)
+        asked = draw_conditions(self.conditions, index, mirrored, wording, generator)
+        z = torch.cat([self._drawn(index, generator), config.mirror_size * (1 - 2 * mirrored[:, None].float())], -1)
         step = torch.randint(STEPS, (count,), generator=generator)
-        seconds = self.seconds[index] * (1 - self.config.crop * uniform())
-        return Noised(z, torch.randn(z.shape, generator=generator), step, seconds, text, label, kind)
+        seconds = self.seconds[index] * (1 - config.crop * uniform())
+        return Noised(z, torch.randn(z.shape, generator=generator), step, seconds, *asked)
 
     def _drawn(self, index: Tensor, generator: torch.Generator) -> Tensor:
         """[B, d] codes of the items in pose space: their means, or draws from their posteriors."""
@@ -113,22 +100,6 @@ class DenoiserTask:
             return self.codes[index]
         noise = torch.randn(len(index), self.deviation.shape[1], generator=generator)
         return self.codes[index] + (self.deviation[index] * noise) @ self.space.to
-
-    def _sided(self, label: Tensor) -> Tensor:
-        """[B] whether the label has a side; False without a label."""
-        return torch.cat([self.conditions.sided, torch.tensor([False])])[label]
-
-    def _reworded(self, group: Tensor, mirrored: Tensor, sentence: Tensor, generator: torch.Generator) -> Tensor:
-        """[B, d] unit vectors around a group's sentences: moved towards another of them, and by noise.
-
-        A label has only five to ten sentences, which are soon memorised; a user's own wording lies near them.
-        """
-        texts, sentences = self.conditions.texts, self.conditions.sentences
-        other = (torch.rand(len(group), generator=generator) * sentences[group]).long()
-        between = torch.rand(len(group), 1, generator=generator) / 2
-        text = torch.lerp(texts[group, mirrored, sentence], texts[group, mirrored, other], between)
-        noise = torch.randn(text.shape, generator=generator) * (self.config.text_noise / text.shape[1] ** 0.5)
-        return torch.nn.functional.normalize(text + noise, dim=-1)
 
     def validate(self) -> dict[str, float]:
         """The loss on a fixed draw of training codes: it shows how far they are memorised."""
@@ -139,16 +110,29 @@ class DenoiserTask:
 
 
 class DenoiserModule(nn.Module):
-    """The denoiser and its loss. weight: [d] weights of the coordinates in distances of poses."""
+    """The denoiser and its loss.
+
+    weight: [d] weights of the coordinates in distances of poses.  others: [0 or 1] that of the mirror sign, which follows, against 1 on
+    average.
+    """
 
     weight: Tensor
 
-    def __init__(self, config: Stage2Config, weight: Tensor) -> None:
+    def __init__(self, config: Stage2Config, weight: Tensor, others: Tensor) -> None:
         super().__init__()
-        self.prediction = config.prediction
+        self.prediction, self.signed = config.prediction, len(others) > 0
         weight = weight**config.gist
-        self.register_buffer("weight", torch.cat([weight / weight.mean(), torch.tensor([config.mirror_weight])]), persistent=False)
+        self.register_buffer("weight", torch.cat([weight / weight.mean(), others]), persistent=False)
         self.denoiser = Denoiser(config.denoiser)
+
+    def optimizers(self, config: Stage2Config) -> list[torch.optim.Optimizer]:
+        """Muon for the matrices between hidden layers, AdamW for the rest."""
+        matrices = self.denoiser.matrices()
+        owned = {id(p) for p in matrices}
+        return [
+            torch.optim.Muon(matrices, lr=config.matrix_rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
+            torch.optim.AdamW([p for p in self.parameters() if id(p) not in owned], lr=config.rate, weight_decay=0.01),
+        ]
 
     def forward(
         self, z: Tensor, noise: Tensor, step: Tensor, seconds: Tensor, text: Tensor, label: Tensor, kind: Tensor, progress: float
@@ -157,7 +141,7 @@ class DenoiserModule(nn.Module):
         predicted = self.denoiser(add_noise(z, noise, step), step, seconds, text, label, kind).float()
         error = (predicted - target(z, noise, step, self.prediction)).square()
         loss = (error * self.weight).mean()
-        return loss, {"mirror": error[:, -1].detach().mean()}
+        return loss, {"mirror": error[:, -1].detach().mean()} if self.signed else {}
 
 
 def seconds_of(items: Sequence[Item]) -> list[float]:

@@ -5,41 +5,38 @@ import pytest
 import torch
 from small_run import LABEL, SENTENCES, ThreeMotions, a_run
 
-from nerm.conditions import Conditions, conditions_of
+from nerm.conditions import LABEL as BY_LABEL
+from nerm.conditions import NOTHING, TEXT, Conditions, conditions_of, reworded
 from nerm.data.dataset import Item
 from nerm.denoiser import Denoiser, DenoiserConfig
 from nerm.errors import InputError
 from nerm.generator import Condition
 from nerm.model import load_nerm
 from nerm.settings import Stage2Config
-from nerm.stage2 import LABEL as BY_LABEL
-from nerm.stage2 import NOTHING, TEXT, DenoiserModule, DenoiserTask, train_denoiser
+from nerm.stage2 import DenoiserModule, DenoiserTask, train_denoiser
 from nerm.text import MiniLM
 from nerm.training import Budget
 from nerm.words import mirror_caption
 
 
-def task_of(texts, noise):
-    """A task with the sentences [labels, 2, sentences, d] alone."""
-    task = DenoiserTask.__new__(DenoiserTask)
-    task.config = Stage2Config(text_noise=noise)
+def sentences_of(texts):
+    """Conditions of the sentences [labels, 2, sentences, d] alone."""
     count, nothing = len(texts), torch.zeros(0, dtype=torch.long)
-    task.conditions = Conditions([], nothing, nothing, texts, torch.full((count,), texts.shape[2]), torch.zeros(count, dtype=torch.bool))
-    return task
+    return Conditions([], nothing, nothing, texts, torch.full((count,), texts.shape[2]), torch.zeros(count, dtype=torch.bool))
 
 
 def test_sentences_are_reworded_between_those_of_their_label_and_keep_unit_length():
     texts = torch.nn.functional.normalize(torch.randn(3, 2, 5, 64, generator=torch.Generator().manual_seed(0)), dim=-1)
     group, mirrored, sentence = torch.tensor([0, 1, 2] * 40), torch.tensor([0, 1] * 60), torch.arange(120) % 5
-    reworded = task_of(texts, 0.0)._reworded(group, mirrored, sentence, torch.Generator().manual_seed(1))
-    assert torch.allclose(reworded.norm(dim=-1), torch.ones(120), atol=1e-5)
-    likeness = torch.einsum("bd,lmsd->blms", reworded, texts)
+    plain = reworded(sentences_of(texts), group, mirrored, sentence, 0.0, torch.Generator().manual_seed(1))
+    assert torch.allclose(plain.norm(dim=-1), torch.ones(120), atol=1e-5)
+    likeness = torch.einsum("bd,lmsd->blms", plain, texts)
     own = likeness[torch.arange(120), group, mirrored, sentence]
     assert own.min() > 0.6 and (own < 0.99).any()  # half way to another sentence at most
     nearest = likeness.flatten(1).argmax(1)
     assert torch.equal(nearest // 10, group) and torch.equal(nearest % 10 // 5, mirrored)
-    noisy = task_of(texts, 0.8)._reworded(group, mirrored, sentence, torch.Generator().manual_seed(1))
-    assert (noisy * reworded).sum(-1).mean() < 0.9
+    noisy = reworded(sentences_of(texts), group, mirrored, sentence, 0.8, torch.Generator().manual_seed(1))
+    assert (noisy * plain).sum(-1).mean() < 0.9
 
 
 def small_task() -> DenoiserTask:
@@ -92,7 +89,7 @@ def test_batches_are_drawn_from_all_windows():
 
 def test_details_weigh_more_in_the_loss_than_in_distances_of_poses():
     config = Stage2Config(denoiser=DenoiserConfig(latent=3, width=8, layers=1))
-    weight = DenoiserModule(config, torch.tensor([1.6, 0.4])).weight
+    weight = DenoiserModule(config, torch.tensor([1.6, 0.4]), torch.tensor([config.mirror_weight])).weight
     assert torch.allclose(weight, torch.tensor([4 / 3, 2 / 3, config.mirror_weight]), atol=1e-5)
 
 

@@ -8,10 +8,17 @@ def _entry(name: str, title: str, trains: str) -> System:
     return System(name, title, loads=f"{module}:load", trains=f"{module}:{trains}", leaves="field.safetensors")
 
 
+def _dense(name: str, title: str, trains: str) -> System:
+    module = f"{__name__}.dense"
+    return System(name, title, loads=f"{module}:load", trains=f"{module}:{trains}")
+
+
 ENTRIES = [
     _entry("nerm", "NeRM", "train"),
     _entry("nerm-fixed", "NeRM trained at 20 fps", "train_fixed"),
     _entry("nerm-plain", "NeRM without refinement and texture", "train_plain"),
+    _dense("nerm-dense", "NeRM with dense codes", "train"),
+    _dense("nerm-dense-fixed", "NeRM with dense codes trained at 20 fps", "train_fixed"),
     _entry("nerm-paper", "NeRM as in the paper", "train_paper"),
     _entry("nerm-paper-none", "NeRM as in the paper, without an encoding of time", "train_paper_none"),
     _entry("nerm-paper-simple", "NeRM as in the paper, with sines and cosines of time", "train_paper_simple"),
