@@ -57,7 +57,7 @@ class DetailConfig:
 class Detail(nn.Module):
     """The denoiser: noisy detail, plan, step, level and condition -> the detail.
 
-    spread [size]: of the detail beside undisturbed plans.  drift [size]: of what a disturbance of 1 adds to it.  offset, scale [PLAN + pose]:
+    spread [size]: of the detail beside undisturbed plans.  drift [size]: of what a disturbance of 1 adds.  offset, scale [PLAN + pose]:
     of the plan's numbers. All are of the training codes.
     """
 
