@@ -19,6 +19,8 @@ from nerm.dense.field import DenseFieldConfig
 from nerm.dense.person import FRAME, turned_by
 from nerm.diffusion import sample
 
+PREDICTION = "v_prediction"
+"""What the denoiser predicts. With the detail itself it would have to pass what is fine in its input through all layers, and loses it."""
 PLAN = 5
 """What the denoiser sees of a plan besides the pose: the root's velocity in the person's frame (3), its height, the turn's velocity."""
 
@@ -123,7 +125,7 @@ class Detail(nn.Module):
             return self(x.unflatten(-1, (points, -1)), plan, k, at, *asked).flatten(1)
 
         shape = (1, points * self.config.size)
-        x = sample(predict, shape, [seed], "dpm-solver++", steps or self.config.steps, "sample", smooth.device)
+        x = sample(predict, shape, [seed], "dpm-solver++", steps or self.config.steps, PREDICTION, smooth.device)
         return with_detail(smooth, (x.unflatten(-1, (points, -1)) * self.spread_at(at))[0])
 
 

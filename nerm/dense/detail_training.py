@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from nerm.conditions import Wording, conditions_of, draw_conditions
-from nerm.dense.detail import Detail, DetailConfig, detail_of, seen
+from nerm.dense.detail import PREDICTION, Detail, DetailConfig, detail_of, seen
 from nerm.dense.field import DenseField
 from nerm.dense.plan import dense_of, plan_of
 from nerm.dense.plan_training import DenseCodes
-from nerm.diffusion import STEPS, add_noise
+from nerm.diffusion import STEPS, add_noise, target
 from nerm.pose_space import PoseSpace
 from nerm.text import load_text_encoder
 from nerm.training import Budget, Fit, fingerprint, fit
@@ -151,7 +151,8 @@ class DetailModule(nn.Module):
         """The arguments are those of `DetailTask.drawn`."""
         detail = detail / self.detail.spread_at(level)
         predicted = self.detail(add_noise(detail, noise, step), plan, step, level, text, label, kind).float()
-        error = ((predicted - detail).square() * self.weight).mean(-1) * mask
+        wanted = target(detail.flatten(1), noise.flatten(1), step, PREDICTION).view_as(detail)
+        error = ((predicted - wanted).square() * self.weight).mean(-1) * mask
         trusted = (level < 0.05) * mask.any(-1)
         each = error.sum(-1) / mask.sum(-1)
         return error.sum() / mask.sum(), {"trusted": (each.detach() * trusted).sum() / trusted.sum().clamp(min=1)}
