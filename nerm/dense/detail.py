@@ -47,7 +47,7 @@ class DetailConfig:
     text: int = 384
     labels: int = 0
     steps: int = 10
-    level: float = 0.1
+    level: float = 0.02
     most: float = 0.3
 
     @property

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nerm import checkpoint
 from nerm.cli import choose
-from nerm.denoiser import Denoiser
+from nerm.denoiser import Denoiser, DenoiserConfig
 from nerm.dense.curve import points_of
 from nerm.dense.detail import Detail
 from nerm.dense.detail_training import DetailTraining
@@ -43,10 +43,10 @@ KIND = "nerm-dense"
 
 @dataclass
 class DenseSettings:
-    """Settings of all stages: of the field, of plans and of details."""
+    """Settings of all stages: of the field, of plans (as large as their coordinates need, learned from whole recordings) and of details."""
 
     field: DenseFieldTraining = default(default_factory=DenseFieldTraining)
-    plan: Stage2Config = default(default_factory=Stage2Config)
+    plan: Stage2Config = default(default_factory=lambda: Stage2Config(DenoiserConfig(width=320, last=640), keep=640, crop=0.0))
     detail: DetailTraining = default(default_factory=DetailTraining)
 
 
