@@ -28,6 +28,7 @@ CHANGED = {
     "nerm-paper-not-normalized": {"stage1.field.time_normalisation": False},
     "nerm-paper-fixed": {"stage1.training_rate": "fixed"},
     "nerm-paper": {},
+    "nerm-paper-whole": {},
 }
 
 

@@ -20,6 +20,7 @@ ENTRIES = [
     _dense("nerm-dense", "NeRM with dense codes", "train"),
     _dense("nerm-dense-fixed", "NeRM with dense codes trained at 20 fps", "train_fixed"),
     _entry("nerm-paper", "NeRM as in the paper", "train_paper"),
+    _entry("nerm-paper-whole", "NeRM as in the paper, trained as long as its ablations", "train_paper"),
     _entry("nerm-paper-none", "NeRM as in the paper, without an encoding of time", "train_paper_none"),
     _entry("nerm-paper-simple", "NeRM as in the paper, with sines and cosines of time", "train_paper_simple"),
     _entry("nerm-paper-not-variational", "NeRM as in the paper, with points for codes", "train_paper_not_variational"),
