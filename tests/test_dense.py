@@ -23,6 +23,8 @@ from nerm.dense.system import DenseSettings, load_dense
 from nerm.dense.train import train_dense
 from nerm.errors import InputError
 from nerm.generator import Condition
+from nerm.motion import Motion
+from nerm.motion.skeleton import SKELETONS
 from nerm.settings import Stage2Config
 from nerm.windows import load_windows
 
@@ -177,5 +179,7 @@ def test_all_stages_make_a_system_that_samples_at_any_rate(tmp_path):
     assert np.array_equal(alone.joints, fast[1].joints)
     with pytest.raises(InputError, match="at most 10"):
         system.sample([Condition()], [11.0], 20, [0])
+    with pytest.raises(InputError, match="motion 0 is on skeleton 'kit21'"):
+        system.fit([Motion(np.zeros((5, 21, 3)), 20, SKELETONS["kit21"])])
     code = system.fit([MOTIONS[0]])[0]
     assert np.allclose(system.decode(code, 4.0, 120).root, MOTIONS[0].root, atol=5e-3)

@@ -134,6 +134,9 @@ class DenseNeRM(ReadsCodes, Reconstructs, HasVariants):
 
     def fit(self, motions: Sequence[Motion]) -> list[Code]:
         """One code per motion (canonical), as the encoder makes it."""
+        for number, motion in enumerate(motions):
+            if motion.skeleton.names != self.field.skeleton.names:
+                raise InputError(f"motion {number} is on skeleton '{motion.skeleton.name}'; codes are made on '{self.field.skeleton.name}'")
         return [self._code(self.field.encode(person_of(motion, self.field.config.rates))) for motion in motions]
 
     def training_codes(self, path: Path, dataset: Dataset) -> dict[str, Code]:
