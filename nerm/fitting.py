@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nerm.devices import has_bfloat16
 from nerm.errors import InputError
 from nerm.field import Field
 from nerm.motion import Motion
@@ -182,8 +183,5 @@ def _nearest(field: Field, group: _Group, index: int, known: Tensor, root_weight
 
 def _precision(device: torch.device, autocast: bool | None) -> AbstractContextManager:
     if autocast is None:
-        if device.type == "cpu":
-            autocast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-        else:
-            autocast = torch.cuda.is_bf16_supported()
+        autocast = has_bfloat16(device)
     return torch.autocast(device.type, torch.bfloat16, enabled=autocast)

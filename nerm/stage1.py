@@ -19,6 +19,7 @@ from nerm.codebook import install, train_codebook
 from nerm.data.dataset import Dataset, Item
 from nerm.errors import InputError
 from nerm.field import Codes, Field, FieldConfig, Pose, on_skeleton
+from nerm.muon import Muon
 from nerm.reading import decode
 from nerm.settings import Stage1Config, settings_of
 from nerm.training import Budget, Fit, fit
@@ -42,7 +43,7 @@ class FieldTask:
         matrices = field_.matrices()
         owned = {id(p) for p in matrices}
         return [
-            torch.optim.Muon(matrices, lr=config.matrix_rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
+            Muon(matrices, lr=config.matrix_rate),
             torch.optim.Adam([p for p in field_.parameters() if id(p) not in owned], lr=config.rate, betas=(0.9, 0.99)),
             torch.optim.SparseAdam(list(self.module.codes.parameters()), lr=config.code_rate, betas=(0.9, 0.99)),
         ]

@@ -21,6 +21,7 @@ from nerm.diffusion import STEPS, add_noise, target
 from nerm.errors import InputError
 from nerm.field import Field
 from nerm.model import NeRM
+from nerm.muon import Muon
 from nerm.pose_space import pose_space
 from nerm.settings import Stage2Config
 from nerm.stage1 import field_training, items_of, load_stage1
@@ -130,7 +131,7 @@ class DenoiserModule(nn.Module):
         matrices = self.denoiser.matrices()
         owned = {id(p) for p in matrices}
         return [
-            torch.optim.Muon(matrices, lr=config.matrix_rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
+            Muon(matrices, lr=config.matrix_rate),
             torch.optim.AdamW([p for p in self.parameters() if id(p) not in owned], lr=config.rate, weight_decay=0.01),
         ]
 

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from nerm.budget import Budget, Timer
 from nerm.cli import progress as report
+from nerm.devices import has_bfloat16
 from nerm.errors import InputError
 
 
@@ -174,10 +175,7 @@ def precision(budget: Budget) -> str:
     """bf16 where the hardware multiplies it natively (CUDA from Ampere on, CPUs with AVX-512 bfloat16), else float32."""
     if budget.precision != "auto":
         return budget.precision
-    if budget.device != "cpu" and torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return "bf16" if supported() else "no"
+    return "bf16" if has_bfloat16("cuda" if budget.device != "cpu" and torch.cuda.is_available() else "cpu") else "no"
 
 
 def undertrained(history: list[dict[str, float]], key: str = "val_loss", share: float = 0.2, limit: float = 0.02) -> bool:

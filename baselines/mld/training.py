@@ -28,6 +28,7 @@ from baselines.training import facts_of, origin_of
 from nerm.diffusion import noised
 from nerm.errors import InputError
 from nerm.motion.features import format_of_dims
+from nerm.muon import Muon
 from nerm.training import Budget, fit
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Recipe:
         matrices = layer_matrices(network)
         owned = {id(p) for p in matrices}
         return [
-            torch.optim.Muon(matrices, lr=self.matrices, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
+            Muon(matrices, lr=self.matrices),
             torch.optim.Adam([p for p in network.parameters() if id(p) not in owned], lr=rate, betas=(0.9, 0.99)),
         ]
 

@@ -14,6 +14,7 @@ from nerm.dense.field import DenseField
 from nerm.dense.plan import dense_of, plan_of
 from nerm.dense.plan_training import DenseCodes
 from nerm.diffusion import STEPS, add_noise, target
+from nerm.muon import Muon
 from nerm.pose_space import PoseSpace
 from nerm.text import load_text_encoder
 from nerm.training import Budget, Fit, fingerprint, fit
@@ -55,6 +56,9 @@ class DetailTask:
         config.detail.pose = field_.config.pose
         self.plans = torch.stack([space.enter(torch.stack([plan_of(z, field_.config) for z in some])) for some in self.codes])
         self.lengths = torch.tensor([len(z) for z in codes.plain])
+        self.longest = int(self.lengths.max())
+        self.offset = torch.cumsum(self.lengths, 0) - self.lengths
+        self.points = torch.stack([torch.cat(some) for some in self.codes])
         self.module = DetailModule(config.detail, field_)
         self._measure()
 
@@ -72,7 +76,7 @@ class DetailTask:
         network.drift.copy_(torch.cat(moved).std(0))
         network.offset.copy_(plan.mean(0))
         network.scale.copy_(plan.std(0).clamp(min=1e-3))
-        effect = effects(self.field, torch.cat(self.codes[0]), network.spread)
+        effect = effects(self.field, self.points[0], network.spread)
         self.module.weight.copy_(effect / effect.mean())
 
     def _smooth(self, y: Tensor, points: int) -> Tensor:
@@ -85,7 +89,7 @@ class DetailTask:
         owned = {id(p) for p in matrices}
         others = [p for p in network.parameters() if id(p) not in owned]
         return [
-            torch.optim.Muon(matrices, lr=self.config.matrix_rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
+            Muon(matrices, lr=self.config.matrix_rate),
             torch.optim.AdamW(others, lr=self.config.rate, weight_decay=0.01),
         ]
 
@@ -99,22 +103,20 @@ class DetailTask:
         mirrored = torch.rand(count, generator=generator) < 0.5
         asked = draw_conditions(self.conditions, index, mirrored, Wording(config.label_share, config.drop, config.text_noise), generator)
         level = config.detail.most * torch.rand(count, generator=generator) ** 2
-        y = self.plans[mirrored.long(), index]
+        side = mirrored.long()
+        y = self.plans[side, index]
         y = y + level[:, None] * torch.randn(y.shape, generator=generator)
-        begin = (torch.rand(count, generator=generator) * (torch.clamp(self.lengths[index] - stretch, min=0) + 1)).long().tolist()
-        details, plans, mask = [], [], torch.zeros(count, stretch)
-        for place, (item, side, start) in enumerate(zip(index.tolist(), mirrored.long().tolist(), begin, strict=True)):
-            z = self.codes[side][item]
-            smooth = self._smooth(y[place], len(z))
-            part = slice(start, start + stretch)
-            detail, plan = detail_of(z[part], smooth[part]), seen(smooth, self.field.config)[part]
-            mask[place, : len(detail)] = 1
-            lacking = stretch - len(detail)
-            details.append(nn.functional.pad(detail, (0, 0, 0, lacking)))
-            plans.append(nn.functional.pad(plan, (0, 0, 0, lacking)))
-        detail = torch.stack(details)
+        lengths = self.lengths[index]
+        begin = (torch.rand(count, generator=generator) * (torch.clamp(lengths - stretch, min=0) + 1)).long()
+        at = begin[:, None] + torch.arange(stretch)
+        inside = at < lengths[:, None]
+        at = torch.minimum(at, lengths[:, None] - 1)
+        smooth = dense_of(y @ self.space.back + self.space.shift, self.longest, self.field.config)
+        items = torch.arange(count)[:, None]
+        plan = seen(smooth, self.field.config)[items, at]
+        detail = detail_of(self.points[side[:, None], at + self.offset[index][:, None]], smooth[items, at])
         step = torch.randint(STEPS, (count,), generator=generator)
-        return detail, torch.stack(plans), torch.randn(detail.shape, generator=generator), mask, step, level, *asked
+        return detail, plan, torch.randn(detail.shape, generator=generator), inside.float(), step, level, *asked
 
     def validate(self) -> dict[str, float]:
         """The loss on a fixed draw of training stretches."""

@@ -19,6 +19,7 @@ from nerm.dense.person import MIRROR_FRAME, SAMPLES, Person, mirror_signs, peopl
 from nerm.errors import InputError
 from nerm.field import Pose, on_skeleton
 from nerm.motion import Motion
+from nerm.muon import Muon
 from nerm.settings import Stage1Config, settings_of
 from nerm.stage1 import clip_loss
 from nerm.training import Budget, Fit, fit
@@ -116,7 +117,7 @@ class DenseFieldTask:
         matrices = self.module.field.matrices()
         owned = {id(p) for p in matrices}
         return [
-            torch.optim.Muon(matrices, lr=self.config.matrix_rate, momentum=0.95, weight_decay=0.0, adjust_lr_fn="original"),
+            Muon(matrices, lr=self.config.matrix_rate),
             torch.optim.Adam([p for p in self.module.field.parameters() if id(p) not in owned], lr=self.config.rate, betas=(0.9, 0.99)),
         ]
 

@@ -30,6 +30,7 @@ from nerm.data.dataset import sentence_of
 from nerm.errors import InputError
 from nerm.generator import Condition, Facts
 from nerm.motion.features import decode_humanml263
+from nerm.muon import Muon
 from nerm.training import Budget
 
 BUDGET = Budget(steps=20, device="cpu", seed=3)
@@ -179,7 +180,7 @@ def test_tokens_of_what_ships_start_with_the_frames_around_a_time_of_their_own()
 def test_what_ships_has_the_optimisers_of_nerm_and_the_published_scale_its_own(features):
     vae = build_vae(small_config().vae)
     shipped, paper = (VaeTask(vae, *features, 204, 40, RECIPES[scale]).optimizers() for scale in ("shipped", "paper"))
-    assert [type(o) for o in shipped] == [torch.optim.Muon, torch.optim.Adam] and [type(o) for o in paper] == [torch.optim.AdamW]
+    assert [type(o) for o in shipped] == [Muon, torch.optim.Adam] and [type(o) for o in paper] == [torch.optim.AdamW]
     held = [p for o in shipped for group in o.param_groups for p in group["params"]]
     assert len(held) == len({id(p) for p in held}) == len(list(vae.parameters()))
     by_muon = {id(p) for p in layer_matrices(vae)}
