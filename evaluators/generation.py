@@ -21,12 +21,12 @@ from evaluators.cache import Cache
 from evaluators.canonical import canonical
 from evaluators.damage import VARIANTS, damaged
 from evaluators.tables import REAL, Row
-from evaluators.treatments import SAMPLES, TEXTURE, TREATMENTS, noisy
+from evaluators.treatments import STANCE, TREATMENTS, noisy
 from evaluators.treatments import VERSION as TREATMENT
 from nerm.cli import choose
 from nerm.data.dataset import Dataset, Item
 from nerm.errors import InputError
-from nerm.generator import AddsTexture, Code, Condition, Generator, ReadsCodes, Reconstructs
+from nerm.generator import Code, Condition, Generator, ReadsCodes, Reconstructs, Stands
 from nerm.motion import SMPL22, Motion, frame_count
 from nerm.motion.motion import Features
 from nerm.motion.resample import VERSION as RESAMPLER
@@ -92,7 +92,7 @@ class Generation:
                 raise InputError(
                     f"row {row.id}: variant={row.variant}; system '{row.system}' has no codes, so nothing can be left out of them"
                 )
-            self._texture_for(row)
+            self._stance_for(row)
 
     def identity(self, row: Row, fps: float) -> str:
         """What the motions of a row at a rate depend on, besides requests: equal identities mean equal motions."""
@@ -106,15 +106,15 @@ class Generation:
             made = f"{made}, {low:g} fps, {self.upsampling(row)}, resampler {RESAMPLER}"
         if row.system == REAL or not row.variant:
             return made
-        source = self._texture_for(row)
+        source = self._stance_for(row)
         return f"{made}, {row.variant} {TREATMENT}" + (f" of {source.name} {source.digest}" if source else "")
 
     def about(self, row: Row) -> dict[str, Any]:
         """What a stored row says of where its motion comes from, beyond the system."""
         if row.system == REAL and row.variant == counterparts.NAME:
             return {"counterparts": counterparts.counted(self._counterparts)}
-        source = None if row.system == REAL else self._texture_for(row)
-        return {"texture": f"{source.name} {source.digest}"} if source else {}
+        source = None if row.system == REAL else self._stance_for(row)
+        return {"stance": f"{source.name} {source.digest}"} if source else {}
 
     def upsampling(self, row: Row) -> str:
         """The method that brings its motion to a rate; '' if it is made at every rate."""
@@ -133,47 +133,25 @@ class Generation:
         if row.system == REAL:
             return self._recordings(row, requests, fps, wanted)
         made = self._made(row, requests, fps if low is None else low, wanted)
+        source = self._stance_for(row)
+        if source:
+            made = {k: cast(Stands, source).stood(motion) for k, motion in made.items()}
         if low is not None and fps != low:
             made = {k: at_rate(motion, requests[k].seconds, fps, cast(Method, self.upsampling(row))) for k, motion in made.items()}
         treatment = TREATMENTS.get(row.variant)
         if treatment and treatment.noise_m:
             made = {k: noisy(motion, treatment.noise_m, requests[k].seed) for k, motion in made.items()}
-        source = self._texture_for(row)
-        if source is None:
-            return made
-        strengths = self._strengths(source, row, requests)
-        return {k: cast(AddsTexture, source).textured(motion, strengths, requests[k].seed) for k, motion in made.items()}
+        return made
 
-    # --- treatments -------------------------------------------------------------------------------------------------------------------
-
-    def _texture_for(self, row: Row) -> Generator | None:
-        """The system whose texture a row is given."""
+    def _stance_for(self, row: Row) -> Generator | None:
+        """The system whose stance a row is given."""
         treatment = TREATMENTS.get(row.variant)
         if treatment is None or not treatment.source:
             return None
         source = self.system(Row(treatment.source, treatment.source))
-        if not (isinstance(source, AddsTexture) and isinstance(source, ReadsCodes) and source.adds_texture):
-            raise InputError(f"row {row.id}: variant={row.variant} needs the texture of system '{treatment.source}', which has none here")
+        if not (isinstance(source, Stands) and source.stands):
+            raise InputError(f"row {row.id}: variant={row.variant} needs the stance of system '{treatment.source}', which has none here")
         return source
-
-    def _sampled(self, row: Row, requests: Sequence[Request]) -> list[tuple[Block, list[int]]]:
-        """The blocks of the source's own samples that give the strength of a row's texture, with the places of those that count."""
-        places = range(0, len(requests), max(len(requests) // SAMPLES, 1))
-        source = TREATMENTS[row.variant].source
-        cut = self._cut(Row(source, source), requests, self.base_fps, places)
-        return [(block, [k for k, place in enumerate(of_block) if place in places]) for block, of_block in cut]
-
-    def _strengths(self, source: Generator, row: Row, requests: Sequence[Request]) -> NDArray:
-        """How strong the texture is on average in the source's own samples for some of the requests, evenly spread."""
-        sampled = self._sampled(row, requests)
-        counted = [_asked(block.requests[k] for k in chosen) for block, chosen in sampled]
-
-        def measure() -> dict[str, NDArray]:
-            codes = [(self._load(block)[k], block.requests[k].seconds) for block, chosen in sampled for k in chosen]
-            return {"strengths": cast(AddsTexture, source).strengths([code for code, _ in codes], [length for _, length in codes])}
-
-        key = {"strengths": f"{source.name} {source.digest}", "version": TREATMENT, "requests": counted}
-        return self.cache.get_or(key, measure)["strengths"]
 
     def _recordings(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
         """The recordings of the requests' items, damaged or brought up."""
@@ -202,7 +180,7 @@ class Generation:
             return []
         low = self._low(row)
         cut = self._cut(row, requests, fps if low is None else low, wanted)
-        return [block for block, _ in cut + (self._sampled(row, requests) if self._texture_for(row) else [])]
+        return [block for block, _ in cut]
 
     def make(self, block: Block) -> None:
         """Make a block unless it is in the cache."""
@@ -229,8 +207,8 @@ class Generation:
     def _made(self, row: Row, requests: Sequence[Request], fps: float, wanted: Sequence[int]) -> dict[int, Motion]:
         system, needed, motions = self.system(row), set(wanted), {}
         read = system.read if isinstance(system, ReadsCodes) else None
-        if row.variant and TEXTURE in TREATMENTS[row.variant].without and isinstance(system, Reconstructs):
-            read = system.decode  # without random draws
+        if row.variant and STANCE in TREATMENTS[row.variant].without and isinstance(system, Reconstructs):
+            read = system.decode
         for block, places in self._cut(row, requests, fps, wanted):
             for place, request, kept in zip(places, block.requests, self._load(block), strict=True):
                 if place in needed:

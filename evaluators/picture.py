@@ -21,7 +21,7 @@ FPS = 12.5
 class Picture:
     """out: the .gif to write.
     sentences: captions of the test split; each has the system's sample, and the recording it belongs to.
-    seeds: of the samples, one each; of the kick's seeds 0 to 11, five (2, 3, 4, 9 and 10) kick with the left leg.
+    seeds: of the samples, one each; of the kick's seeds 0 to 11, one (0) kicks with the left leg.
     system: what is sampled.
     dataset: a prepared one.
     seconds: length of the animation.
@@ -35,7 +35,7 @@ class Picture:
             "a single front kick is delivered by the left leg while the arms help to keep balance",
         ]
     )
-    seeds: list[int] = field(default_factory=lambda: [0, 2])
+    seeds: list[int] = field(default_factory=lambda: [0, 0])
     system: str = "nerm"
     dataset: str = "multirate"
     seconds: float = 2.8

@@ -40,8 +40,8 @@ RECIPES = {
     "shipped": Recipe(
         "shipped",
         extractors=("anyrate", "guo", "multirate_gru", "multirate_stgcn"),
-        # Beside NeRM: at one rate (what native rates are worth), without what the paper does not have, and by the paper's own method.
-        systems=("nerm", "nerm-fixed", "nerm-plain", "nerm-paper", "t2m", "mdm", "mld"),
+        # Beside NeRM: at one rate (what native rates are worth), by the paper's own method, and with codes that hold more.
+        systems=("nerm", "nerm-fixed", "nerm-dense", "nerm-paper", "t2m", "mdm", "mld"),
         tables=("framerates", "text", "action", "unconditional"),
     )
 }

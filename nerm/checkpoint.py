@@ -24,6 +24,8 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 """What ships with the package: models/, reference/, stored results."""
 MODELS = "models"
 SUFFIX = ".safetensors"
+LARGEST = ":largest"
+"""Ends the name of what rows of a matrix in 8 bits are shares of."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,31 @@ class Checkpoint:
         return {name.removeprefix(prefix): value.float() for name, value in self.tensors.items() if name.startswith(prefix)}
 
 
-def write(path: Path, kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any], exact: Iterable[str] | None = ()) -> Path:
+def write(
+    path: Path,
+    kind: str,
+    tensors: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    exact: Iterable[str] | None = (),
+    small: Iterable[str] = (),
+) -> Path:
     """Write a model file whole or not at all; weights in half precision.
 
     kind: what reads it (the system's or extractor's name).  exact: names that keep their precision; None keeps all.
+    small: names of matrices that are kept in 8 bits, as steps of 1/127 of the largest number of each row; reading gives numbers back.
     """
+    import torch
     from safetensors.torch import save_file
 
-    kept = set(tensors) if exact is None else set(exact)
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    plain = {name: value if name in kept else value.half() for name, value in plain.items()}
+    kept, rounded = set(tensors) if exact is None else set(exact), set(small)
+    plain: dict[str, Tensor] = {}
+    for name, value in ((name, value.detach().cpu().contiguous()) for name, value in tensors.items()):
+        if name in rounded:
+            largest = value.float().abs().amax(tuple(range(1, value.ndim)), keepdim=True).clamp(min=1e-12)
+            plain[name] = (value.float() * (127 / largest)).round().to(torch.int8)
+            plain[name + LARGEST] = largest
+        else:
+            plain[name] = value if name in kept else value.half()
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         save_file(plain, temporary, {"about": json.dumps({"kind": kind, **about}, sort_keys=True)})
@@ -65,7 +82,7 @@ def read(path: str | Path, kind: str = "") -> Checkpoint:
         raise InputError(f"{path} does not exist or is no file; give a {SUFFIX} file that training wrote")
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = _whole({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
             about = _about(file.metadata() or {})
     except (SafetensorError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is not a whole {SUFFIX} file ({str(error)[:80]}); fetch or train it again") from None
@@ -107,6 +124,16 @@ def model_path(where: str | Path, folders: Sequence[Path] = ()) -> Path:
 def model_folders() -> list[Path]:
     """Where models are looked for: results/models of the working folder, then those that ship."""
     return list(dict.fromkeys([(Path("results") / MODELS).resolve(), RESULTS / MODELS]))
+
+
+def _whole(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file with matrices in 8 bits as numbers again."""
+    largest = {name.removesuffix(LARGEST): value for name, value in tensors.items() if name.endswith(LARGEST)}
+    return {
+        name: value.float() * (largest[name] / 127) if name in largest else value
+        for name, value in tensors.items()
+        if not name.endswith(LARGEST)
+    }
 
 
 def _about(metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Short clips of joints in axes of their own, whatever their rate: for what looks at clips, a critic or an extractor. It knows no model."""
+"""Short clips of joints in axes of their own, whatever their rate: for extractors. It knows no model."""
 
 from __future__ import annotations
 

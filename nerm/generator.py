@@ -123,7 +123,7 @@ class ReadsCodes(ABC):
 
 
 class Reconstructs(ABC):
-    """What a generator may also offer: codes of given motions, and reading a code without random draws."""
+    """What a generator may also offer: codes of given motions, and what a code alone says."""
 
     @abstractmethod
     def fit(self, motions: Sequence[Motion]) -> list[Code]:
@@ -138,37 +138,27 @@ class Reconstructs(ABC):
         """The motion of the code alone at a rate: the reading that training compares with recordings."""
 
 
-class AddsTexture(ABC):
-    """What a generator of codes may also offer: the random part of its motions (NeRM's texture), for any motion.
+class Stands(ABC):
+    """What a generator may also offer: the step that lets the legs decide where the body goes (`nerm.stance`), for any motion.
 
-    adds_texture: whether its weights have such a part.
+    stands: whether its weights have such a part.
     """
 
     @property
     @abstractmethod
-    def adds_texture(self) -> bool: ...
+    def stands(self) -> bool: ...
 
     @abstractmethod
-    def strengths(self, codes: Sequence[Code], seconds: Sequence[float]) -> NDArray:
-        """How strong that part is on average in the motions of codes: an array of the system's own, NeRM's is [bands, limbs].
-
-        seconds: of each motion.
-        """
-
-    @abstractmethod
-    def textured(self, motion: Motion, strengths: NDArray, seed: int) -> Motion:
-        """A motion plus that part, drawn from a seed, equally strong at all times: a pure function of the three.
-
-        strengths: an array as `strengths` gives it; NeRM's is [bands, limbs].
-        """
+    def stood(self, motion: Motion) -> Motion:
+        """A motion with the path that its legs ask for; a pure function of it."""
 
 
 class HasVariants(ABC):
     """What a generator may also offer: itself, sampled in another way."""
 
     @abstractmethod
-    def variant(self, sampler: str | None = None, texture: bool = True) -> Generator:
-        """The same with another sampler of its diffusion, or without the random part of its motions; it has a digest of its own."""
+    def variant(self, sampler: str | None = None, stance: bool = True) -> Generator:
+        """The same with another sampler of its diffusion, or with paths as they were sampled; it has a digest of its own."""
 
 
 def one_each(conditions: Sequence[Condition], seconds: Sequence[float], seeds: Sequence[int]) -> None:

@@ -45,7 +45,7 @@ class Sampling(Protocol):
     fps: float
     guidance: float | None
     sampler: str | None
-    texture: bool
+    stance: bool
     names: str
     metres_per_unit: float
     size: str | None
@@ -91,7 +91,7 @@ def made_by(system: Generator, each: Wanted, how: Sampling) -> dict[str, Any]:
         "size": how.size,
         "feet": "lock" if wants_feet_held(how.feet, each.path) else None,
     }
-    said = {**asked, **by, "texture": None if how.texture else False, **files, "version": __version__}
+    said = {**asked, **by, "stance": None if how.stance else False, **files, "version": __version__}
     return {key: value for key, value in said.items() if value is not None}
 
 

@@ -20,14 +20,14 @@ from nerm.denoiser import Denoiser
 from nerm.diffusion import SAMPLERS, sample
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.generator import AddsTexture, Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
+from nerm.generator import Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, Stands, one_each
 from nerm.guidance import Given, given_of, guided_by
 from nerm.motion import Motion
 from nerm.motion.motion import check_fps
-from nerm.reading import decode
+from nerm.reading import decode, decode_at
 from nerm.settings import Stage1Config, Stage2Config, settings_of
+from nerm.stance import RATE, Stance, load_stance, moments_of, stand
 from nerm.text import TextEncoder, load_text_encoder
-from nerm.texture import Texture, TextureConfig
 
 if TYPE_CHECKING:
     from nerm.data.dataset import Dataset
@@ -41,12 +41,12 @@ FPS_RANGE = (1.0, 480.0)
 
 
 @dataclass
-class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
+class NeRM(ReadsCodes, Reconstructs, Stands, HasVariants):
     """The whole system. native_fps is None: it has no rate of its own.
 
-    shift [d], back [d, d]: from pose space to the field's codes.  texture: None for the paper's system, which has none.
+    shift [d], back [d, d]: from pose space to the field's codes.  stance: None for the paper's system, which has none.
     training: how each stage was trained (`nerm.training.Fit.facts`).  trained_on, dataset: digest and name of what it was trained on.
-    A code is z [d] float32 in the field's units, `mirrored` (whether it is read as its mirror image) and the `seed` of its texture.
+    A code is z [d] float32 in the field's units and `mirrored` (whether it is read as its mirror image).
     """
 
     stage1: Stage1Config
@@ -56,7 +56,7 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
     shift: Tensor
     back: Tensor
     labels: list[str]
-    texture: Texture | None = None
+    stance: Stance | None = None
     training: dict[str, dict] = field(default_factory=dict)
     trained_on: str = ""
     dataset: str = "multirate"
@@ -75,8 +75,8 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
             part.to(device)
         return self
 
-    def _parts(self) -> list[Field | Denoiser | Texture]:
-        return [self.field, self.denoiser, *([self.texture] if self.texture else [])]
+    def _parts(self) -> list[Field | Denoiser | Stance]:
+        return [self.field, self.denoiser, *([self.stance] if self.stance else [])]
 
     @property
     def device(self) -> torch.device:
@@ -88,12 +88,12 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
         parameters = sum(p.numel() for part in self._parts() for p in part.parameters()) if self.training else None
         return Facts.of_stages(self.training, parameters, self.dataset)
 
-    def variant(self, sampler: str | None = None, texture: bool = True) -> NeRM:
-        """The same weights with another sampler, or without texture."""
+    def variant(self, sampler: str | None = None, stance: bool = True) -> NeRM:
+        """The same weights with another sampler, or with paths as they were sampled."""
         stage2 = replace(self.stage2, sampler=choose("sampler", sampler, SAMPLERS)) if sampler else self.stage2
-        changes = [f"sampler={sampler}"] * (stage2 != self.stage2) + ["texture=false"] * (self.adds_texture and not texture)
-        kept = self.texture if texture else None
-        return replace(self, stage2=stage2, texture=kept, digest=" ".join([self.digest, *changes])) if changes else self
+        changes = [f"sampler={sampler}"] * (stage2 != self.stage2) + ["stance=false"] * (self.stands and not stance)
+        kept = self.stance if stance else None
+        return replace(self, stage2=stage2, stance=kept, digest=" ".join([self.digest, *changes])) if changes else self
 
     @property
     def longest_s(self) -> float:
@@ -119,11 +119,13 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
         return [self.read(code, length, fps) for code, length in zip(codes, seconds, strict=True)]
 
     def read(self, code: Code, seconds: float, fps: float) -> Motion:
-        """The motion of one sampled code at a rate, with its texture if the system has one."""
-        if self.texture:
-            motion = self.texture.read(self.field, self._latent(code), seconds, fps, int(code["seed"]))
-            return motion.mirrored() if code["mirrored"] else motion
-        return self.decode(code, seconds, fps)
+        """The motion of one sampled code at a rate, on the path that its legs ask for if the system has a stance."""
+        motion = self.decode(code, seconds, fps)
+        if self.stance is None:
+            return motion
+        moments = torch.as_tensor(moments_of(seconds))
+        made = decode_at(self.field, self._latent(code), seconds, moments, RATE)
+        return self.stance.stood(motion, (made.mirrored() if code["mirrored"] else made).joints, seconds)
 
     def decode(self, code: Code, seconds: float, fps: float) -> Motion:
         """What the field alone reads out of a code at a rate."""
@@ -131,20 +133,11 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
         return motion.mirrored() if code["mirrored"] else motion
 
     @property
-    def adds_texture(self) -> bool:
-        return self.texture is not None
+    def stands(self) -> bool:
+        return self.stance is not None
 
-    def strengths(self, codes: Sequence[Code], seconds: Sequence[float]) -> NDArray[np.float64]:
-        texture = self._needs_texture()
-        return texture.strengths(self.field, [self._latent(code) for code in codes], seconds)
-
-    def textured(self, motion: Motion, strengths: NDArray[np.float64], seed: int) -> Motion:
-        return self._needs_texture().add(motion, strengths, seed)
-
-    def _needs_texture(self) -> Texture:
-        if self.texture is None:
-            raise InputError(f"system '{self.name}' has no texture to add; it was trained without that stage")
-        return self.texture
+    def stood(self, motion: Motion) -> Motion:
+        return stand(self.stance, motion, self.name)
 
     def fit(self, motions: Sequence[Motion]) -> list[Code]:
         """One code per motion (canonical, at most `longest_s`), by optimising it while the field is frozen."""
@@ -203,7 +196,7 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
             parts.append(z[: len(conditions) - start])
         z = torch.cat(parts)
         codes = z[:, :-1] @ self.back.to(z.device) + self.shift.to(z.device)
-        return [_code(*each) for each in zip(codes, (z[:, -1] <= 0).tolist(), seeds, strict=True)]
+        return [_code(*each) for each in zip(codes, (z[:, -1] <= 0).tolist(), strict=True)]
 
     def _encoded(self, sentences: Sequence[str]) -> NDArray:
         self._encoder = self._encoder or load_text_encoder(self.stage2.text_encoder)
@@ -223,9 +216,9 @@ class NeRM(ReadsCodes, Reconstructs, AddsTexture, HasVariants):
         tensors |= {"shift": self.shift, "back": self.back}
         about: dict[str, Any] = {"stage1": asdict(self.stage1), "stage2": asdict(self.stage2), "labels": self.labels}
         about |= {"training": self.training, "trained_on": self.trained_on, "dataset": self.dataset}
-        if self.texture:
-            tensors |= {f"texture.{k}": v for k, v in self.texture.state_dict().items()}
-            about["texture"] = asdict(self.texture.config)
+        if self.stance:
+            tensors |= {f"stance.{k}": v for k, v in self.stance.state_dict().items()}
+            about["stance"] = asdict(self.stance.config)
         checkpoint.write(path, KIND, tensors, about)
 
 
@@ -238,7 +231,8 @@ def load_nerm(where: str | Path = KIND) -> NeRM:
         field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
         field_.load_state_dict(stored.part("field."))
         denoiser.load_state_dict(stored.part("denoiser."))
-        texture = _texture(stored, stage1) if "texture" in about else None
+        if "texture" in about:  # of a version that drew what is faster than a code
+            raise checkpoint.another_version(stored.path, "NeRM model")
         return NeRM(
             stage1,
             field_,
@@ -247,7 +241,7 @@ def load_nerm(where: str | Path = KIND) -> NeRM:
             stored.tensors["shift"].float(),
             stored.tensors["back"].float(),
             about["labels"],
-            texture,
+            load_stance(stored),
             about["training"],
             about["trained_on"],
             about.get("dataset", "multirate"),
@@ -258,11 +252,5 @@ def load_nerm(where: str | Path = KIND) -> NeRM:
         raise checkpoint.another_version(stored.path, "NeRM model") from None
 
 
-def _code(z: Tensor, mirrored: bool = False, seed: int = 0) -> Code:
-    return {"z": z.detach().cpu().numpy(), "mirrored": np.array(mirrored), "seed": np.array(seed)}
-
-
-def _texture(stored: checkpoint.Checkpoint, stage1: Stage1Config) -> Texture:
-    texture = Texture(settings_of(TextureConfig, stored.about["texture"]), stage1.field.width, stage1.field.longest_s)
-    texture.load_state_dict(stored.part("texture."))
-    return texture.eval()
+def _code(z: Tensor, mirrored: bool = False) -> Code:
+    return {"z": z.detach().cpu().numpy(), "mirrored": np.array(mirrored)}

@@ -1,4 +1,4 @@
-"""Reading a code out of the field at a rate: f(t, z) -> motion. It knows no texture and nothing of where codes come from."""
+"""Reading a code out of the field at a rate: f(t, z) -> motion. It knows nothing of where codes come from."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Sample:
     model: weights in place of the shipped ones: a file, or the name of one in results/models.
     guidance: weight of classifier-free guidance; left out, the system's own.
     sampler: ddpm, ddim or dpm-solver++, for a system that has the choice; left out, the system's own.
-    texture: false leaves out the random part of NeRM's motions, and reads its field alone.
+    stance: false leaves paths as they were sampled, instead of letting the legs decide where the body goes.
     device: auto, cpu or cuda.
     """
 
@@ -72,7 +72,7 @@ class Sample:
     model: str | None = None
     guidance: float | None = None
     sampler: str | None = None
-    texture: bool = True
+    stance: bool = True
     device: str = "auto"
 
 
@@ -117,11 +117,11 @@ def load(settings: Sample) -> Generator:
 
     file = model_path(settings.model) if settings.model else None
     system = load_object(SYSTEMS)(settings.system, file, device_of(settings.device))
-    if settings.sampler is None and settings.texture:
+    if settings.sampler is None and settings.stance:
         return system
     if not isinstance(system, HasVariants):
-        raise InputError(f"system '{settings.system}' has no choice of sampler and no texture: leave sampler= and texture= out")
-    return system.variant(settings.sampler, settings.texture)
+        raise InputError(f"system '{settings.system}' has no choice of sampler and no stance: leave sampler= and stance= out")
+    return system.variant(settings.sampler, settings.stance)
 
 
 def _of_one(settings: Sample) -> list[Wanted]:

@@ -92,8 +92,8 @@ class Stage2Config:
     mirror_size: float = 1.5
     mirror_weight: float = 16.0
     guidance: float = 1.6
-    sampler: str = "ddpm"
-    sampling_steps: int = 50
+    sampler: str = "dpm-solver++"
+    sampling_steps: int = 10
 
 
 def settings_of(schema: type[S], known: Mapping[str, Any]) -> S:

@@ -23,7 +23,7 @@ from nerm.muon import Muon
 from nerm.reading import decode
 from nerm.settings import Stage1Config, settings_of
 from nerm.training import Budget, Fit, fit
-from nerm.windows import Windows, draw_clips, draw_windows, many_rates, training_windows, window_joints
+from nerm.windows import Windows, draw_clips, draw_windows, many_rates, training_windows, window_motion
 
 KIND = "field"
 CODEBOOK_STEPS = 400  # training steps of the VQ-VAE whose codes codebook-coordinate attention reads; perplexity 400 of 512 on multirate
@@ -64,7 +64,7 @@ def reconstruction_error(field_: Field, codes: Tensor, windows: Windows, count: 
     """Errors in mm on `count` training windows (only these have codes without fitting): joints about the root, and the root's path."""
     error, root = [], []
     for index in torch.linspace(0, len(windows) - 1, count).long().tolist():
-        truth = window_joints(windows, index)
+        truth = window_motion(windows, index).joints
         read_out = decode(field_, codes[index], float(windows.seconds[index]), float(windows.fps[index])).joints
         error.append(np.linalg.norm((read_out - read_out[:, :1]) - (truth - truth[:, :1]), axis=-1).mean() * 1000)
         root.append(np.linalg.norm(read_out[:, 0] - truth[:, 0], axis=-1).mean() * 1000)

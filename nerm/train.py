@@ -11,22 +11,19 @@ from nerm.budget import Budget, Clock
 from nerm.cli import begun_s, choose, parse, progress, run
 from nerm.devices import device_of
 from nerm.help import command
-from nerm.refinement import RefinementConfig
 from nerm.settings import Stage1Config, Stage2Config
-from nerm.texture import TextureConfig
+from nerm.stance import StanceConfig, no_stance
 from nerm.training import Fit
 
 if TYPE_CHECKING:
     from nerm.data.dataset import Dataset
 
-SHARES = {"field": 16 / 32, "denoiser": 12 / 32, "refinement": 3.5 / 32, "texture": 0.5 / 32}
+SHARES = {"field": 17 / 32, "denoiser": 13 / 32, "stance": 2 / 32}
 """Shares of the budget with stage=all; the stages that are trained share it in these proportions."""
-PREPARATION_S = {"denoiser": 0.004, "refinement": 0.025, "texture": 0.014}
-"""What a stage does before its first step, in seconds for each training item on one core: the embeddings of sentences, three sampled codes,
-the readings of windows."""
+PREPARATION_S = {"denoiser": 0.004, "stance": 0.01}
+"""What a stage does before its first step, in seconds for each training item on one core: sentences, readings of recordings."""
 METHOD = [
-    "refine=false",
-    "add_texture=false",
+    "add_stance=false",
     "stage1.field.intervals=0",
     "stage1.field.latent=256",
     "stage1.field.layers=9",
@@ -42,10 +39,13 @@ METHOD = [
     "stage2.largest=1",
     "stage2.gist=0",
     "stage2.guidance=7.5",
+    "stage2.sampler=ddpm",
+    "stage2.sampling_steps=50",
 ]
 """The paper's method: one code a sequence, codebook-coordinate attention, the rate as an input, a loss on positions alone (its equation 3),
-a transformer that predicts epsilon with equal weights on standardised draws of the codes, no refinement, no texture: docs/deviations.md.
-The denoiser is at least as wide as the code: a narrower one cannot predict all of the noise (docs/findings.md). Guidance is MLD's."""
+a transformer that predicts epsilon with equal weights on standardised draws of the codes, no stance: docs/deviations.md.
+The denoiser is at least as wide as the code: a narrower one cannot predict all of the noise (docs/findings.md). Guidance is MLD's.
+DDPM is the sampler that the paper's loss belongs to."""
 SCALES = {
     "shipped": [],
     "paper": [
@@ -80,9 +80,8 @@ class Train:
 
     dataset: the prepared dataset to train on.
     scale: shipped (small), paper (as published) or paper-small (the paper's method, as small as what ships).
-    stage: field, denoiser, refinement or texture; all trains them one after the other.
-    refine: with stage=all: with the refinement, which the paper does not have.
-    add_texture: with stage=all: with the texture, which the paper does not have.
+    stage: field, denoiser or stance; all trains them one after the other.
+    add_stance: with stage=all: with the stance, which the paper does not have.
     minutes: the whole budget in minutes, shared between the stages.
     steps: the whole budget in steps, shared between the stages.
     out: folder of the run; the same command goes on where it was stopped.
@@ -95,8 +94,7 @@ class Train:
     dataset: str = "multirate"
     scale: str = "shipped"
     stage: str = "all"
-    refine: bool = True
-    add_texture: bool = True
+    add_stance: bool = True
     minutes: float | None = None
     steps: int | None = None
     out: str = "runs/nerm"
@@ -106,8 +104,7 @@ class Train:
     threads: int = 0
     stage1: Stage1Config = field(default_factory=Stage1Config)
     stage2: Stage2Config = field(default_factory=Stage2Config)
-    refinement: RefinementConfig = field(default_factory=RefinementConfig)
-    texture: TextureConfig = field(default_factory=TextureConfig)
+    stance: StanceConfig = field(default_factory=StanceConfig)
 
 
 @command(Train)
@@ -137,22 +134,18 @@ def settings_of_scale(scale: str, words: Sequence[str] = ()) -> Train:
 
 def train_nerm(dataset: Dataset, settings: Train, budget: Budget, folder: Path) -> Path:
     """Train the stages that the settings name, each within its share of the budget; the path of the whole system."""
-    from nerm.refinement import refine
     from nerm.stage1 import train_field
     from nerm.stage2 import train_denoiser
-    from nerm.texture_training import no_texture, train_texture
+    from nerm.stance_training import add_stance
 
-    if settings.stage == "all" and settings.add_texture:  # so that an error comes now, and not after half an hour
-        reason = no_texture(dataset, settings.stage1, settings.texture)
-        if reason:
-            progress(f"texture: left out ({reason})")
-            settings = replace(settings, add_texture=False)
+    if settings.stage == "all" and settings.add_stance and no_stance(dataset.skeleton):
+        progress(f"stance: left out ({no_stance(dataset.skeleton)})")
+        settings = replace(settings, add_stance=False)
     shares = shares_of(settings)
     stages: dict[str, Callable[[Budget], Fit]] = {
         "field": lambda budget: train_field(dataset, settings.stage1, budget, folder),
         "denoiser": lambda budget: train_denoiser(dataset, settings.stage2, budget, folder),
-        "refinement": lambda budget: refine(dataset, settings.refinement, budget, folder),
-        "texture": lambda budget: train_texture(dataset, settings.texture, budget, folder),
+        "stance": lambda budget: add_stance(dataset, settings.stance, budget, folder),
     }
     for stage, part in stage_budgets(shares, budget, len(dataset.items("train"))).items():
         outcome = stages[stage](part)
@@ -173,8 +166,7 @@ def shares_of(settings: Train) -> dict[str, float]:
     """The stages to train, in their order, and each one's share of the budget."""
     if settings.stage != "all":
         return {settings.stage: 1.0}
-    left_out = {"refinement": not settings.refine, "texture": not settings.add_texture}
-    chosen = {stage: share for stage, share in SHARES.items() if not left_out.get(stage)}
+    chosen = {stage: share for stage, share in SHARES.items() if stage != "stance" or settings.add_stance}
     return {stage: share / sum(chosen.values()) for stage, share in chosen.items()}
 
 

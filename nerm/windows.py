@@ -67,6 +67,12 @@ def training_windows(dataset: Dataset, split: str, config: Stage1Config) -> tupl
     return items, load_windows(motions)
 
 
+def training_recordings(dataset: Dataset, split: str, training_rate: str, fixed_fps: float | None) -> tuple[list[Item], list[Motion]]:
+    """The same as motions."""
+    items, windows = training_windows(dataset, split, Stage1Config(training_rate=training_rate, fixed_fps=fixed_fps))
+    return items, [window_motion(windows, index) for index in range(len(windows))]
+
+
 def draw_windows(windows: Windows, count: int, generator: torch.Generator) -> Tensor:
     """[count] windows, long ones in proportion to their length."""
     return torch.multinomial(windows.seconds.float() + 0.5, count, replacement=True, generator=generator)
@@ -110,8 +116,8 @@ def many_rates(fps: Tensor, generator: torch.Generator, lowest_only: bool = Fals
     return (slowest if lowest_only else stride).long()
 
 
-def window_joints(windows: Windows, index: int) -> np.ndarray:
-    """[T, J, 3] of one window."""
+def window_motion(windows: Windows, index: int) -> Motion:
+    """One window."""
     start, count = int(windows.offset[index]), int(windows.count[index])
     motion = Motion(windows.frames[start : start + count].numpy(), float(windows.fps[index]), windows.skeleton)
-    return (motion.mirrored() if windows.mirrored[index] else motion).joints
+    return motion.mirrored() if windows.mirrored[index] else motion

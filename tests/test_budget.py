@@ -90,7 +90,7 @@ def test_validations_take_no_more_than_a_tenth_of_the_minutes(pass_time):
 
 
 def test_known_preparation_is_charged_to_the_stage_that_has_it(pass_time):
-    shares, items = {"field": 0.5, "refinement": 0.25, "texture": 0.25}, 1000
+    shares, items = {"field": 0.5, "denoiser": 0.25, "stance": 0.25}, 1000
     parts = stage_budgets(shares, Budget(minutes=10), items)
     prepared = {stage: PREPARATION_S.get(stage, 0.0) * items for stage in shares}
     trained = []
@@ -102,11 +102,11 @@ def test_known_preparation_is_charged_to_the_stage_that_has_it(pass_time):
 
 
 def test_preparation_that_takes_most_of_a_budget_is_announced_and_comes_on_top(pass_time, capsys):
-    shares = {"field": 0.5, "refinement": 0.5}
-    parts = Budget(minutes=0.5).parts(shares, {"refinement": 25.0})
-    assert "the preparation of refinement takes about 25 s, on top of minutes=0.5" in capsys.readouterr().err
+    shares = {"field": 0.5, "stance": 0.5}
+    parts = Budget(minutes=0.5).parts(shares, {"stance": 25.0})
+    assert "the preparation of stance takes about 25 s, on top of minutes=0.5" in capsys.readouterr().err
     assert 60 * sum(part.minutes for part in parts.values()) == pytest.approx(30 + 25)
-    parts = Budget(minutes=5).parts(shares, {"refinement": 25.0})
+    parts = Budget(minutes=5).parts(shares, {"stance": 25.0})
     assert 60 * sum(part.minutes for part in parts.values()) == pytest.approx(300) and not capsys.readouterr().err
 
 

@@ -22,6 +22,23 @@ def test_what_is_written_is_read_in_half_precision_but_for_what_is_exact(tmp_pat
     assert all(torch.equal(whole.tensors[name], value) for name, value in TENSORS.items())
 
 
+def test_a_matrix_in_8_bits_comes_back_within_half_a_step_of_each_row(tmp_path):
+    matrix = torch.randn(20, 300, generator=torch.Generator().manual_seed(0)) * torch.logspace(-3, 3, 20)[:, None]
+    matrix[4] = 0
+    kernel = matrix.reshape(20, 100, 3)
+    tensors = {"m": matrix, "k": kernel, "other": matrix}
+    paths = [checkpoint.write(tmp_path / f"{name}.safetensors", "x", tensors, {}, small=("m", "k")[:n]) for n, name in enumerate("abc")]
+    stored = checkpoint.read(paths[2]).tensors
+    assert set(stored) == set(tensors) and stored["k"].shape == kernel.shape
+    half_a_step = matrix.abs().amax(1, keepdim=True) / 254
+    for name in ("m", "k"):
+        error = (stored[name].reshape(20, 300) - matrix).abs()
+        assert (error <= half_a_step * 1.001).all() and error[:4].max() > 0
+    assert torch.equal(stored["other"], matrix.half())
+    sizes = [path.stat().st_size for path in paths]
+    assert sizes[0] - sizes[2] == pytest.approx(2 * 6000, abs=600)
+
+
 def test_the_same_content_has_the_same_digest(tmp_path):
     facts = {"facts": {"steps": 3, "device": "cpu"}, "config": {}}
     turned = dict(reversed(facts.items()))

@@ -26,6 +26,7 @@ from nerm.generator import Condition
 from nerm.motion import Motion
 from nerm.motion.skeleton import SKELETONS
 from nerm.settings import Stage2Config
+from nerm.stance import StanceConfig
 from nerm.windows import load_windows
 
 SMALL = DenseFieldConfig(pose=6, width=16, layers=1, encoder=16)
@@ -35,7 +36,7 @@ MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4
 def settings() -> DenseSettings:
     plan = Stage2Config(denoiser=DenoiserConfig(width=16, layers=1, last=16), keep=12, batch=8, sampling_steps=3)
     detail = DetailTraining(detail=DetailConfig(pose=6, width=8, dilations=[1, 2], steps=2), batch=4)
-    return DenseSettings(DenseFieldTraining(field=SMALL, stretches=4), plan, detail)
+    return DenseSettings(DenseFieldTraining(field=SMALL, stretches=4), plan, detail, StanceConfig(width=8, dilations=[1, 2]))
 
 
 def test_a_curve_passes_through_what_it_was_fitted_to():
@@ -158,7 +159,7 @@ def test_detail_and_plan_make_up_a_code_wherever_it_is_and_whichever_way_it_face
 
 def test_pieces_of_a_recording_start_at_the_origin_and_facing_forward():
     field = DenseField(SMALL)
-    codes = dense_codes(field, ThreeMotions())
+    codes = dense_codes(field, ThreeMotions(), settings().field)
     plans, seconds = pieces_of(field, codes, 0.3, 0)
     assert plans.shape[:3] == (3, 2, 4) and (seconds[:, 1:] <= seconds[:, :1]).all() and (seconds > 0.39 * seconds[:, :1]).all()
     start = anchored(codes.plain[0][20:100])[:3, :4]
@@ -168,7 +169,7 @@ def test_pieces_of_a_recording_start_at_the_origin_and_facing_forward():
 def test_all_stages_make_a_system_that_samples_at_any_rate(tmp_path):
     path = train_dense(ThreeMotions(), settings(), Budget(steps=20, device="cpu", precision="no"), tmp_path)
     system = load_dense(path)
-    assert system.labels == [LABEL] and set(system.training) == {"field", "plan", "detail"}
+    assert system.labels == [LABEL] and set(system.training) == {"field", "plan", "detail", "stance"}
     asked = [Condition(text=SENTENCES[0]), Condition(label=LABEL), Condition()]
     fast = system.sample(asked, [2.0, 1.0, 3.0], 60, [1, 2, 3])
     slow = system.sample(asked, [2.0, 1.0, 3.0], 20, [1, 2, 3])
@@ -183,3 +184,8 @@ def test_all_stages_make_a_system_that_samples_at_any_rate(tmp_path):
         system.fit([Motion(np.zeros((5, 21, 3)), 20, SKELETONS["kit21"])])
     code = system.fit([MOTIONS[0]])[0]
     assert np.allclose(system.decode(code, 4.0, 120).root, MOTIONS[0].root, atol=5e-3)
+    stood, plain = system.read(code, 4.0, 120), system.variant(stance=False)
+    assert system.stands and not plain.stands and plain.digest != system.digest and system.variant() is system
+    assert np.array_equal(plain.read(code, 4.0, 120).joints, system.decode(code, 4.0, 120).joints)
+    assert np.abs(stood.root - plain.read(code, 4.0, 120).root).max() > 0.01
+    assert np.array_equal(system.stood(plain.read(code, 4.0, 32)).joints, system.read(code, 4.0, 32).joints)

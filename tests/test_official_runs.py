@@ -20,6 +20,7 @@ from nerm.motion.features import FEATURES_251, FEATURES_263, format_of
 from nerm.prepare import prepare
 from nerm.registry import forget_plugin
 from nerm.settings import Stage1Config
+from nerm.stance import no_stance
 from nerm.train import main as train_nerm
 from nerm.windows import training_windows
 
@@ -33,9 +34,7 @@ TINY = [
     "stage2.denoiser.width=16",
     "stage2.denoiser.layers=1",
     "stage2.sampling_steps=2",
-    "refinement.clips=4",
-    "refinement.known=4",
-    "refinement.draws=1",
+    "stance.width=16",
     "device=cpu",
     "precision=no",
 ]
@@ -120,11 +119,12 @@ def test_it_is_trained_sampled_scored_and_reported(home, tmp_path, monkeypatch, 
     (tmp_path / "heights.py").write_text(heights[: heights.index("def load(")])
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("NERM_PLUGINS", str(toys))
-    train_nerm([f"dataset={name}", f"out={tmp_path / 'nerm'}", "steps=8", "add_texture=false", *TINY])
+    train_nerm([f"dataset={name}", f"out={tmp_path / 'nerm'}", "steps=8", *TINY])
     train_baseline([f"dataset={name}", "system=mdm", f"out={tmp_path / 'mdm'}", "steps=2", "device=cpu", "precision=no"])
     system, dataset = load_nerm(tmp_path / "nerm" / "nerm.safetensors"), load_dataset(name)
     motion = system.sample([Condition(text=CAPTIONS[0])], [2.0], 50.0, [1])[0]
     assert motion.skeleton.names == format.skeleton.names and len(motion) == 101
+    assert system.stands is (no_stance(dataset.skeleton) == "")
     bones = np.linalg.norm(motion.joints[:, 1:] - motion.joints[:, motion.skeleton.parents[1:]], axis=-1)
     lengths = dataset.skeleton.lengths  # of the sample or, if it was made as a mirror image, of the other side
     own = min(lengths, lengths[dataset.skeleton.left_right], key=lambda side: np.abs(bones[0] - side[1:]).max())
@@ -136,6 +136,7 @@ def test_it_is_trained_sampled_scored_and_reported(home, tmp_path, monkeypatch, 
         forget_plugin(toys)
     told = capsys.readouterr()
     assert ("extractors guo are left out" in told.err) is (format is FEATURES_251)
+    assert ("stance: left out" in told.err) is not system.stands
     values = figures(tmp_path / "results" / name / "small.quick.csv")
     assert {(row, metric) for row in ("nerm", "mdm", "real") for metric in ("velocity", "acceleration")} <= values.keys()
     # The recordings walk at 0.4 m/s.

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from nerm import __version__
@@ -30,6 +31,16 @@ def test_a_motion_says_what_it_was_made_by(tmp_path):
     assert len(said.pop("model")) > 0
     assert said == {"label": LABEL, "seconds": 1.0, "fps": 20.0, "seed": 3, "system": "noise", "version": __version__}
     assert len(load_motion(tmp_path / "x.npz")) == 21
+
+
+def test_a_motion_on_the_path_that_was_sampled_with_it_says_so(tmp_path):
+    words = ["device=cpu", "seconds=1", "fps=20", f"label={LABEL}"]
+    for word, name in (("stance=false", "plain"), ("stance=true", "stood")):
+        assert main([*words, word, f"out={tmp_path / name}.npz"]) == 0
+    plain, stood = (tmp_path / f"{name}.npz" for name in ("plain", "stood"))
+    assert read_made_by(plain)["stance"] is False and "stance" not in read_made_by(stood)
+    assert np.abs(load_motion(plain).root - load_motion(stood).root).max() > 1e-3
+    np.testing.assert_array_equal(load_motion(plain).joints[..., 1], load_motion(stood).joints[..., 1])
 
 
 def test_a_motion_file_without_room_for_it_has_a_second_one_beside_it(tmp_path, capsys):
@@ -138,7 +149,7 @@ def test_a_wrong_list_is_answered(content, answer, tmp_path):
         (["seed=-1", "out=x.npz"], "seed of at least 0"),
         (["texts=nothing.txt", "out=x"], "nothing.txt does not exist"),
         (["label=squat", "out=x.npz"], "label 'squat' was not trained; did you mean .*hdm05/squat1Reps"),
-        (["texture=false", "out=x.npz"], "no choice of sampler and no texture"),
+        (["stance=false", "out=x.npz"], "no choice of sampler and no stance"),
         (["system=nrem", "out=x.npz"], "did you mean nerm"),
         (["out=x.docx"], "cannot be written as '.docx'"),
     ],
@@ -162,7 +173,7 @@ def test_a_variant_of_nerm_has_another_digest_and_the_same_weights():
 
     nerm = load_nerm()
     assert isinstance(nerm, HasVariants) and nerm.variant() is nerm and nerm.variant(sampler=nerm.stage2.sampler) is nerm
-    plain, quick = nerm.variant(texture=False), nerm.variant(sampler="ddim")
-    assert isinstance(plain, NeRM) and plain.texture is None and nerm.texture is not None
+    plain, quick = nerm.variant(stance=False), nerm.variant(sampler="ddim")
+    assert isinstance(plain, NeRM) and plain.stance is None and nerm.stance is not None
     assert quick.stage2.sampler == "ddim" and quick.denoiser is nerm.denoiser
     assert len({nerm.digest, plain.digest, quick.digest}) == 3

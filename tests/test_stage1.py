@@ -13,7 +13,7 @@ from nerm.motion.skeleton import bone_directions
 from nerm.settings import Stage1Config
 from nerm.stage1 import FieldTask, clip_loss, field_training, initial_codes, items_of, load_stage1, train_field
 from nerm.training import Budget, fit
-from nerm.windows import draw_clips, load_windows, many_rates, training_windows, window_joints
+from nerm.windows import draw_clips, load_windows, many_rates, training_windows, window_motion
 
 MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4), (60, 3), (30, 5), (120, 1.0)])]
 
@@ -43,7 +43,7 @@ def test_rates_from_the_native_one_down_to_20_are_all_drawn():
 def test_mirrored_windows_are_mirror_images():
     windows = load_windows(MOTIONS, mirror=True)
     assert len(windows) == 8
-    assert np.allclose(window_joints(windows, 5), MOTIONS[1].mirrored().joints, atol=1e-6)
+    assert np.allclose(window_motion(windows, 5).joints, MOTIONS[1].mirrored().joints, atol=1e-6)
     _, times, _, _, joints = draw_clips(windows, torch.full((3,), 5), 16, torch.ones(3).long(), torch.Generator().manual_seed(0))
     frames = (times * 60).round().long()
     assert np.allclose(joints.numpy(), MOTIONS[1].mirrored().joints[frames], atol=1e-6)

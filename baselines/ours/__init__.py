@@ -1,4 +1,4 @@
-"""NeRM, the same trained at 20 fps or without two of its steps, and the paper's method, whole and with one thing changed."""
+"""NeRM, the same trained at 20 fps, and the paper's method, whole and with one thing changed."""
 
 from baselines.base import System
 
@@ -16,7 +16,6 @@ def _dense(name: str, title: str, trains: str) -> System:
 ENTRIES = [
     _entry("nerm", "NeRM", "train"),
     _entry("nerm-fixed", "NeRM trained at 20 fps", "train_fixed"),
-    _entry("nerm-plain", "NeRM without refinement and texture", "train_plain"),
     _dense("nerm-dense", "NeRM with dense codes", "train"),
     _dense("nerm-dense-fixed", "NeRM with dense codes trained at 20 fps", "train_fixed"),
     _entry("nerm-paper", "NeRM as in the paper", "train_paper"),

@@ -33,11 +33,6 @@ def train_fixed(dataset: Dataset, budget: Budget, folder: Path, scale: str = "sh
     return _trained(dataset, budget, folder, scale, ["stage1.training_rate=fixed"])
 
 
-def train_plain(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
-    """The same without the two steps that the paper does not have; the other stages get their time."""
-    return _trained(dataset, budget, folder, scale, ["refine=false", "add_texture=false"])
-
-
 def train_paper(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
     """The paper's method, as large as what ships or as published."""
     return _trained(dataset, budget, folder, _PAPER[scale], [])

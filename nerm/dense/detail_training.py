@@ -34,7 +34,7 @@ class DetailTraining:
 
     detail: DetailConfig = field(default_factory=DetailConfig)
     text_encoder: str = "minilm"
-    batch: int = 64
+    batch: int = 32
     stretch: int = 64
     matrix_rate: float = 0.01
     rate: float = 1e-3

@@ -23,7 +23,7 @@ from nerm.muon import Muon
 from nerm.settings import Stage1Config, settings_of
 from nerm.stage1 import clip_loss
 from nerm.training import Budget, Fit, fit
-from nerm.windows import Windows, draw_windows, many_rates, training_windows
+from nerm.windows import Windows, draw_windows, many_rates, training_windows, window_motion
 
 KIND = "dense-field"
 INTERVALS = 24
@@ -218,17 +218,12 @@ def train_dense_field(dataset: Dataset, config: DenseFieldTraining, budget: Budg
     items, windows = training_windows(dataset, "train", shared)
     longest_s = max(config.field.longest_s, float(np.ceil(max(item.seconds for item in items) - 1e-6)))
     config = replace(config, field=on_skeleton(replace(config.field, longest_s=longest_s), windows.skeleton))
-    people = People(windows, people_of([_motion(windows, place) for place in range(len(windows))], config.field.rates))
+    people = People(windows, people_of([window_motion(windows, place) for place in range(len(windows))], config.field.rates))
     held = [dataset.motion(item) for item in (dataset.items("val") or items)[:64]]
     task = DenseFieldTask(config, people, held)
     outcome = fit(task, budget, folder / "field", f"dense field ({config.training_rate} rate)")
     save_dense_field(task.module.field, config, dataset, folder / "field.safetensors", outcome.facts(config.stretches))
     return outcome
-
-
-def _motion(windows: Windows, place: int) -> Motion:
-    start, count = int(windows.offset[place]), int(windows.count[place])
-    return Motion(windows.frames[start : start + count].numpy(), float(windows.fps[place]), windows.skeleton)
 
 
 def save_dense_field(field_: DenseField, config: DenseFieldTraining, dataset: Dataset, path: Path, training: dict[str, Any]) -> None:

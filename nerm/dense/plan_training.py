@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from nerm.conditions import Wording, conditions_of, draw_conditions
-from nerm.data.dataset import Dataset, Item, mirror_images
+from nerm.data.dataset import Dataset, Item
 from nerm.dense.field import DenseField
+from nerm.dense.field_training import DenseFieldTraining
 from nerm.dense.person import MIRROR_FRAME, Person, mirror_signs, people_of
 from nerm.dense.plan import CoarseReader, anchored, plan_of
 from nerm.diffusion import STEPS
@@ -19,6 +20,7 @@ from nerm.settings import Stage2Config
 from nerm.stage2 import DenoiserModule, Noised
 from nerm.text import load_text_encoder
 from nerm.training import Budget, Fit, fingerprint, fit
+from nerm.windows import training_recordings
 
 PIECES = 3
 """Random pieces of every recording and of its mirror image that plans are learned from, besides the whole."""
@@ -34,11 +36,9 @@ class DenseCodes:
     seconds: list[float]
 
 
-def dense_codes(field_: DenseField, dataset: Dataset, split: str = "train") -> DenseCodes:
-    """The codes of a split, as the encoder makes them."""
-    images = mirror_images(dataset)
-    items = [item for item in dataset.items(split) if item.id not in images]
-    motions = [dataset.motion(item) for item in items]
+def dense_codes(field_: DenseField, dataset: Dataset, trained: DenseFieldTraining) -> DenseCodes:
+    """The codes of the training split, as the encoder makes them; of recordings at the rate that the field was trained at."""
+    items, motions = training_recordings(dataset, "train", trained.training_rate, trained.fixed_fps)
     people = people_of(motions, field_.config.rates)
     order, signs = mirror_signs(field_.skeleton)
     flipped = [Person(p.frame * torch.tensor(MIRROR_FRAME), p.poses[:, order] * signs) for p in people]

@@ -27,18 +27,21 @@ from nerm.dense.person import person_of
 from nerm.dense.plan import anchored, dense_of
 from nerm.diffusion import SAMPLERS, sample
 from nerm.errors import InputError
-from nerm.generator import Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
+from nerm.generator import Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, Stands, one_each
 from nerm.guidance import Given, given_of, guided_by
 from nerm.model import CHUNK, FPS_RANGE
 from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
 from nerm.settings import Stage2Config, settings_of
+from nerm.stance import Stance, StanceConfig, load_stance, moments_of, stand
 from nerm.text import TextEncoder, load_text_encoder
 
 if TYPE_CHECKING:
     from nerm.data.dataset import Dataset
 
 KIND = "nerm-dense"
+SMALL = 10_000
+"""Matrices of the denoisers from so many numbers on are stored in 8 bits (docs/findings.md)."""
 
 
 @dataclass
@@ -48,10 +51,11 @@ class DenseSettings:
     field: DenseFieldTraining = default(default_factory=DenseFieldTraining)
     plan: Stage2Config = default(default_factory=lambda: Stage2Config(DenoiserConfig(width=320, last=640), keep=640, crop=0.0))
     detail: DetailTraining = default(default_factory=DetailTraining)
+    stance: StanceConfig = default(default_factory=StanceConfig)
 
 
 @dataclass
-class DenseNeRM(ReadsCodes, Reconstructs, HasVariants):
+class DenseNeRM(ReadsCodes, Reconstructs, Stands, HasVariants):
     """The whole system. native_fps is None: it has no rate of its own.
 
     shift [d], back [k, d]: from pose space to plans.  training: how each stage was trained (`nerm.training.Fit.facts`).
@@ -65,6 +69,7 @@ class DenseNeRM(ReadsCodes, Reconstructs, HasVariants):
     back: Tensor
     detail: Detail
     labels: list[str]
+    stance: Stance | None = None
     training: dict[str, dict] = default(default_factory=dict)
     trained_on: str = ""
     dataset: str = "multirate"
@@ -78,7 +83,7 @@ class DenseNeRM(ReadsCodes, Reconstructs, HasVariants):
         self._encoder: TextEncoder | None = None
 
     def _parts(self) -> list[nn.Module]:
-        return [self.field, self.denoiser, self.detail]
+        return [self.field, self.denoiser, self.detail, *([self.stance] if self.stance else [])]
 
     def to(self, device: str | torch.device) -> DenseNeRM:
         """The same system on another device."""
@@ -100,12 +105,13 @@ class DenseNeRM(ReadsCodes, Reconstructs, HasVariants):
         parameters = sum(p.numel() for part in self._parts() for p in part.parameters()) if self.training else None
         return Facts.of_stages(self.training, parameters, self.dataset)
 
-    def variant(self, sampler: str | None = None, texture: bool = True) -> DenseNeRM:
-        """The same weights with another sampler of plans; it has no texture to leave out."""
-        if not sampler or sampler == self.settings.plan.sampler:
-            return self
-        plan = replace(self.settings.plan, sampler=choose("sampler", sampler, SAMPLERS))
-        return replace(self, settings=replace(self.settings, plan=plan), digest=f"{self.digest} sampler={sampler}")
+    def variant(self, sampler: str | None = None, stance: bool = True) -> DenseNeRM:
+        """The same weights with another sampler of plans, or with paths as they were sampled."""
+        chosen = choose("sampler", sampler, SAMPLERS) if sampler else self.settings.plan.sampler
+        changes = [f"sampler={sampler}"] * (chosen != self.settings.plan.sampler) + ["stance=false"] * (self.stands and not stance)
+        settings = replace(self.settings, plan=replace(self.settings.plan, sampler=chosen))
+        kept = self.stance if stance else None
+        return replace(self, settings=settings, stance=kept, digest=" ".join([self.digest, *changes])) if changes else self
 
     def sample(
         self, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seeds: Sequence[int], guidance: float | None = None
@@ -121,16 +127,27 @@ class DenseNeRM(ReadsCodes, Reconstructs, HasVariants):
         return [self.read(code, length, fps) for code, length in zip(codes, seconds, strict=True)]
 
     def read(self, code: Code, seconds: float, fps: float) -> Motion:
-        """The motion of one code at a rate."""
-        return self.decode(code, seconds, fps)
+        """The motion of one sampled code at a rate, on the path that its legs ask for if the system has a stance."""
+        motion = self.decode(code, seconds, fps)
+        return self.stance.stood(motion, self._joints(code, moments_of(seconds)), seconds) if self.stance else motion
+
+    def decode(self, code: Code, seconds: float, fps: float) -> Motion:
+        """What the field alone reads out of a code at a rate."""
+        return Motion(self._joints(code, frame_times(seconds, fps)), fps, self.field.skeleton)
 
     @torch.no_grad()
-    def decode(self, code: Code, seconds: float, fps: float) -> Motion:
-        """The motion of one code at a rate."""
+    def _joints(self, code: Code, times: NDArray) -> NDArray[np.float32]:
         device = self.device
-        pose = self.field(torch.as_tensor(frame_times(seconds, fps))[None].to(device), torch.from_numpy(code["z"])[None].to(device))
+        pose = self.field(torch.as_tensor(times)[None].to(device), torch.from_numpy(code["z"])[None].to(device))
         joints = self.field.joints(pose) + pose.root[..., None, :]
-        return Motion(joints[0].cpu().numpy().astype(np.float32), fps, self.field.skeleton)
+        return joints[0].cpu().numpy().astype(np.float32)
+
+    @property
+    def stands(self) -> bool:
+        return self.stance is not None
+
+    def stood(self, motion: Motion) -> Motion:
+        return stand(self.stance, motion, self.name)
 
     def fit(self, motions: Sequence[Motion]) -> list[Code]:
         """One code per motion (canonical), as the encoder makes it."""
@@ -201,12 +218,16 @@ class DenseNeRM(ReadsCodes, Reconstructs, HasVariants):
         return {"z": z.detach().cpu().numpy()}
 
     def save(self, path: Path) -> None:
-        """fp16 weights with all settings inside, in one step."""
+        """Weights with all settings inside, in one step: large matrices of the denoisers in 8 bits, the rest in 16."""
         tensors = {"shift": self.shift, "back": self.back}
         for name, part in (("field", self.field), ("denoiser", self.denoiser), ("detail", self.detail)):
             tensors |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
         about: dict[str, Any] = {"settings": asdict(self.settings), "labels": self.labels, "training": self.training}
-        checkpoint.write(path, KIND, tensors, about | {"trained_on": self.trained_on, "dataset": self.dataset})
+        if self.stance:
+            tensors |= {f"stance.{key}": value for key, value in self.stance.state_dict().items()}
+            about["stance"] = asdict(self.stance.config)
+        small = [name for name, value in tensors.items() if value.ndim > 1 and value.numel() >= SMALL and not name.startswith("field.")]
+        checkpoint.write(path, KIND, tensors, about | {"trained_on": self.trained_on, "dataset": self.dataset}, small=small)
 
 
 def load_dense(where: str | Path = KIND) -> DenseNeRM:
@@ -221,7 +242,7 @@ def load_dense(where: str | Path = KIND) -> DenseNeRM:
         field_, denoiser, detail = parts
         shift, back = stored.tensors["shift"].float(), stored.tensors["back"].float()
         training, labels = about["training"], about["labels"]
-        known = training, about["trained_on"], about["dataset"], stored.path.stem, stored.digest
+        known = load_stance(stored), training, about["trained_on"], about["dataset"], stored.path.stem, stored.digest
         return DenseNeRM(settings, field_, denoiser, shift, back, detail, labels, *known)
     except (RuntimeError, KeyError, InputError, OmegaConfBaseException):
         raise checkpoint.another_version(stored.path, "dense NeRM model") from None

@@ -94,6 +94,10 @@ class Skeleton:
                 return self.names.index(known)
         raise InputError(f"skeleton '{self.name}' has no joint '{name}'; it has {', '.join(self.names)}")
 
+    def has(self, name: str) -> bool:
+        """Whether it has a joint, by its own name or by that on the 22-joint skeleton."""
+        return name in self.names or _MMM_NAMES.get(name) in self.names
+
     def with_lengths(self, lengths: ArrayLike, name: str | None = None) -> Skeleton:
         """The same directions at other bone lengths [J] in metres (the root's entry is ignored)."""
         return Skeleton(name or self.name, self.names, self.parents, self.axes * np.asarray(lengths)[:, None])

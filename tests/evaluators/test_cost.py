@@ -15,7 +15,8 @@ from evaluators.protocols.cost.protocol import load_of
 from evaluators.records import Document, Record
 from evaluators.tables import Row, load_table
 from nerm.errors import InputError
-from nerm.generator import Facts
+from nerm.generator import Facts, Reconstructs
+from nerm.motion import Motion, frame_count
 
 ROWS = [Row("slow", "Slow"), Row("slow-20", "Slow, brought up", system="slow", upsampling="cubic"), Row("real", "Real", "real")]
 HEAVY = """
@@ -151,6 +152,42 @@ def test_a_process_that_fails_is_one_sentence_with_its_last_words():
     with pytest.raises(InputError, match=r"measures system 'nobody' ended with code 1; it said: .*nobody"):
         in_own_process(Asked("nobody", [{}], 1.0, [20.0]))
     assert json.dumps(process.asdict(Asked("nobody", [{}], 1.0, [20.0])))
+
+
+class CodedSlow(Slow, Reconstructs):
+    """The same with codes."""
+
+    def fit(self, motions): ...
+
+    def training_codes(self, path, dataset): ...
+
+    def decode(self, code, seconds, fps): ...
+
+
+class Coded:
+    """Its motion is 1 where it is read as it is sampled, and 2 where the field alone reads its codes."""
+
+    def sample(self, conditions, seconds, fps, seeds):
+        return [Motion(np.ones((frame_count(length, fps), 22, 3), np.float32), fps) for length in seconds]
+
+    def sample_codes(self, conditions, seconds, seeds):
+        return [{"seed": np.array(seed)} for seed in seeds]
+
+    def decode(self, code, seconds, fps):
+        return Motion(2 * self.sample([None], [seconds], fps, [0])[0].joints, fps)
+
+
+def test_a_row_without_a_stance_is_timed_on_codes_that_the_field_alone_reads(harness_of, asked):
+    rows = [Row("slow", "Slow"), Row("slow-no-stance", "", system="slow", variant="no-stance")]
+    timing = harness_of(rows, metrics=("seconds_per_sample",), systems={"slow": CodedSlow()}, extractors=())
+    timing.table = replace(timing.table, protocols=("cost",), sets=("2s-batch1",), rates=(20.0,))
+    for row in rows:
+        compute_row(timing, row)
+    assert [what.without_stance for what in asked] == [False, False, True, True]
+    for without, value in ((False, 1), (True, 2)):
+        what = Asked("coded", [{}, {}], 1.0, [60.0], low_fps=20.0, method="linear", without_stance=without)
+        motions = process.make(Coded(), what, [None, None], 60.0)
+        assert [(len(motion), motion.joints.min(), motion.joints.max()) for motion in motions] == [(61, value, value)] * 2
 
 
 def test_drift_compares_no_times():

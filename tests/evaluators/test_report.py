@@ -173,8 +173,9 @@ def test_the_markdown_begins_with_the_title_the_question_one_table_and_how_to_re
     assert sentences[0].startswith("Lower is better; the best generator of a column is bold") and len(sentences) == 2
     assert sentences[1].startswith("Values are means ± 95 % intervals: 1.96 standard deviations of 20 bootstrap samples of trials.")
     assert sentences[1].endswith("[what the intervals cover](../../docs/intervals.md).")
-    assert blocks[5].startswith("Nothing is stored of trial distance, anyrate, matched, which decides this table; clip-FID")
-    assert blocks[6].startswith("**clip-FID: difference from NeRM**") and blocks[8] == "![framerates.full.png](framerates.full.png)"
+    assert blocks[5] == "At 120 fps, clip-FID of NeRM is 1.200 ± 0.003 below that of NeRM (fixed rate), compared in pairs."
+    assert blocks[6].startswith("Nothing is stored of trial distance, anyrate, matched, which decides this table; clip-FID")
+    assert blocks[7].startswith("**clip-FID: difference from NeRM**") and blocks[9] == "![framerates.full.png](framerates.full.png)"
 
 
 def test_the_main_metric_leads_and_every_row_is_compared_with_the_first_draw_by_draw(store):
@@ -355,7 +356,8 @@ def test_the_comparison_is_said_in_plain_words(store):
     write(store, "mld", tuple(replace(r, value=3 * r.value) for r in of_system(0.4)))
     sentences = [line for line in markdown(of_tier(store)).splitlines() if line.startswith("At 120 fps, clip-FID")]
     rival = "MDM (20 fps, brought up by slerp), the best of MDM and MLD, compared in pairs"
-    assert sentences == [f"At 120 fps, clip-FID of NeRM is 2.400 ± 0.007 below that of {rival}."] * 2
+    fixed = "At 120 fps, clip-FID of NeRM is 1.200 ± 0.003 below that of NeRM (fixed rate), compared in pairs."
+    assert sentences == [f"At 120 fps, clip-FID of NeRM is 2.400 ± 0.007 below that of {rival}. {fixed}"] * 2
 
 
 def test_how_systems_were_trained_is_printed_once_per_model_and_undertrained_rows_are_marked(store):
@@ -371,14 +373,14 @@ def test_how_systems_were_trained_is_printed_once_per_model_and_undertrained_row
 
 
 def test_rows_that_share_a_step_are_named_and_what_a_treatment_adds_or_leaves_out_counts(store):
-    steps = {"nerm": ("field", "texture"), "nerm-fixed": ("field", "texture"), "nerm-no-texture": ("field", "texture"), "t2m": ("length",)}
-    for system, names in (steps | {"t2m-20-cubic": ("length",), "t2m-textured": ("length",)}).items():
+    steps = {"nerm": ("field", "stance"), "nerm-fixed": ("field", "stance"), "nerm-no-stance": ("field", "stance"), "t2m": ("length",)}
+    for system, names in (steps | {"t2m-20-cubic": ("length",), "t2m-stance": ("length",)}).items():
         write(store, system, of_system(0.5), training={"steps": dict.fromkeys(names, 5)})
     text = markdown(of_tier(store))
-    (texture,) = (line for line in text.splitlines() if line.startswith("- texture: "))
-    assert texture == "- texture: NeRM; NeRM (fixed rate); T2M (20 fps, slerp) plus steady texture"
+    (stance,) = (line for line in text.splitlines() if line.startswith("- stance: "))
+    assert stance == "- stance: NeRM; NeRM (fixed rate); T2M (20 fps, slerp) plus NeRM's stance"
     (field,) = (line for line in text.splitlines() if line.startswith("- field: "))
-    assert field == "- field: NeRM; NeRM (fixed rate); NeRM without texture"
+    assert field == "- field: NeRM; NeRM (fixed rate); NeRM without stance"
     assert "- length: " not in text  # all of them are T2M
 
 

@@ -9,7 +9,7 @@ from evaluators.items import sample_seed
 from evaluators.tables import Row, load_table
 from evaluators.treatments import TREATMENTS, steps_after
 from nerm.errors import InputError
-from nerm.generator import AddsTexture, Facts, ReadsCodes, Reconstructs, condition_of
+from nerm.generator import Facts, ReadsCodes, Reconstructs, Stands, condition_of
 from nerm.motion import Motion, frame_count
 from nerm.motion.resample import VERSION, at_rate
 
@@ -30,20 +30,28 @@ class Plain:
         return [moving(length, fps, seed) for length, seed in zip(seconds, seeds, strict=True)]
 
 
-class Textured(ReadsCodes, Reconstructs, AddsTexture):
-    """A code is read with a shake that decoding leaves out; the strength of what it adds is the number of codes that it was asked about."""
+class Coded(ReadsCodes):
+    """It makes codes, which are read with a shake at any rate."""
 
-    name, native_fps, digest, facts = "nerm", None, "texture digest", Facts()
-    adds_texture = True
-
-    def __init__(self):
-        self.asked = []
+    name, native_fps, digest, facts = "coded", None, "coded digest", Facts()
 
     def sample_codes(self, conditions, seconds, seeds, guidance=None):
         return [{"seed": np.array(seed)} for seed in seeds]
 
     def read(self, code, seconds, fps):
         return moving(seconds, fps, int(code["seed"]), 0.01)
+
+    def sample(self, *asked, **more): ...
+
+
+class Standing(Coded, Reconstructs, Stands):
+    """Decoding leaves the shake out; where it stands, a motion goes to the left by the square of the time."""
+
+    name, native_fps, digest, facts = "nerm", None, "stance digest", Facts()
+    stands = True
+
+    def __init__(self):
+        self.rates = []
 
     def decode(self, code, seconds, fps):
         return moving(seconds, fps, int(code["seed"]))
@@ -52,17 +60,18 @@ class Textured(ReadsCodes, Reconstructs, AddsTexture):
 
     def training_codes(self, path, dataset): ...
 
-    def sample(self, *asked, **more): ...
-
-    def strengths(self, codes, seconds):
-        self.asked.append([int(code["seed"]) for code in codes])
-        return np.array(float(len(codes)))
-
-    def textured(self, motion, strengths, seed):
-        return Motion(motion.joints + np.float32(strengths * (1 + seed % 2)), motion.fps)
+    def stood(self, motion):
+        self.rates.append(motion.fps)
+        return stood(motion)
 
 
-SYSTEMS = {"plain": Plain(), "nerm": Textured()}
+def stood(motion: Motion) -> Motion:
+    joints = motion.joints.copy()
+    joints[..., 0] += np.float32(motion.times**2)[:, None]
+    return Motion(joints, motion.fps)
+
+
+SYSTEMS = {"plain": Plain(), "coded": Coded(), "nerm": Standing()}
 
 
 @pytest.fixture
@@ -75,48 +84,54 @@ def made(tiny, tmp_path):
 
 
 PLAIN = Row("plain", "")
-TREATED = Row("plain-textured", "", system="plain", variant="textured")
+TREATED = Row("plain-stance", "", system="plain", variant="stance")
 
 
-def test_a_treated_motion_is_that_of_the_row_beside_it_plus_the_texture(made):
-    generation, requests, _ = made
-    for fps in (20.0, 120.0):
-        plain, treated = (generation.motions(row, requests, fps, [0, 3]) for row in (PLAIN, TREATED))
-        for k in (0, 3):
-            added = treated[k].joints - plain[k].joints
-            np.testing.assert_allclose(added, len(requests) * (1 + requests[k].seed % 2), atol=1e-5)
-
-
-def test_its_strength_is_that_of_the_sources_own_samples_for_the_same_requests_measured_once(made, tiny):
+def test_a_motion_is_given_a_stance_at_the_rate_it_was_made_at_and_brought_up_then(made):
     generation, requests, systems = made
-    systems["nerm"] = Textured()
-    for _ in range(2):
-        for fps in (20.0, 60.0, 120.0):
-            generation.motions(TREATED, requests, fps, [1])
-    assert systems["nerm"].asked == [[request.seed for request in requests]]
+    systems["nerm"] = Standing()
+    for fps in (20.0, 120.0):
+        treated = generation.motions(TREATED, requests, fps, [0, 3])
+        for k in (0, 3):
+            seconds = requests[k].seconds
+            low = moving(seconds, 20.0, requests[k].seed)
+            np.testing.assert_array_equal(treated[k].joints, at_rate(stood(low), seconds, fps, "slerp").joints)
+            others = [stood(at_rate(low, seconds, fps, "slerp")).joints, at_rate(low, seconds, fps, "slerp").joints]
+            assert [np.abs(treated[k].joints - other).max() > 1e-4 for other in others] == [fps == 120, True]
+    assert systems["nerm"].rates == [20.0] * 4
 
 
-def test_a_code_can_be_read_without_texture_at_every_rate_or_brought_up_from_the_base_rate(made):
+def test_a_code_that_is_brought_up_is_given_a_stance_at_the_base_rate_and_one_that_is_not_at_every_rate(made):
     generation, requests, _ = made
-    without = Row("nerm-no-texture", "", system="nerm", variant="no-texture")
-    motion = generation.motions(without, requests, 120.0, [2])[2]
-    expected = moving(requests[2].seconds, 120.0, requests[2].seed)
-    np.testing.assert_array_equal(motion.joints, expected.joints)
+    seconds, seed = requests[2].seconds, requests[2].seed
+    low = Row("coded-20-stance", "", system="coded", variant="stance", upsampling="cubic")
+    expected = at_rate(stood(moving(seconds, 20.0, seed, 0.01)), seconds, 120.0, "cubic")
+    np.testing.assert_array_equal(generation.motions(low, requests, 120.0, [2])[2].joints, expected.joints)
+    every = Row("coded-stance", "", system="coded", variant="stance")
+    expected = stood(moving(seconds, 120.0, seed, 0.01))
+    np.testing.assert_array_equal(generation.motions(every, requests, 120.0, [2])[2].joints, expected.joints)
+
+
+def test_a_code_can_be_read_without_a_stance_at_every_rate_or_brought_up_from_the_base_rate(made):
+    generation, requests, _ = made
+    seconds, seed = requests[2].seconds, requests[2].seed
+    without = Row("nerm-no-stance", "", system="nerm", variant="no-stance")
+    expected = moving(seconds, 120.0, seed)
+    np.testing.assert_array_equal(generation.motions(without, requests, 120.0, [2])[2].joints, expected.joints)
     assert not np.array_equal(generation.motions(Row("nerm", ""), requests, 120.0, [2])[2].joints, expected.joints)
-    low = Row("nerm-20-textured", "", system="nerm", variant="textured", upsampling="slerp")
-    slerped = at_rate(moving(requests[2].seconds, 20.0, requests[2].seed), requests[2].seconds, 120.0, "slerp")
-    added = generation.motions(low, requests, 120.0, [2])[2].joints - slerped.joints
-    np.testing.assert_allclose(added, len(requests) * (1 + requests[2].seed % 2), atol=1e-5)
+    low = Row("nerm-20-no-stance", "", system="nerm", variant="no-stance", upsampling="slerp")
+    slerped = at_rate(moving(seconds, 20.0, seed), seconds, 120.0, "slerp")
+    np.testing.assert_array_equal(generation.motions(low, requests, 120.0, [2])[2].joints, slerped.joints)
 
 
-def test_a_treated_row_shares_codes_with_its_system_and_needs_those_of_the_source(made):
+def test_a_treated_row_is_made_from_what_its_system_made_and_from_no_code_of_the_source(made):
     generation, requests, _ = made
     everything = range(len(requests))
     digests = {
         row.id: {generation.digest(block) for block in generation.blocks(row, requests, 120.0, everything)}
-        for row in (PLAIN, Row("nerm", ""), Row("n", "", system="nerm", variant="no-texture"), TREATED)
+        for row in (PLAIN, Row("nerm", ""), Row("n", "", system="nerm", variant="no-stance"), TREATED)
     }
-    assert digests["n"] == digests["nerm"] and digests["plain-textured"] == digests["plain"] | digests["nerm"]
+    assert digests["n"] == digests["nerm"] and digests["plain-stance"] == digests["plain"] != digests["nerm"]
 
 
 def test_what_is_stored_of_other_rows_keeps_its_identity(made):
@@ -131,33 +146,39 @@ def test_what_is_stored_of_other_rows_keeps_its_identity(made):
 def test_a_treated_row_is_known_by_the_treatment_and_the_weights_of_its_source(made):
     generation, _, systems = made
     before = generation.identity(TREATED, 20.0)
-    assert before != generation.identity(PLAIN, 20.0) and before.endswith("of nerm texture digest")
-    systems["nerm"] = Textured()
+    assert before != generation.identity(PLAIN, 20.0) and before.endswith("of nerm stance digest")
+    systems["nerm"] = Standing()
     systems["nerm"].digest = "other weights"
     assert generation.identity(TREATED, 20.0) != before
-    assert generation.about(TREATED) == {"texture": "nerm other weights"} and generation.about(PLAIN) == {}
+    assert generation.about(TREATED) == {"stance": "nerm other weights"} and generation.about(PLAIN) == {}
 
 
 def test_a_treatment_that_cannot_be_given_is_answered(made):
-    generation, _, systems = made
-    with pytest.raises(InputError, match="which is made by a system,=texturd does not exist; did you mean textured"):
-        generation.check(Row("x", "", system="plain", variant="texturd"))
+    generation, _, _ = made
+    with pytest.raises(InputError, match="which is made by a system,=stanse does not exist; did you mean stance"):
+        generation.check(Row("x", "", system="plain", variant="stanse"))
     with pytest.raises(InputError, match="did you mean noise-1mm"):
         generation.check(Row("x", "", system="real", variant="noise-1m"))
     with pytest.raises(InputError, match="does not exist"):
-        generation.check(Row("x", "", system="real", variant="textured"))
+        generation.check(Row("x", "", system="real", variant="stance"))
     with pytest.raises(InputError, match="'plain' has no codes"):
-        generation.check(Row("x", "", system="plain", variant="no-texture"))
-    systems["nerm"] = Textured()
-    systems["nerm"].adds_texture = False
-    with pytest.raises(InputError, match="needs the texture of system 'nerm'"):
+        generation.check(Row("x", "", system="plain", variant="no-stance"))
+    generation.check(TREATED)
+
+
+@pytest.mark.parametrize("source", [Standing(), Plain()])
+def test_a_source_without_a_stance_is_answered(made, source):
+    generation, _, systems = made
+    source.stands = False
+    systems["nerm"] = source
+    with pytest.raises(InputError, match="row plain-stance: variant=stance needs the stance of system 'nerm', which has none here"):
         generation.check(TREATED)
 
 
 def test_the_steps_of_a_row_are_those_of_its_system_changed_by_the_treatment():
-    ours = ["field", "denoiser", "refinement", "texture"]
-    assert steps_after("", ours) == ours and steps_after("no-texture", ours) == ours[:3]
-    assert steps_after("textured", ["vae"]) == ["vae", "texture"] and steps_after("textured", ours).count("texture") == 1
+    ours = ["field", "denoiser", "stance"]
+    assert steps_after("", ours) == steps_after("noise-0.5mm", ours) == ours and steps_after("no-stance", ours) == ours[:2]
+    assert steps_after("stance", ["vae"]) == ["vae", "stance"] and steps_after("stance", ours).count("stance") == 1
 
 
 @pytest.mark.parametrize("table", ["framerates", "text"])
@@ -177,9 +198,9 @@ def test_noise_is_white_of_the_size_that_its_name_says_and_changes_with_the_requ
     assert not np.allclose(added[0][:frames], added[1][:frames], atol=1e-4)
 
 
-def test_noise_comes_on_top_of_texture_or_in_its_place(made):
+def test_noise_comes_on_top_of_all_that_a_code_is_read_with_at_every_rate(made):
     generation, requests, _ = made
-    for variant, row in (("noise-0.5mm", Row("nerm", "")), ("no-texture-noise-0.5mm", Row("n", "", system="nerm", variant="no-texture"))):
-        under = generation.motions(row, requests, 120.0, [2])[2].joints
-        over = generation.motions(Row("x", "", system="nerm", variant=variant), requests, 120.0, [2])[2].joints
+    for fps in (20.0, 120.0):
+        under = generation.motions(Row("nerm", ""), requests, fps, [2])[2].joints
+        over = generation.motions(Row("x", "", system="nerm", variant="noise-0.5mm"), requests, fps, [2])[2].joints
         assert 0.0003 < np.abs(over - under).mean() < 0.0005

@@ -33,7 +33,7 @@ class Asked:
     """What a process is to measure. Rates must rise, so that the memory of one does not hide behind that of another.
 
     checkpoint: '' for the shipped weights.  conditions: of the motions of a call, as `nerm.generator.Condition` has them.
-    low_fps: the rate at which motion is made, if it is brought up by `method`.  without_texture: codes are read by the field alone.
+    low_fps: the rate at which motion is made, if it is brought up by `method`.  without_stance: codes are read by the field alone.
     calls: timed calls at a rate, fewer if they take longer than `at_most_s` together; a first motion at each rate is not counted.
     """
 
@@ -44,7 +44,7 @@ class Asked:
     checkpoint: str = ""
     low_fps: float | None = None
     method: str = ""
-    without_texture: bool = False
+    without_stance: bool = False
     calls: int = 1
     at_most_s: float = 1.0
     threads: int = 1
@@ -103,7 +103,7 @@ def make(system: Any, asked: Asked, conditions: Sequence, fps: float) -> list:
     from nerm.motion.resample import Method, at_rate
 
     rate, seconds, seeds = asked.low_fps or fps, [asked.seconds] * len(conditions), list(range(len(conditions)))
-    if asked.without_texture:
+    if asked.without_stance:
         motions = [system.decode(code, asked.seconds, rate) for code in system.sample_codes(conditions, seconds, seeds)]
     else:
         motions = system.sample(conditions, seconds, rate, seeds)

@@ -59,7 +59,7 @@ def load_of(name: str) -> Load:
 
 
 class CostProtocol(EvaluationProtocol):
-    """For systems, as they are, brought up from the base rate, or without their texture; recordings cost nothing."""
+    """For systems, as they are, brought up from the base rate, or without their stance; recordings cost nothing."""
 
     name, version = ENTRY.name, ENTRY.version
     tiers = TIERS
@@ -101,7 +101,7 @@ class CostProtocol(EvaluationProtocol):
             rates=self.rates,
             low_fps=system.native_fps or (self.run.base_fps if row.upsampling else None),
             method=self.run.upsampling(row),
-            without_texture=bool(row.variant),
+            without_stance=bool(row.variant),
             calls=self.settings.calls,
             at_most_s=self.settings.at_most_s,
             threads=THREADS,

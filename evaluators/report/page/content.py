@@ -170,7 +170,7 @@ def _origin(document: Document, report: Report) -> dict[str, Any]:
         "seed": source.get("seed"),
         "settings": _listed(source.get("settings")),
         "counts": _counts(source.get("counts")),
-        "texture": source.get("texture"),
+        "stance": source.get("stance"),
     }
     facts |= {f"sha256 of {key}": value for key, value in sorted((source.get("sha256") or {}).items())}
     facts |= {f"training: {key}": value for key, value in _training(training).items()}
