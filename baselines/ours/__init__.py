@@ -10,7 +10,7 @@ def _entry(name: str, title: str, trains: str) -> System:
 
 def _dense(name: str, title: str, trains: str) -> System:
     module = f"{__name__}.dense"
-    return System(name, title, loads=f"{module}:load", trains=f"{module}:{trains}")
+    return System(name, title, loads=f"{module}:load", trains=f"{module}:{trains}", leaves="field.safetensors")
 
 
 ENTRIES = [
