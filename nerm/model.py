@@ -20,13 +20,13 @@ from nerm.denoiser import Denoiser
 from nerm.diffusion import SAMPLERS, sample
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.generator import Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, Stands, one_each
+from nerm.generator import Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
 from nerm.guidance import Given, given_of, guided_by
 from nerm.motion import Motion
 from nerm.motion.motion import check_fps
 from nerm.reading import decode, decode_at
 from nerm.settings import Stage1Config, Stage2Config, settings_of
-from nerm.stance import RATE, Stance, load_stance, moments_of, stand
+from nerm.stance import RATE, HasStance, Stance, load_stance, moments_of
 from nerm.text import TextEncoder, load_text_encoder
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ FPS_RANGE = (1.0, 480.0)
 
 
 @dataclass
-class NeRM(ReadsCodes, Reconstructs, Stands, HasVariants):
+class NeRM(ReadsCodes, Reconstructs, HasStance, HasVariants):
     """The whole system. native_fps is None: it has no rate of its own.
 
     shift [d], back [d, d]: from pose space to the field's codes.  stance: None for the paper's system, which has none.
@@ -132,13 +132,6 @@ class NeRM(ReadsCodes, Reconstructs, Stands, HasVariants):
         motion = decode(self.field, self._latent(code), seconds, fps)
         return motion.mirrored() if code["mirrored"] else motion
 
-    @property
-    def stands(self) -> bool:
-        return self.stance is not None
-
-    def stood(self, motion: Motion) -> Motion:
-        return stand(self.stance, motion, self.name)
-
     def fit(self, motions: Sequence[Motion]) -> list[Code]:
         """One code per motion (canonical, at most `longest_s`), by optimising it while the field is frozen."""
         from nerm.fitting import fit_codes
@@ -226,13 +219,13 @@ def load_nerm(where: str | Path = KIND) -> NeRM:
     """A shipped system by its name (nerm, nerm-paper), or any file that `NeRM.save` wrote."""
     stored = checkpoint.read(checkpoint.model_path(where), KIND)
     about = stored.about
+    if "texture" in about:  # of a version that drew what is faster than a code
+        raise checkpoint.another_version(stored.path, "NeRM model")
     try:
         stage1, stage2 = settings_of(Stage1Config, about["stage1"]), settings_of(Stage2Config, about["stage2"])
         field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
         field_.load_state_dict(stored.part("field."))
         denoiser.load_state_dict(stored.part("denoiser."))
-        if "texture" in about:  # of a version that drew what is faster than a code
-            raise checkpoint.another_version(stored.path, "NeRM model")
         return NeRM(
             stage1,
             field_,

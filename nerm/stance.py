@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerm.errors import InputError
+from nerm.generator import Stands
 from nerm.motion import Motion, Skeleton, frame_times
 from nerm.motion.skeleton import heading
 from nerm.settings import settings_of
@@ -107,6 +108,31 @@ class Stance(nn.Module):
         return Motion(placed.astype(np.float32), motion.fps, motion.skeleton)
 
 
+class HasStance(Stands):
+    """A system that may have a stance, and gives it to any motion. stance: None if it was trained without that stage."""
+
+    name: str
+    stance: Stance | None
+
+    @property
+    def stands(self) -> bool:
+        return self.stance is not None
+
+    def stood(self, motion: Motion) -> Motion:
+        """A motion of any rate with the path that its legs ask for; one of a single frame stays where it is."""
+        from nerm.motion.resample import at_times
+
+        if self.stance is None:
+            raise InputError(f"system '{self.name}' has no stance; it was trained without that stage")
+        joints = self.stance.config.joints
+        if len(motion.skeleton) != joints:
+            raise InputError(f"a motion of {len(motion.skeleton)} joints; the stance of system '{self.name}' is for {joints}")
+        if len(motion) < 2:
+            return motion
+        made = at_times(motion, moments_of(motion.seconds), motion.fps, "cubic").joints
+        return self.stance.stood(motion, made, motion.seconds)
+
+
 def load_stance(stored: Checkpoint) -> Stance | None:
     """The stance in a system's model file; None if it has none."""
     if "stance" not in stored.about:
@@ -120,20 +146,6 @@ def no_stance(skeleton: Skeleton) -> str:
     """Why no stance can be learned for a skeleton; '' if it can."""
     missing = [name for name in (*FEET, "l_hip", "r_hip", "l_shoulder", "r_shoulder") if not skeleton.has(name)]
     return f"skeleton '{skeleton.name}' has no {', '.join(missing)}" if missing else ""
-
-
-def stand(stance: Stance | None, motion: Motion, system: str) -> Motion:
-    """A motion of any rate with the path that its legs ask for. system: the name of the one whose stance it is, for errors."""
-    from nerm.motion.resample import at_times
-
-    if stance is None:
-        raise InputError(f"system '{system}' has no stance; it was trained without that stage")
-    if len(motion.skeleton) != stance.config.joints:
-        raise InputError(f"a motion of {len(motion.skeleton)} joints; the stance of system '{system}' is for {stance.config.joints}")
-    if len(motion) < 2:
-        return motion
-    joints = at_times(motion, moments_of(motion.seconds), motion.fps, "cubic").joints
-    return stance.stood(motion, joints, motion.seconds)
 
 
 def moments_of(seconds: float) -> NDArray[np.float64]:

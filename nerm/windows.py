@@ -68,7 +68,7 @@ def training_windows(dataset: Dataset, split: str, config: Stage1Config) -> tupl
 
 
 def training_recordings(dataset: Dataset, split: str, training_rate: str, fixed_fps: float | None) -> tuple[list[Item], list[Motion]]:
-    """The same as motions."""
+    """The items of a split and their motions: at their own rates, or with training_rate=fixed at one (None: the dataset's base_fps)."""
     items, windows = training_windows(dataset, split, Stage1Config(training_rate=training_rate, fixed_fps=fixed_fps))
     return items, [window_motion(windows, index) for index in range(len(windows))]
 

@@ -27,13 +27,13 @@ from nerm.dense.person import person_of
 from nerm.dense.plan import anchored, dense_of
 from nerm.diffusion import SAMPLERS, sample
 from nerm.errors import InputError
-from nerm.generator import Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, Stands, one_each
+from nerm.generator import Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
 from nerm.guidance import Given, given_of, guided_by
 from nerm.model import CHUNK, FPS_RANGE
 from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
 from nerm.settings import Stage2Config, settings_of
-from nerm.stance import Stance, StanceConfig, load_stance, moments_of, stand
+from nerm.stance import HasStance, Stance, StanceConfig, load_stance, moments_of
 from nerm.text import TextEncoder, load_text_encoder
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class DenseSettings:
 
 
 @dataclass
-class DenseNeRM(ReadsCodes, Reconstructs, Stands, HasVariants):
+class DenseNeRM(ReadsCodes, Reconstructs, HasStance, HasVariants):
     """The whole system. native_fps is None: it has no rate of its own.
 
     shift [d], back [k, d]: from pose space to plans.  training: how each stage was trained (`nerm.training.Fit.facts`).
@@ -141,13 +141,6 @@ class DenseNeRM(ReadsCodes, Reconstructs, Stands, HasVariants):
         pose = self.field(torch.as_tensor(times)[None].to(device), torch.from_numpy(code["z"])[None].to(device))
         joints = self.field.joints(pose) + pose.root[..., None, :]
         return joints[0].cpu().numpy().astype(np.float32)
-
-    @property
-    def stands(self) -> bool:
-        return self.stance is not None
-
-    def stood(self, motion: Motion) -> Motion:
-        return stand(self.stance, motion, self.name)
 
     def fit(self, motions: Sequence[Motion]) -> list[Code]:
         """One code per motion (canonical), as the encoder makes it."""
