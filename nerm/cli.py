@@ -26,11 +26,14 @@ _commands: list[float] = []
 def parse(schema: type[C], arguments: Sequence[str], usage: str = "") -> C:
     """The settings dataclass filled from `key=value` words; nested keys have dots. Unknown keys are answered with the nearest ones.
 
+    A list is written [a,b]; of a single value the brackets may be left out.
+
     A field whose name would be a Python keyword ends with an underscore, its key does not: `in=...` fills `in_`. An empty value of
     a field that may be None (`to_fps=`) leaves it None.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     config = OmegaConf.structured(schema)
     fields = {key: name for key, (name, _) in keys(schema).items()}
@@ -43,11 +46,14 @@ def parse(schema: type[C], arguments: Sequence[str], usage: str = "") -> C:
         name = fields[key]
         try:
             # Free text may hold ':' or '{'; only values of other types are read as YAML.
-            if _field_is_text(schema, name):
-                OmegaConf.update(config, name, value.replace("${", r"\${"))
+            plain = value.replace("${", r"\${")
+            if _has_type(schema, name, "str"):
+                OmegaConf.update(config, name, plain)
+            elif _has_type(schema, name, "list") and value and not value.startswith("["):  # a list of one
+                OmegaConf.update(config, name, [plain])
             else:
                 config = OmegaConf.merge(config, OmegaConf.from_dotlist([f"{name}={value or 'null'}"]))
-        except (OmegaConfBaseException, ValueError) as error:
+        except (OmegaConfBaseException, ValueError, YAMLError) as error:
             raise InputError(f"{argument}: {str(error).splitlines()[0]}") from None
     missing = [key for key, name in fields.items() if OmegaConf.is_missing(_parent(config, name), name.rpartition(".")[2])]
     if missing:
@@ -133,12 +139,14 @@ def _parent(config: object, key: str) -> object:
     return OmegaConf.select(config, parent) if parent else config  # type: ignore[arg-type]
 
 
-def _field_is_text(schema: type, key: str) -> bool:
+def _has_type(schema: type, key: str, name: str) -> bool:
+    """Whether a field is of a type ('str', 'list'), or that or None."""
     head, _, rest = key.partition(".")
     item = next(f for f in dataclasses.fields(schema) if f.name == head)
     if rest:
-        return _field_is_text(type(item.default_factory()), rest)  # type: ignore[misc, operator]
-    return str(item.type).replace(" ", "") in ("str", "str|None", "Optional[str]")
+        return _has_type(type(item.default_factory()), rest, name)  # type: ignore[misc, operator]
+    written = str(item.type).replace(" ", "").removesuffix("|None").removeprefix("Optional[")
+    return written.partition("[")[0].rstrip("]") == name
 
 
 __all__ = ["MISSING", "InputError", "begun_s", "choose", "data_home", "default_of", "keys", "parse", "progress", "run", "suggest"]

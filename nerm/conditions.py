@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nerm.data.dataset import Item
 from nerm.text import TextEncoder
-from nerm.words import mirror_caption
+from nerm.words import mirror_caption, side_of
 
 
 @dataclass(eq=False)
@@ -24,7 +24,8 @@ class Conditions:
 
     labels: their names.  label, group: [n] places in `labels` and among the groups, -1 for none.
     texts: [g, 2 (plain, mirrored), sentences, d] embeddings, padded by repeating.  sentences: [g] how many a group has, 0 if it has none.
-    sided: [l] whether the label may not be given for a mirrored motion.
+    side: [g, sentences] which side a sentence names first (`nerm.words.side_of`).  sided: [l] whether the label may not be given for a
+    mirrored motion.
     Without any group, g is 1 and that group is empty.
     """
 
@@ -33,6 +34,7 @@ class Conditions:
     group: Tensor
     texts: Tensor
     sentences: Tensor
+    side: Tensor
     sided: Tensor
 
 
@@ -43,6 +45,7 @@ def conditions_of(items: Sequence[Item], encoder: TextEncoder | None, width: int
     of_key = {key: place for place, key in enumerate(keys)}
     of_label = {name: place for place, name in enumerate(labels)}
     captions = [captions for _, captions in keys] or [()]
+    most = max(map(len, captions))
     sided = torch.zeros(len(labels), dtype=torch.bool)
     for name, sentences in keys:
         # A label can be given for a mirrored motion only if none of its sentences has a side.
@@ -54,6 +57,7 @@ def conditions_of(items: Sequence[Item], encoder: TextEncoder | None, width: int
         torch.tensor([of_key.get(_key(item), -1) for item in items]),
         _embedded(captions, encoder) if encoder else torch.zeros(len(captions), 2, 1, width),
         torch.tensor([len(group) for group in captions]),
+        torch.tensor([[side_of(text) for text in _padded(group, most)] or [0] * max(most, 1) for group in captions]),
         sided,
     )
 
@@ -75,15 +79,17 @@ class Wording:
 
     label_share: share of those given as a label instead of a sentence.  drop: share left out, for guidance.
     noise: length of the noise on a sentence's embedding, which has length 1.
+    one_sided: sentences that name the right first are always mirrored, those that name the left first never, so only the left is learned.
     """
 
     label_share: float
     drop: float
     noise: float
+    one_sided: bool = False
 
 
-def draw_conditions(known: Conditions, index: Tensor, mirrored: Tensor, wording: Wording, generator: torch.Generator) -> Asked:
-    """Of items index [B], in mirror image where mirrored [B]: a sentence, the label or nothing, drawn anew."""
+def draw_conditions(known: Conditions, index: Tensor, wording: Wording, generator: torch.Generator) -> tuple[Asked, Tensor]:
+    """Of items index [B]: a sentence, the label or nothing, drawn anew; and [B] whether that is of the item's mirror image."""
 
     def uniform() -> Tensor:
         return torch.rand(len(index), generator=generator)
@@ -91,12 +97,18 @@ def draw_conditions(known: Conditions, index: Tensor, mirrored: Tensor, wording:
     label, group = known.label[index], known.group[index].clamp(min=0)
     spoken, labelled = (known.group[index] >= 0) & (known.sentences[group] > 0), label >= 0
     sided = torch.cat([known.sided, torch.tensor([False])])[label]
+    mirrored = uniform() < 0.5
     sentence = (uniform() * known.sentences[group]).long()
-    text = reworded(known, group, mirrored.long(), sentence, wording.noise, generator)
     preferred = (uniform() < wording.label_share) | ~spoken
-    named = preferred & labelled & ~(mirrored & sided)
+    if wording.one_sided:
+        named = preferred & labelled
+        side = known.side[group, sentence]
+        mirrored = torch.where(named, mirrored & ~sided, torch.where(spoken & (side != 0), side < 0, mirrored))
+    else:
+        named = preferred & labelled & ~(mirrored & sided)
+    text = reworded(known, group, mirrored.long(), sentence, wording.noise, generator)
     kind = torch.where(named, LABEL, torch.where(spoken, TEXT, NOTHING))
-    return Asked(text, label, torch.where(uniform() >= wording.drop, kind, NOTHING))
+    return Asked(text, label, torch.where(uniform() >= wording.drop, kind, NOTHING)), mirrored
 
 
 def reworded(known: Conditions, group: Tensor, mirrored: Tensor, sentence: Tensor, noise: float, generator: torch.Generator) -> Tensor:
@@ -115,11 +127,16 @@ def _key(item: Item) -> tuple[str, tuple[str, ...]]:
     return item.label, item.captions
 
 
+def _padded(group: Sequence[str], most: int) -> list[str]:
+    """So many sentences, the group's repeated; none of an empty group."""
+    return [group[place % len(group)] for place in range(most)] if group else []
+
+
 def _embedded(groups: Sequence[Sequence[str]], encoder: TextEncoder) -> Tensor:
     """[g, 2, sentences, d] of the groups' sentences and of their mirror images; a group without a sentence has zeros."""
     most = max(len(group) for group in groups)
     spoken = [place for place, group in enumerate(groups) if group]
-    texts = [groups[place][i % len(groups[place])] for place in spoken for i in range(most)]
+    texts = [text for place in spoken for text in _padded(groups[place], most)]
     plain = torch.from_numpy(encoder.encode(texts))
     mirrored = torch.from_numpy(encoder.encode([mirror_caption(text) for text in texts]))
     embeddings = torch.zeros(len(groups), 2, most, plain.shape[1])

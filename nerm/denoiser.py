@@ -38,7 +38,7 @@ class DenoiserConfig:
     last: int = 560
     heads: int = 4
     condition: int = 64
-    text: int = 384
+    text: int = 768
     labels: int = 0
 
 
@@ -82,7 +82,7 @@ class Denoiser(nn.Module):
         return [p for name, p in self.network.named_parameters() if p.ndim == 2 and not name.startswith(outer)]
 
     def forward(self, z: Tensor, step: Tensor, seconds: Tensor, text: Tensor, label: Tensor, kind: Tensor) -> Tensor:
-        """z: [B, d] noisy codes; step: [B] in [0, 1000); seconds: [B]; text: [B, 384]; label: [B]; kind: [B] 0 nothing, 1 text, 2 label."""
+        """z: [B, d] noisy codes; step: [B] in [0, 1000); seconds: [B]; text: [B, t]; label: [B]; kind: [B] 0 nothing, 1 text, 2 label."""
         return self.network(z, self.conditions(step, seconds, text, label, kind))
 
 

@@ -138,6 +138,24 @@ class Reconstructs(ABC):
         """The motion of the code alone at a rate: the reading that training compares with recordings."""
 
 
+class Continues(ABC):
+    """What a generator may also offer: several conditions one after the other in a motion, and motions longer than it is trained on."""
+
+    @property
+    @abstractmethod
+    def longest_s(self) -> float:
+        """Of what `sample` makes in one piece, in seconds."""
+
+    @abstractmethod
+    def sample_sequence(
+        self, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seed: int, guidance: float | None = None
+    ) -> Motion:
+        """A motion that meets each condition for as many seconds, one after the other; the same at every rate.
+
+        A single condition for at most `longest_s` gives what `sample` gives.
+        """
+
+
 class Stands(ABC):
     """What a generator may also offer: the step that lets the legs decide where the body goes (`nerm.stance`), for any motion.
 

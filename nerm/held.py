@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,17 @@ def wants_feet_held(feet: str, path: Path) -> bool:
 def sample_held(
     system: Generator, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seeds: Sequence[int], **options: Any
 ) -> list[Motion]:
-    """What `system.sample` gives, with the feet held. Motions of a skeleton without legs stay as they are.
+    """What `system.sample` gives, with the feet held. options: more arguments of `system.sample`."""
+    return held(lambda rate: system.sample(conditions, seconds, rate, seeds, **options), fps, system.native_fps)
+
+
+def held(sample: Callable[[float], list[Motion]], fps: float, native_fps: float | None) -> list[Motion]:
+    """What `sample` gives at a rate, with the feet held. Motions of a skeleton without legs stay as they are.
 
     How they are held is found in the same samples at GRID_HZ, or at the system's own rate if it has one, whatever `fps` is. So samples at
-    two rates stay equal wherever they have frames at the same time. options: more arguments of `system.sample`.
+    two rates stay equal wherever they have frames at the same time.
     """
-    motions = system.sample(conditions, seconds, fps, seeds, **options)
-    found_at = system.native_fps or GRID_HZ
-    fine = motions if fps == found_at else system.sample(conditions, seconds, found_at, seeds, **options)
+    motions = sample(fps)
+    found_at = native_fps or GRID_HZ
+    fine = motions if fps == found_at else sample(found_at)
     return [Footing.of(found).hold(motion) if has_legs(motion.skeleton) else motion for found, motion in zip(fine, motions, strict=True)]

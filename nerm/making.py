@@ -17,8 +17,8 @@ from nerm import __version__
 from nerm.atomic import replacing
 from nerm.cli import progress, suggest
 from nerm.errors import InputError
-from nerm.generator import Condition, Generator
-from nerm.held import sample_held, wants_feet_held
+from nerm.generator import Condition, Continues, Generator
+from nerm.held import held, wants_feet_held
 from nerm.known import far_from_known, too_alike, trained_labels
 from nerm.motion import Motion
 from nerm.motion.files import Writing, save_motion
@@ -31,11 +31,11 @@ _FEET = {True: "feet locked (feet=off leaves them as sampled)", False: "feet as 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One motion and its file."""
+    """One motion and its file. conditions, seconds: one of each, or several that are met one after the other."""
 
     path: Path
-    condition: Condition
-    seconds: float
+    conditions: tuple[Condition, ...]
+    seconds: tuple[float, ...]
     seed: int
 
 
@@ -61,7 +61,7 @@ def make(system: Generator, wanted: Sequence[Wanted], how: Sampling, index: Path
     facts = {each: made_by(system, each, how) for each in wanted}
     missing = [each for each in wanted if not (index and each.path.exists() and known.get(each.path.name) == facts[each])]
     with tqdm(total=len(wanted), initial=len(wanted) - len(missing), unit="motion", file=sys.stderr, disable=index is None) as bar:
-        for condition, made in groupby(_sampled(system, missing, how), key=lambda pair: pair[0].condition):
+        for conditions, made in groupby(_sampled(system, missing, how), key=lambda pair: pair[0].conditions):
             motions = []
             for each, motion in made:
                 save_motion(motion, each.path, Writing(how.metres_per_unit, how.names, size=how.size, made_by=facts[each]))
@@ -75,14 +75,18 @@ def make(system: Generator, wanted: Sequence[Wanted], how: Sampling, index: Path
                     frames = f"{len(motion)} frames at {motion.fps:g} fps, {motion.seconds:.2f} s"
                     beside = each.path.suffix.lower() in BESIDE and write_beside(each.path, facts[each])
                     progress(f"{each.path}: {frames}, system '{system.name}', {feet}" + (f"; made by: {beside.name}" if beside else ""))
-            warn(too_alike(motions, condition, system.facts.dataset))
+            if len(conditions) == 1:
+                warn(too_alike(motions, conditions[0], system.facts.dataset))
     return len(missing), len(wanted) - len(missing)
 
 
 def made_by(system: Generator, each: Wanted, how: Sampling) -> dict[str, Any]:
-    """What a motion depends on: the sentence or label, seconds, rate, seed, system, digest of its weights, this package's version,
+    """What a motion depends on: the sentences or the label, seconds, rate, seed, system, digest of its weights, this package's version,
     whether feet are held, and names, unit and size of the file where they are not the usual ones."""
-    asked = {"text": each.condition.text, "label": each.condition.label, "seconds": each.seconds, "fps": how.fps, "seed": each.seed}
+    said_of: dict[str, Any] = {"texts": [condition.text for condition in each.conditions], "seconds": list(each.seconds)}
+    if len(each.conditions) == 1:
+        said_of = {"text": each.conditions[0].text, "label": each.conditions[0].label, "seconds": each.seconds[0]}
+    asked = {**said_of, "fps": how.fps, "seed": each.seed}
     by = {"system": system.name, "model": system.digest, "guidance": how.guidance, "sampler": how.sampler}
     usual = Writing()
     files = {
@@ -119,11 +123,32 @@ def warn(text: str) -> None:
 
 
 def _sampled(system: Generator, wanted: Sequence[Wanted], how: Sampling) -> Iterator[tuple[Wanted, Motion]]:
-    for start in range(0, len(wanted), TOGETHER):
-        chunk = wanted[start : start + TOGETHER]
-        conditions, seconds, seeds = [x.condition for x in chunk], [x.seconds for x in chunk], [x.seed for x in chunk]
-        sample = partial(sample_held, system) if wants_feet_held(how.feet, chunk[0].path) else system.sample
-        yield from zip(chunk, sample(conditions, seconds, how.fps, seeds, guidance=how.guidance), strict=True)
+    for chunk in _calls(system, wanted):
+        sample = partial(_call, system, chunk, how.guidance)
+        hold = wants_feet_held(how.feet, chunk[0].path)
+        yield from zip(chunk, held(sample, how.fps, system.native_fps) if hold else sample(how.fps), strict=True)
+
+
+def _calls(system: Generator, wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
+    """What is sampled together: a few motions of one piece each, or one that is a sequence."""
+    for is_sequence, group in groupby(wanted, key=partial(_is_sequence, system)):
+        some, together = list(group), 1 if is_sequence else TOGETHER
+        yield from (some[start : start + together] for start in range(0, len(some), together))
+
+
+def _call(system: Generator, chunk: Sequence[Wanted], guidance: float | None, fps: float) -> list[Motion]:
+    if isinstance(system, Continues) and _is_sequence(system, chunk[0]):
+        return [system.sample_sequence(x.conditions, x.seconds, fps, x.seed, guidance) for x in chunk]
+    conditions, seconds, seeds = [x.conditions[0] for x in chunk], [x.seconds[0] for x in chunk], [x.seed for x in chunk]
+    return system.sample(conditions, seconds, fps, seeds, guidance=guidance)
+
+
+def _is_sequence(system: Generator, each: Wanted) -> bool:
+    if isinstance(system, Continues):
+        return len(each.conditions) > 1 or each.seconds[0] > system.longest_s
+    if len(each.conditions) > 1:
+        raise InputError(f"system '{system.name}' takes one sentence at a time; several in a row are for system=nerm")
+    return False
 
 
 def _write(index: Path, known: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,16 @@ from nerm.denoiser import Denoiser
 from nerm.diffusion import SAMPLERS, sample
 from nerm.errors import InputError
 from nerm.field import Field
-from nerm.generator import Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
+from nerm.generator import Code, Condition, Continues, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
 from nerm.guidance import Given, given_of, guided_by
-from nerm.motion import Motion
+from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
 from nerm.reading import decode, decode_at
+from nerm.sequence import Beginning, Joints, joined, parts_of, toward
 from nerm.settings import Stage1Config, Stage2Config, settings_of
 from nerm.stance import RATE, HasStance, Stance, load_stance, moments_of
 from nerm.text import TextEncoder, load_text_encoder
+from nerm.words import mirror_caption, side_of
 
 if TYPE_CHECKING:
     from nerm.data.dataset import Dataset
@@ -40,8 +42,14 @@ FPS_RANGE = (1.0, 480.0)
 """The lowest and the highest rate at which NeRM is read."""
 
 
+def check_rate(fps: float) -> None:
+    """An InputError unless NeRM is read at that rate."""
+    if not FPS_RANGE[0] <= check_fps(fps) <= FPS_RANGE[1]:
+        raise InputError(f"fps={fps:g}; NeRM is read at {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g} frames per second")
+
+
 @dataclass
-class NeRM(ReadsCodes, Reconstructs, HasStance, HasVariants):
+class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     """The whole system. native_fps is None: it has no rate of its own.
 
     shift [d], back [d, d]: from pose space to the field's codes.  stance: None for the paper's system, which has none.
@@ -112,9 +120,7 @@ class NeRM(ReadsCodes, Reconstructs, HasStance, HasVariants):
 
         seconds: each above 0 and at most 10.
         """
-        check_fps(fps)
-        if not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
-            raise InputError(f"fps={fps:g}; NeRM is read at {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g} frames per second")
+        check_rate(fps)
         codes = self.sample_codes(conditions, seconds, seeds, guidance, sampler)
         return [self.read(code, length, fps) for code, length in zip(codes, seconds, strict=True)]
 
@@ -123,14 +129,17 @@ class NeRM(ReadsCodes, Reconstructs, HasStance, HasVariants):
         motion = self.decode(code, seconds, fps)
         if self.stance is None:
             return motion
-        moments = torch.as_tensor(moments_of(seconds))
-        made = decode_at(self.field, self._latent(code), seconds, moments, RATE)
-        return self.stance.stood(motion, (made.mirrored() if code["mirrored"] else made).joints, seconds)
+        return self.stance.stood(motion, self._joints(code, seconds, moments_of(seconds), RATE), seconds)
 
     def decode(self, code: Code, seconds: float, fps: float) -> Motion:
         """What the field alone reads out of a code at a rate."""
         motion = decode(self.field, self._latent(code), seconds, fps)
         return motion.mirrored() if code["mirrored"] else motion
+
+    def _joints(self, code: Code, seconds: float, times: NDArray, fps: float) -> NDArray[np.float32]:
+        """Joints [n, J, 3] of a code that lasts `seconds`, at times [n] s."""
+        made = decode_at(self.field, self._latent(code), seconds, torch.as_tensor(times), fps)
+        return (made.mirrored() if code["mirrored"] else made).joints
 
     def fit(self, motions: Sequence[Motion]) -> list[Code]:
         """One code per motion (canonical, at most `longest_s`), by optimising it while the field is frozen."""
@@ -171,25 +180,100 @@ class NeRM(ReadsCodes, Reconstructs, HasStance, HasVariants):
         for length in seconds:
             if not 0 < length <= self.longest_s:
                 raise InputError(f"seconds={length:g}; expected more than 0 and at most {self.longest_s:g}: ask for shorter motions")
-        weight = self.stage2.guidance if guidance is None else guidance
-        given = given_of(conditions, seconds, self.labels, self.denoiser.config.text, self._encoded)
+        given, other_side = self._given(conditions, seconds)
         parts = [torch.zeros(0, self.denoiser.config.latent, device=self.device)]
         for start in range(0, len(conditions), chunk):
             places = torch.arange(start, start + chunk).clamp(max=len(conditions) - 1)
-            picked = Given(*(x[places].to(self.device) for x in given))
-            z = sample(
-                partial(guided_by, self.denoiser, given=picked, guidance=weight),
-                (chunk, self.denoiser.config.latent),
-                [seeds[i] for i in places.tolist()],
-                sampler or self.stage2.sampler,
-                self.stage2.sampling_steps,
-                self.stage2.prediction,
-                self.device,
-            )
-            parts.append(z[: len(conditions) - start])
-        z = torch.cat(parts)
-        codes = z[:, :-1] @ self.back.to(z.device) + self.shift.to(z.device)
-        return [_code(*each) for each in zip(codes, (z[:, -1] <= 0).tolist(), strict=True)]
+            picked = Given(*(x[places] for x in given))
+            parts.append(self._denoised(picked, [seeds[i] for i in places.tolist()], guidance, sampler)[: len(conditions) - start])
+        return self._codes(torch.cat(parts), other_side)
+
+    def _given(self, conditions: Sequence[Condition], seconds: Sequence[float]) -> tuple[Given, list[bool]]:
+        """What the denoiser is given, and of which conditions it is given the mirror image: those whose sentence names the right first."""
+        other_side = [self.stage2.one_sided and side_of(condition.text or "") < 0 for condition in conditions]
+        asked = [Condition(mirror_caption(c.text or "")) if other else c for c, other in zip(conditions, other_side, strict=True)]
+        return given_of(asked, seconds, self.labels, self.denoiser.config.text, self._encoded), other_side
+
+    def _denoised(
+        self,
+        given: Given,
+        seeds: Sequence[int],
+        guidance: float | None,
+        sampler: str | None = None,
+        change: Callable[[Tensor], Tensor] = lambda z: z,
+    ) -> Tensor:
+        """What the denoiser makes [B, d + 1], for each seed.
+
+        change: what is done, in every step, to the codes [B, d + 1] that the denoiser sees behind the noise.
+        """
+        given = Given(*(x.to(self.device) for x in given))
+        weight = self.stage2.guidance if guidance is None else guidance
+        return sample(
+            lambda z, k: change(guided_by(self.denoiser, z, k, given, weight)),
+            (len(seeds), self.denoiser.config.latent),
+            seeds,
+            sampler or self.stage2.sampler,
+            self.stage2.sampling_steps,
+            self.stage2.prediction,
+            self.device,
+        )
+
+    def _codes(self, z: Tensor, other_side: Sequence[bool]) -> list[Code]:
+        """Codes from what the denoiser made [B, d + 1] for conditions, or for their mirror images."""
+        mirrored = [sign != other for sign, other in zip((z[:, -1] <= 0).tolist(), other_side, strict=True)]
+        return [_code(*each) for each in zip(self._entered(z), mirrored, strict=True)]
+
+    def _entered(self, z: Tensor) -> Tensor:
+        """Codes of the field [..., d] from what the denoiser makes [..., d + 1]."""
+        return z[..., :-1] @ self.back.to(z.device) + self.shift.to(z.device)
+
+    def sample_sequence(
+        self, conditions: Sequence[Condition], seconds: Sequence[float], fps: float, seed: int, guidance: float | None = None
+    ) -> Motion:
+        """See `Continues`. What it is made of: `nerm.sequence`."""
+        check_rate(fps)
+        one_each(conditions, seconds, [seed] * len(seconds))
+        skeleton, lasts = self.field.skeleton, sum(seconds)
+        make = partial(self._part, conditions, fps, guidance)
+        parts = parts_of(seconds, self.longest_s, seed, make, skeleton)
+        motion = Motion(joined(parts, frame_times(lasts, fps), skeleton).astype(np.float32), fps, skeleton)
+        return self.stance.stood(motion, joined(parts, moments_of(lasts), skeleton), lasts) if self.stance else motion
+
+    @torch.no_grad()
+    def _part(
+        self,
+        conditions: Sequence[Condition],
+        fps: float,
+        guidance: float | None,
+        item: int,
+        seconds: float,
+        seed: int,
+        beginning: Beginning | None,
+    ) -> Joints:
+        """One part of a sequence, as `nerm.sequence.Make` wants it."""
+        asked = [conditions[item]]
+        if beginning is None:
+            (code,) = self.sample_codes(asked, [seconds], [seed], guidance)
+        elif self.stage2.prediction != "sample":
+            raise InputError(f"system '{self.name}' predicts {self.stage2.prediction}; only one that predicts codes makes several in a row")
+        else:
+            given, other_side = self._given(asked, [seconds])
+            z = self._denoised(given, [seed], guidance, change=partial(self._continued, beginning, seconds, other_side[0]))
+            (code,) = self._codes(z, other_side)
+        return lambda times: self._joints(code, seconds, times, fps)
+
+    def _continued(self, beginning: Beginning, seconds: float, other_side: bool, z: Tensor) -> Tensor:
+        """A code [1, d + 1] as the denoiser sees it, moved to one that begins as it should; its mirror sign stays."""
+        wanted = Motion(beginning.joints.astype(np.float32), RATE, self.field.skeleton)
+        wanted = wanted.mirrored() if bool(z[0, -1] <= 0) != other_side else wanted
+        at = torch.as_tensor(beginning.times, device=z.device)[None], torch.tensor([seconds], dtype=torch.float64, device=z.device)
+
+        def joints(y: Tensor) -> Tensor:
+            pose = self.field(*at, self._entered(torch.cat([y, z[0, -1:]]))[None])
+            return (self.field.joints(pose) + pose.root[..., None, :])[0]
+
+        moved = toward(joints, torch.tensor(wanted.joints, device=z.device), z[0, :-1])
+        return torch.cat([moved, z[0, -1:]])[None]
 
     def _encoded(self, sentences: Sequence[str]) -> NDArray:
         self._encoder = self._encoder or load_text_encoder(self.stage2.text_encoder)
@@ -222,7 +306,8 @@ def load_nerm(where: str | Path = KIND) -> NeRM:
     if "texture" in about:  # of a version that drew what is faster than a code
         raise checkpoint.another_version(stored.path, "NeRM model")
     try:
-        stage1, stage2 = settings_of(Stage1Config, about["stage1"]), settings_of(Stage2Config, about["stage2"])
+        both_sides = {"one_sided": False}  # of a file that does not say
+        stage1, stage2 = settings_of(Stage1Config, about["stage1"]), settings_of(Stage2Config, both_sides | about["stage2"])
         field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
         field_.load_state_dict(stored.part("field."))
         denoiser.load_state_dict(stored.part("denoiser."))

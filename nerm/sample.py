@@ -3,6 +3,8 @@
     nerm sample text="a person walks forward" seconds=4 fps=120 out=walk.bvh
     nerm sample text="a person kicks" count=8 seed=1 out=kick.npz            kick-0.npz to kick-7.npz
     nerm sample label=hdm05/squat1Reps system=mdm out=squat.html             nerm labels lists the labels, nerm list the systems
+    nerm sample texts=["a person walks","a person sits down"] out=both.bvh   one motion that does them in a row; seconds= is of each
+    nerm sample text="a person runs" seconds=40 out=run.bvh                  longer than 10 s, up to 60, by system=nerm
     nerm sample texts=sentences.txt out=DIR format=bvh                       one motion a line; the same command goes on where it stopped
 
 A CSV of sentences has the columns text, and if wanted label, seconds, seed and file; the list of nerm score write_conditions=FILE is one.
@@ -12,7 +14,7 @@ What a motion was made by stands in its file, of a .bvh or .npy in FILE.json bes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,14 +38,16 @@ class Sample:
 
     text: a sentence in English that says what a person does.
     label: an action label that training had; nerm labels lists them.
-    texts: file of many sentences, one a line, or a CSV.
-    out: the file to write: .bvh, .glb, .npz, .npy, .gif, .mp4 or .html; numbered where count is more than 1; with texts=, a folder.
-    format: of the files in the folder of texts=: npz, bvh, or another suffix that out= may have.
+    texts: sentences that one motion does in a row, such as ["a person walks","a person sits down"]; or a file of many sentences,
+        one a line, or a CSV.
+    out: the file to write: .bvh, .glb, .npz, .npy, .gif, .mp4 or .html; numbered where count is more than 1; with a file of sentences, a
+        folder.
+    format: of the files in that folder: npz, bvh, or another suffix that out= may have.
     names: of the joints in a .bvh or .glb: smpl (left_hip) or mixamo (mixamorig:LeftUpLeg).
     metres_per_unit: of a .bvh; 0.01 writes centimetres.
     size: of a .mp4 or .gif in pixels, such as 640x480.
     feet: lock keeps feet from sliding, off leaves them as sampled, auto locks them in files that people look at (not .npz and .npy).
-    seconds: length of the motion.
+    seconds: length of the motion; of sentences in a row, of each: one number for all, or [4,2.5].
     fps: frames per second.
     seed: of the first motion; the next ones have the next numbers. The same seed is the same motion at every rate.
     count: how many motions of each sentence.
@@ -57,14 +61,14 @@ class Sample:
 
     text: str | None = None
     label: str | None = None
-    texts: str | None = None
+    texts: list[str] = field(default_factory=list)
     out: str = MISSING
     format: str = "npz"
     names: str = "smpl"
     metres_per_unit: float = 0.01
     size: str | None = None
     feet: str = "auto"
-    seconds: float = 4.0
+    seconds: list[float] = field(default_factory=lambda: [4.0])
     fps: float = 60.0
     seed: int = 0
     count: int = 1
@@ -83,26 +87,26 @@ def main(arguments: Sequence[str]) -> int:
     device_of(settings.device)
     if settings.count < 1 or settings.seed < 0:
         raise InputError(f"count={settings.count} seed={settings.seed}; expected a count of at least 1 and a seed of at least 0")
-    if sum(given is not None for given in (settings.text, settings.label, settings.texts)) > 1:
+    if sum(map(bool, (settings.text is not None, settings.label is not None, settings.texts))) > 1:
         raise InputError(f"give one of text=, label= and texts=, or none of them. {USAGE}")
     from nerm.asking import read_texts
     from nerm.held import wants_feet_held
     from nerm.motion.files import Writing
 
-    file = Path(settings.out if settings.texts is None else f"motion.{settings.format.lstrip('.')}")
+    listed = settings.texts[0] if len(settings.texts) == 1 else None  # a file of sentences
+    file = Path(settings.out if listed is None else f"motion.{settings.format.lstrip('.')}")
     Writing(settings.metres_per_unit, settings.names, size=settings.size).check(file)
     wants_feet_held(settings.feet, file)
-    asked = read_texts(Path(settings.texts)) if settings.texts else []
-    wanted = _of_folder(asked, settings) if settings.texts else _of_one(settings)
+    wanted = _of_folder(read_texts(Path(listed)), settings) if listed else _of_one(settings)
     from nerm.making import check_label, make, say_if_far
     from nerm.motion.made_by import INDEX
 
     system = load(settings)
     dataset = system.facts.dataset
-    for condition in dict.fromkeys(each.condition for each in wanted):
+    for condition in dict.fromkeys(condition for each in wanted for condition in each.conditions):
         check_label(condition, dataset)
         say_if_far(condition, dataset)
-    index = Path(settings.out) / INDEX if settings.texts else None
+    index = Path(settings.out) / INDEX if listed else None
     made, kept = make(system, wanted, settings, index)
     if index:
         progress(f"{settings.out}: {made} motion{'s' * (made != 1)} made, {kept} there already; {index.name} says what each was made by")
@@ -125,15 +129,19 @@ def load(settings: Sample) -> Generator:
 
 
 def _of_one(settings: Sample) -> list[Wanted]:
-    """The motions of one condition, in files with numbers if there are several."""
+    """The motions of one condition, or of several in a row, in files with numbers if there are several motions."""
     from nerm.generator import Condition
     from nerm.making import Wanted
     from nerm.motion.files import check_writable
 
     out = check_writable(settings.out)
-    condition = Condition(settings.text, settings.label)
+    conditions = tuple(map(Condition, settings.texts)) or (Condition(settings.text, settings.label),)
+    seconds = settings.seconds * len(conditions) if len(settings.seconds) == 1 else settings.seconds
+    if len(seconds) != len(conditions):
+        count = f"{len(conditions)} sentences" if len(conditions) > 1 else "one motion"
+        raise InputError(f"seconds= has {len(seconds)} numbers for {count}; give one, or one each")
     paths = [out] if settings.count == 1 else [out.with_stem(f"{out.stem}-{number}") for number in range(settings.count)]
-    return [Wanted(path, condition, settings.seconds, settings.seed + number) for number, path in enumerate(paths)]
+    return [Wanted(path, conditions, tuple(seconds), settings.seed + number) for number, path in enumerate(paths)]
 
 
 def _of_folder(asked: Sequence[Asked], settings: Sample) -> list[Wanted]:
@@ -147,15 +155,17 @@ def _of_folder(asked: Sequence[Asked], settings: Sample) -> list[Wanted]:
         raise InputError(
             f"out={out} is a file; with texts= it is the folder for the motions: give another name, and format= for the suffix"
         )
+    if len(settings.seconds) != 1:
+        raise InputError("seconds= has several numbers; with a file of sentences give one, or a column 'seconds' in a CSV")
     out.mkdir(parents=True, exist_ok=True)
     check_writable(out / f"motion.{suffix}")
     wanted = []
     for place, each in enumerate(asked):
-        condition, seconds = Condition(each.text, each.label), each.seconds or settings.seconds
+        condition, seconds = Condition(each.text, each.label), each.seconds or settings.seconds[0]
         first = settings.seed + place * settings.count if each.seed is None else each.seed
         for number in range(settings.count):
             name = each.name if settings.count == 1 else f"{each.name}-{number}"
-            wanted.append(Wanted(out / f"{name}.{suffix}", condition, seconds, first + number))
+            wanted.append(Wanted(out / f"{name}.{suffix}", (condition,), (seconds,), first + number))
     return wanted
 
 

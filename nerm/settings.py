@@ -55,7 +55,8 @@ class Stage2Config:
 
     prediction: sample, epsilon (the paper's) or v_prediction.
     draws: learn draws from the codes' Gaussians, as in the paper, and not their means.
-    text_encoder: minilm, clip or clip:DIRECTORY.
+    text_encoder: mpnet, minilm, clip or clip:DIRECTORY.
+    one_sided: sentences that name the right are learned and asked for as their mirror images.
     batch: codes in a batch. Muon's orthogonalising costs more than the gradients of the default.
     matrix_rate: learning rate of Muon, for the matrices between hidden layers.
     rate: learning rate of AdamW, for the rest.
@@ -77,7 +78,8 @@ class Stage2Config:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     prediction: str = "sample"
     draws: bool = False
-    text_encoder: str = "minilm"
+    text_encoder: str = "mpnet"
+    one_sided: bool = True
     batch: int = 768
     matrix_rate: float = 0.02
     rate: float = 1e-3

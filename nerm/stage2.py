@@ -1,7 +1,8 @@
 """Stage 2: the denoiser, trained on the codes of stage 1, in coordinates in which distance is distance of poses (nerm.pose_space).
 
 Mirroring costs stage 1 nothing: a code gets one more number, +1 for the motion as the field reads it and -1 for its mirror image, and
-the denoiser learns (z, +1 | caption) and (z, -1 | mirrored caption) together. The sign of what it samples says whether to mirror.
+the denoiser learns (z, +1 | caption) and (z, -1 | mirrored caption) together. The sign of what it samples says whether to mirror. Of a
+sentence that names a side only the version that names the left first is learned and asked for; the motion is mirrored for the other one.
 """
 
 from __future__ import annotations
@@ -87,9 +88,8 @@ class DenoiserTask:
         def uniform() -> Tensor:
             return torch.rand(count, generator=generator)
 
-        mirrored = uniform() < 0.5
-        wording = Wording(config.label_share, config.drop, config.text_noise)
-        asked = draw_conditions(self.conditions, index, mirrored, wording, generator)
+        wording = Wording(config.label_share, config.drop, config.text_noise, config.one_sided)
+        asked, mirrored = draw_conditions(self.conditions, index, wording, generator)
         z = torch.cat([self._drawn(index, generator), config.mirror_size * (1 - 2 * mirrored[:, None].float())], -1)
         step = torch.randint(STEPS, (count,), generator=generator)
         seconds = self.seconds[index] * (1 - config.crop * uniform())

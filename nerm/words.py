@@ -57,6 +57,12 @@ def mirror_caption(text: str) -> str:
     return _SIDE.sub(other, text)
 
 
+def side_of(text: str) -> int:
+    """Which side a sentence names first: 1 for the left, or counterclockwise; -1 for the right, or clockwise; 0 if it names none."""
+    side = _SIDE.search(text)
+    return 0 if side is None else 1 if side[1].lower() in ("left", "counterclockwise", "anticlockwise") else -1
+
+
 def words(text: str) -> list[str]:
     """The lower-case words of a text; hyphens and apostrophes inside a word stay."""
     return _WORD.findall(text.lower())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,13 @@ def system() -> NeRM:
 def test_sampling_at_60_and_keeping_every_third_frame_is_sampling_at_20(system):
     fast, slow = (system.sample([Condition()], [3.0], fps, [5])[0] for fps in (60, 20))
     assert np.abs(fast.joints[::3] - slow.joints).max() < 1e-5
+
+
+def test_of_a_system_that_knows_one_side_a_sentence_of_the_right_is_the_mirror_image_of_that_of_the_left(system):
+    known = replace(system, stage2=replace(system.stage2, one_sided=True))
+    left, right = (known.sample([Condition(f"someone kicks with the {side} foot")], [2.0], 20.0, [3])[0] for side in ("left", "right"))
+    np.testing.assert_allclose(left.mirrored().joints, right.joints, atol=1e-6)
+    assert np.abs(left.joints - right.joints).max() > 0.01
 
 
 @pytest.mark.parametrize("fps", [1, 23.976, 480])

@@ -14,7 +14,7 @@ from nerm.generator import Condition
 from nerm.model import load_nerm
 from nerm.settings import Stage2Config
 from nerm.stage2 import DenoiserModule, DenoiserTask, train_denoiser
-from nerm.text import MiniLM
+from nerm.text import PACKAGED, Mpnet, load_text_encoder
 from nerm.training import Budget
 from nerm.words import mirror_caption
 
@@ -22,7 +22,8 @@ from nerm.words import mirror_caption
 def sentences_of(texts):
     """Conditions of the sentences [labels, 2, sentences, d] alone."""
     count, nothing = len(texts), torch.zeros(0, dtype=torch.long)
-    return Conditions([], nothing, nothing, texts, torch.full((count,), texts.shape[2]), torch.zeros(count, dtype=torch.bool))
+    sides = torch.zeros(count, texts.shape[2], dtype=torch.long)
+    return Conditions([], nothing, nothing, texts, torch.full((count,), texts.shape[2]), sides, torch.zeros(count, dtype=torch.bool))
 
 
 def test_sentences_are_reworded_between_those_of_their_label_and_keep_unit_length():
@@ -39,14 +40,15 @@ def test_sentences_are_reworded_between_those_of_their_label_and_keep_unit_lengt
     assert (noisy * plain).sum(-1).mean() < 0.9
 
 
-def small_task() -> DenoiserTask:
-    """Two labels, of which the second has a side; three windows, the last one without a label."""
+def small_task(one_sided: bool = False) -> DenoiserTask:
+    """Two labels, of which the second is of the right side; three windows, the last one without a label."""
     task = DenoiserTask.__new__(DenoiserTask)
-    task.config = Stage2Config(text_noise=0.0)
+    task.config = Stage2Config(text_noise=0.0, one_sided=one_sided)
     task.codes, task.seconds = torch.randn(3, 4), torch.tensor([2.0, 3.0, 4.0])
     texts = torch.tensor([[[1.0, 0, 0], [1, 0, 0]], [[0, 1, 0], [0, 0, 1]]])[:, :, None].expand(-1, -1, 5, -1)
     place = torch.tensor([0, 1, -1])
-    task.conditions = Conditions(["one", "two"], place, place, texts, torch.tensor([5, 5]), torch.tensor([False, True]))
+    sides = torch.tensor([[0] * 5, [-1] * 5])
+    task.conditions = Conditions(["one", "two"], place, place, texts, torch.tensor([5, 5]), sides, torch.tensor([False, True]))
     return task
 
 
@@ -64,6 +66,19 @@ def test_a_mirrored_code_comes_with_the_mirrored_sentence_and_never_with_the_lab
     assert not (by_label & mirrored & (index == 1)).any() and (by_label & mirrored & (index == 0)).any()
     assert not (by_label | by_text)[index == 2].any()  # a window without a label has no condition
     assert torch.equal(label, task.conditions.label[index])
+
+
+def test_sentences_of_the_right_are_learned_as_those_of_the_left_of_the_mirrored_motion():
+    task = small_task(one_sided=True)
+    index = torch.arange(3).repeat(2000)
+    z, _, _, _, text, _, kind = task.conditioned(index, torch.Generator().manual_seed(0))
+    mirrored = z[:, -1] < 0
+    by_label, by_text = kind == BY_LABEL, kind == TEXT
+    assert mirrored[by_text & (index == 1)].all() and not mirrored[by_label & (index == 1)].any()
+    assert torch.equal(text[by_text & (index == 1)], task.conditions.texts[1, 1, :1].expand(int((by_text & (index == 1)).sum()), -1))
+    for free in (index == 0, index == 2):  # no side, and no condition
+        assert 0.45 < mirrored[free].float().mean() < 0.55
+    assert 0.2 < by_label[index == 1].float().mean() < 0.35
 
 
 def test_durations_are_those_of_a_windows_middle_part():
@@ -122,7 +137,7 @@ def test_items_of_one_label_with_the_same_captions_are_a_group():
     items = [item("0", "b", ("left foot", "x")), item("1"), item("2", "a", ("walks",)), item("3", "b", ("left foot", "x"))]
     found = conditions_of(items, Numbered(), 1)
     assert found.labels == ["a", "b"] and found.label.tolist() == [1, -1, 0, 1] and found.group.tolist() == [1, -1, 0, 1]
-    assert found.sentences.tolist() == [1, 2] and found.sided.tolist() == [False, True]
+    assert found.sentences.tolist() == [1, 2] and found.sided.tolist() == [False, True] and found.side.tolist() == [[0, 0], [1, 0]]
     assert found.texts[..., 0].tolist() == [[[5, 5], [5, 5]], [[9, 1], [10, 1]]]  # one sentence is repeated; 'left' becomes 'right'
 
 
@@ -148,7 +163,7 @@ def test_a_dataset_trains_with_its_own_captions_and_labels(tmp_path, capsys):
     a_run(tmp_path)
     train_denoiser(ThreeMotions(), SMALL, Budget(steps=2, device="cpu"), tmp_path)
     system = load_nerm(tmp_path / "nerm.safetensors")
-    assert system.labels == [LABEL] and system.trained_on == "three motions" and system.stage2.denoiser.text == MiniLM.size
+    assert system.labels == [LABEL] and system.trained_on == "three motions" and system.stage2.denoiser.text == Mpnet.size
     assert "no captions" not in capsys.readouterr().err
     assert len(system.sample([Condition(text=SENTENCES[0]), Condition(label=LABEL)], [1.0, 1.0], 20.0, [0, 1])) == 2
 
@@ -162,6 +177,16 @@ def test_a_dataset_without_captions_and_labels_trains_without_conditions_and_say
     assert system.labels == [] and len(system.sample([Condition()], [1.0], 20.0, [0])) == 1
 
 
-def test_shipped_embeddings_hold_the_mirror_image_of_every_training_sentence():
-    known = MiniLM()._shipped
+@pytest.mark.parametrize("encoder", PACKAGED)
+def test_shipped_embeddings_hold_the_mirror_image_of_every_training_sentence(encoder):
+    known = load_text_encoder(encoder)._shipped
     assert all(text in known and mirror_caption(text) in known for text in SENTENCES)
+
+
+def test_the_shipped_embeddings_are_those_of_the_network():
+    encoder = load_text_encoder("mpnet")
+    try:
+        exact = encoder.compute(SENTENCES[:3])
+    except InputError as error:
+        pytest.skip(str(error))
+    assert (exact * encoder.encode(SENTENCES[:3])).sum(-1).min() > 0.99

@@ -44,7 +44,7 @@ class DetailConfig:
     width: int = 128
     dilations: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 4, 2, 1])
     condition: int = 64
-    text: int = 384
+    text: int = 768
     labels: int = 0
     steps: int = 10
     level: float = 0.02

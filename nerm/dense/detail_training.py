@@ -24,7 +24,7 @@ from nerm.training import Budget, Fit, fingerprint, fit
 class DetailTraining:
     """Settings of the training of details.
 
-    text_encoder: minilm, clip or clip:DIRECTORY.
+    text_encoder: mpnet, minilm, clip or clip:DIRECTORY.
     batch: stretches in a batch.
     stretch: control points of a stretch.
     matrix_rate: learning rate of Muon, for the matrices between channels.
@@ -33,7 +33,7 @@ class DetailTraining:
     """
 
     detail: DetailConfig = field(default_factory=DetailConfig)
-    text_encoder: str = "minilm"
+    text_encoder: str = "mpnet"
     batch: int = 32
     stretch: int = 64
     matrix_rate: float = 0.01
@@ -100,8 +100,7 @@ class DetailTask:
     def drawn(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """A stretch of every item: detail, what is seen of the plan, noise [B, S, ...], mask [B, S], step, level [B], and conditions."""
         config, count, stretch = self.config, len(index), self.config.stretch
-        mirrored = torch.rand(count, generator=generator) < 0.5
-        asked = draw_conditions(self.conditions, index, mirrored, Wording(config.label_share, config.drop, config.text_noise), generator)
+        asked, mirrored = draw_conditions(self.conditions, index, Wording(config.label_share, config.drop, config.text_noise), generator)
         level = config.detail.most * torch.rand(count, generator=generator) ** 2
         side = mirrored.long()
         y = self.plans[side, index]

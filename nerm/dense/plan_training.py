@@ -73,8 +73,7 @@ class PlanTask:
     def conditioned(self, index: Tensor, generator: torch.Generator) -> Noised:
         """The items `index`, whole or in pieces, as they are or mirrored, with sentences and noise drawn anew."""
         config, count = self.config, len(index)
-        mirrored = torch.rand(count, generator=generator) < 0.5
-        asked = draw_conditions(self.conditions, index, mirrored, Wording(config.label_share, config.drop, config.text_noise), generator)
+        asked, mirrored = draw_conditions(self.conditions, index, Wording(config.label_share, config.drop, config.text_noise), generator)
         piece = torch.randint(self.plans.shape[2], (count,), generator=generator)
         z = self.plans[index, mirrored.long(), piece]
         step = torch.randint(STEPS, (count,), generator=generator)

@@ -29,9 +29,8 @@ from nerm.diffusion import SAMPLERS, sample
 from nerm.errors import InputError
 from nerm.generator import Code, Condition, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
 from nerm.guidance import Given, given_of, guided_by
-from nerm.model import CHUNK, FPS_RANGE
+from nerm.model import CHUNK, check_rate
 from nerm.motion import Motion, frame_times
-from nerm.motion.motion import check_fps
 from nerm.settings import Stage2Config, settings_of
 from nerm.stance import HasStance, Stance, StanceConfig, load_stance, moments_of
 from nerm.text import TextEncoder, load_text_encoder
@@ -49,7 +48,9 @@ class DenseSettings:
     """Settings of all stages: of the field, of plans (as large as their coordinates need, learned from whole recordings) and of details."""
 
     field: DenseFieldTraining = default(default_factory=DenseFieldTraining)
-    plan: Stage2Config = default(default_factory=lambda: Stage2Config(DenoiserConfig(width=320, last=640), keep=640, crop=0.0))
+    plan: Stage2Config = default(
+        default_factory=lambda: Stage2Config(DenoiserConfig(width=320, last=640), keep=640, crop=0.0, one_sided=False)
+    )
     detail: DetailTraining = default(default_factory=DetailTraining)
     stance: StanceConfig = default(default_factory=StanceConfig)
 
@@ -120,9 +121,7 @@ class DenseNeRM(ReadsCodes, Reconstructs, HasStance, HasVariants):
 
         seconds: each above 0 and at most `longest_s`.
         """
-        check_fps(fps)
-        if not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
-            raise InputError(f"fps={fps:g}; NeRM is read at {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g} frames per second")
+        check_rate(fps)
         codes = self.sample_codes(conditions, seconds, seeds, guidance)
         return [self.read(code, length, fps) for code, length in zip(codes, seconds, strict=True)]
 
