@@ -3,7 +3,7 @@
     nerm sample text="a person walks forward" seconds=4 fps=120 out=walk.bvh
     nerm sample text="a person kicks" count=8 seed=1 out=kick.npz            kick-0.npz to kick-7.npz
     nerm sample label=hdm05/squat1Reps system=mdm out=squat.html             nerm labels lists the labels, nerm list the systems
-    nerm sample texts=["a person walks","a person sits down"] out=both.bvh   one motion that does them in a row; seconds= is of each
+    nerm sample 'texts=["a person walks","a person jumps up"]' out=both.bvh  one motion that does them in a row; seconds= is of each
     nerm sample text="a person runs" seconds=40 out=run.bvh                  longer than 10 s, up to 60, by system=nerm
     nerm sample texts=sentences.txt out=DIR format=bvh                       one motion a line; the same command goes on where it stopped
 
@@ -38,7 +38,7 @@ class Sample:
 
     text: a sentence in English that says what a person does.
     label: an action label that training had; nerm labels lists them.
-    texts: sentences that one motion does in a row, such as ["a person walks","a person sits down"]; or a file of many sentences,
+    texts: sentences that one motion does in a row, such as ["a person walks","a person jumps up"]; or a file of many sentences,
         one a line, or a CSV.
     out: the file to write: .bvh, .glb, .npz, .npy, .gif, .mp4 or .html; numbered where count is more than 1; with a file of sentences, a
         folder.
