@@ -26,6 +26,8 @@ MODELS = "models"
 SUFFIX = ".safetensors"
 LARGEST = ":largest"
 """Ends the name of what rows of a matrix in 8 bits are shares of."""
+MANY = 10_000
+"""Numbers of a matrix from which on 8 bits are worth it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ def write(
     with replacing(path) as temporary:
         save_file(plain, temporary, {"about": json.dumps({"kind": kind, **about}, sort_keys=True)})
     return path
+
+
+def large_matrices(tensors: Mapping[str, Tensor], but: str) -> list[str]:
+    """Names of the matrices for which 8 bits are worth it, for `small` of `write`; those under the prefix `but` are left out."""
+    return [name for name, value in tensors.items() if value.ndim > 1 and value.numel() >= MANY and not name.startswith(but)]
 
 
 def read(path: str | Path, kind: str = "") -> Checkpoint:

@@ -287,7 +287,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
             )
 
     def save(self, path: Path) -> None:
-        """fp16 weights with all settings inside, in one step."""
+        """Weights with all settings inside, in one step: large matrices beyond the field in 8 bits, the rest in 16."""
         tensors = {f"field.{k}": v for k, v in self.field.state_dict().items()}
         tensors |= {f"denoiser.{k}": v for k, v in self.denoiser.state_dict().items()}
         tensors |= {"shift": self.shift, "back": self.back}
@@ -296,7 +296,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         if self.stance:
             tensors |= {f"stance.{k}": v for k, v in self.stance.state_dict().items()}
             about["stance"] = asdict(self.stance.config)
-        checkpoint.write(path, KIND, tensors, about)
+        checkpoint.write(path, KIND, tensors, about, small=checkpoint.large_matrices(tensors, but="field."))
 
 
 def load_nerm(where: str | Path = KIND) -> NeRM:

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from nerm.data.dataset import Dataset
 
 KIND = "nerm-dense"
-SMALL = 10_000
-"""Matrices of the denoisers from so many numbers on are stored in 8 bits (docs/findings.md)."""
 
 
 @dataclass
@@ -218,8 +216,8 @@ class DenseNeRM(ReadsCodes, Reconstructs, HasStance, HasVariants):
         if self.stance:
             tensors |= {f"stance.{key}": value for key, value in self.stance.state_dict().items()}
             about["stance"] = asdict(self.stance.config)
-        small = [name for name, value in tensors.items() if value.ndim > 1 and value.numel() >= SMALL and not name.startswith("field.")]
-        checkpoint.write(path, KIND, tensors, about | {"trained_on": self.trained_on, "dataset": self.dataset}, small=small)
+        about |= {"trained_on": self.trained_on, "dataset": self.dataset}
+        checkpoint.write(path, KIND, tensors, about, small=checkpoint.large_matrices(tensors, but="field."))
 
 
 def load_dense(where: str | Path = KIND) -> DenseNeRM:
