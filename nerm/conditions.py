@@ -24,7 +24,7 @@ class Conditions:
 
     labels: their names.  label, group: [n] places in `labels` and among the groups, -1 for none.
     texts: [g, 2 (plain, mirrored), sentences, d] embeddings, padded by repeating.  sentences: [g] how many a group has, 0 if it has none.
-    side: [g, sentences] which side a sentence names first (`nerm.words.side_of`).  sided: [l] whether the label may not be given for a
+    side: [g, sentences] which side a sentence names (`nerm.words.side_of`).  sided: [l] whether the label may not be given for a
     mirrored motion.
     Without any group, g is 1 and that group is empty.
     """
@@ -79,7 +79,7 @@ class Wording:
 
     label_share: share of those given as a label instead of a sentence.  drop: share left out, for guidance.
     noise: length of the noise on a sentence's embedding, which has length 1.
-    one_sided: sentences that name the right first are always mirrored, those that name the left first never, so only the left is learned.
+    one_sided: sentences that name the right alone are always mirrored, those that name the left alone never, so only the left is learned.
     """
 
     label_share: float

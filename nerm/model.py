@@ -24,7 +24,7 @@ from nerm.generator import Code, Condition, Continues, Facts, HasVariants, Reads
 from nerm.guidance import Given, given_of, guided_by
 from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
-from nerm.reading import decode, decode_at
+from nerm.reading import decode_at
 from nerm.sequence import Beginning, Joints, joined, parts_of, toward
 from nerm.settings import Stage1Config, Stage2Config, settings_of
 from nerm.stance import RATE, HasStance, Stance, load_stance, moments_of
@@ -133,8 +133,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
 
     def decode(self, code: Code, seconds: float, fps: float) -> Motion:
         """What the field alone reads out of a code at a rate."""
-        motion = decode(self.field, self._latent(code), seconds, fps)
-        return motion.mirrored() if code["mirrored"] else motion
+        return Motion(self._joints(code, seconds, frame_times(seconds, fps), fps), fps, self.field.skeleton)
 
     def _joints(self, code: Code, seconds: float, times: NDArray, fps: float) -> NDArray[np.float32]:
         """Joints [n, J, 3] of a code that lasts `seconds`, at times [n] s."""
@@ -189,7 +188,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         return self._codes(torch.cat(parts), other_side)
 
     def _given(self, conditions: Sequence[Condition], seconds: Sequence[float]) -> tuple[Given, list[bool]]:
-        """What the denoiser is given, and of which conditions it is given the mirror image: those whose sentence names the right first."""
+        """What the denoiser is given, and of which conditions it is given the mirror image: those whose sentence names the right."""
         other_side = [self.stage2.one_sided and side_of(condition.text or "") < 0 for condition in conditions]
         asked = [Condition(mirror_caption(c.text or "")) if other else c for c, other in zip(conditions, other_side, strict=True)]
         return given_of(asked, seconds, self.labels, self.denoiser.config.text, self._encoded), other_side

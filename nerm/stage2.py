@@ -2,7 +2,7 @@
 
 Mirroring costs stage 1 nothing: a code gets one more number, +1 for the motion as the field reads it and -1 for its mirror image, and
 the denoiser learns (z, +1 | caption) and (z, -1 | mirrored caption) together. The sign of what it samples says whether to mirror. Of a
-sentence that names a side only the version that names the left first is learned and asked for; the motion is mirrored for the other one.
+sentence that names one side only the version that names the left is learned and asked for; the motion is mirrored for the other one.
 """
 
 from __future__ import annotations

@@ -58,9 +58,9 @@ def mirror_caption(text: str) -> str:
 
 
 def side_of(text: str) -> int:
-    """Which side a sentence names first: 1 for the left, or counterclockwise; -1 for the right, or clockwise; 0 if it names none."""
-    side = _SIDE.search(text)
-    return 0 if side is None else 1 if side[1].lower() in ("left", "counterclockwise", "anticlockwise") else -1
+    """The side that a sentence names: 1 for the left, or counterclockwise; -1 for the right, or clockwise; 0 if it names none, or both."""
+    sides = {1 if word.lower() in ("left", "counterclockwise", "anticlockwise") else -1 for word in _SIDE.findall(text)}
+    return sides.pop() if len(sides) == 1 else 0
 
 
 def words(text: str) -> list[str]:

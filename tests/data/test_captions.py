@@ -6,7 +6,7 @@ import pytest
 
 from nerm.data.multirate.captions import load_captions
 from nerm.errors import InputError
-from nerm.words import SPECIAL, WORD_CLASSES, encode_caption, mirror_caption, tag, vocabulary, word_class, words
+from nerm.words import SPECIAL, WORD_CLASSES, encode_caption, mirror_caption, side_of, tag, vocabulary, word_class, words
 
 VOCABULARY = "541f97f9466c2a767dcdf4ee39d4b5261ed8b3307b6d0b15d30745d6d7e5b662"
 
@@ -54,6 +54,22 @@ def test_mirroring_a_caption_swaps_its_sides_and_nothing_else(text, mirrored):
 def test_mirroring_every_caption_twice_gives_it_back():
     for _, _, sentence in load_captions().sentences():
         assert mirror_caption(mirror_caption(sentence)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [
+        ("a person kicks with the left foot", 1),
+        ("Right hand up, the right arm waves", -1),
+        ("someone turns counterclockwise", 1),
+        ("she spins clockwise", -1),
+        ("a person walks", 0),
+        ("standing on the right leg, he swings the left foot", 0),
+        ("with no strength left, a man sits down", 0),
+    ],
+)
+def test_the_side_of_a_sentence_is_that_of_the_only_side_that_it_names(text, side):
+    assert side_of(text) == side == -side_of(mirror_caption(text))
 
 
 def test_a_verb_after_a_determiner_is_a_noun():
