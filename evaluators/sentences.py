@@ -6,13 +6,14 @@ to. What is drawn depends on the seed alone, and was fixed before any of it was 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nerm.cli import parse, progress, run
+from nerm.data.dataset import Item
 from nerm.errors import InputError
 from nerm.help import command
 
@@ -47,21 +48,26 @@ def main(arguments: Sequence[str]) -> int:
     dataset, system, out = load_dataset(settings.dataset), load_system(settings.system, None), Path(settings.out)
     if not out.is_dir():
         raise InputError(f"out={out} is no folder; create it or choose another")
-    items = [item for item in dataset.items("test") if item.captions and item.label]
-    random, known = np.random.default_rng(settings.seed), trained_labels(settings.dataset)
-    for kind, labels in (
-        ("seen", sorted({item.label for item in items if item.label in known})),
-        ("unseen", sorted({item.label for item in items if item.label not in known})),
-    ):
-        for number, label in enumerate(random.permutation(labels)[: settings.count], 1):
-            item = next(item for item in items if item.label == label)
+    for kind, items in drawn(dataset.items("test"), trained_labels(settings.dataset), settings.count, settings.seed).items():
+        for number, item in enumerate(items, 1):
             seconds = min(item.seconds, 10.0)
             (sample,) = system.sample([Condition(item.captions[0])], [seconds], 30.0, [settings.seed])
             recorded = resample(dataset.motion(item).canonical(), 30.0).cut(0, seconds)
             path = out / f"{kind}-{number:02d}.png"
             filmstrip([sample, recorded], path, ["sample", "recording"])
-            progress(f"{path}: {item.captions[0]} ({label}, {seconds:.1f} s, {item.id})")
+            progress(f"{path}: {item.captions[0]} ({item.label}, {seconds:.1f} s, {item.id})")
     return 0
+
+
+def drawn(items: Sequence[Item], trained: Container[str], count: int, seed: int) -> dict[str, list[Item]]:
+    """Items of so many labels drawn from those that training has ('seen'), and from the others ('unseen'); of each label the first item."""
+    random = np.random.default_rng(seed)
+    first = {item.label: item for item in reversed(items) if item.captions and item.label}
+    kinds = {
+        "seen": sorted(label for label in first if label in trained),
+        "unseen": sorted(label for label in first if label not in trained),
+    }
+    return {kind: [first[str(label)] for label in random.permutation(labels)[:count]] for kind, labels in kinds.items()}
 
 
 if __name__ == "__main__":
