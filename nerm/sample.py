@@ -87,6 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     device_of(settings.device)
     if settings.count < 1 or settings.seed < 0:
         raise InputError(f"count={settings.count} seed={settings.seed}; expected a count of at least 1 and a seed of at least 0")
+    if not all(isinstance(text, str) and text.strip() for text in settings.texts):
+        raise InputError(f"texts={settings.texts}; expected sentences, each in quotes if it holds a comma or a colon, or a file. {USAGE}")
     if sum(map(bool, (settings.text is not None, settings.label is not None, settings.texts))) > 1:
         raise InputError(f"give one of text=, label= and texts=, or none of them. {USAGE}")
     from nerm.asking import read_texts

@@ -18,7 +18,7 @@ from nerm.dense.field import DenseField, DenseFieldConfig
 from nerm.dense.field_training import DenseFieldTask, DenseFieldTraining, People, load_dense_field, train_dense_field
 from nerm.dense.person import MIRROR_FRAME, Rates, mirror_signs, people_of, person_of
 from nerm.dense.plan import anchored, dense_of, plan_of
-from nerm.dense.plan_training import dense_codes, pieces_of
+from nerm.dense.plan_training import PlanTask, dense_codes, pieces_of
 from nerm.dense.system import DenseSettings, load_dense
 from nerm.dense.train import train_dense
 from nerm.errors import InputError
@@ -34,7 +34,7 @@ MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4
 
 
 def settings() -> DenseSettings:
-    plan = Stage2Config(denoiser=DenoiserConfig(width=16, layers=1, last=16), keep=12, batch=8, sampling_steps=3)
+    plan = Stage2Config(one_sided=False, denoiser=DenoiserConfig(width=16, layers=1, last=16), keep=12, batch=8, sampling_steps=3)
     detail = DetailTraining(detail=DetailConfig(pose=6, width=8, dilations=[1, 2], steps=2), batch=4)
     return DenseSettings(DenseFieldTraining(field=SMALL, stretches=4), plan, detail, StanceConfig(width=8, dilations=[1, 2]))
 
@@ -189,3 +189,8 @@ def test_all_stages_make_a_system_that_samples_at_any_rate(tmp_path):
     assert np.array_equal(plain.read(code, 4.0, 120).joints, system.decode(code, 4.0, 120).joints)
     assert np.abs(stood.root - plain.read(code, 4.0, 120).root).max() > 0.01
     assert np.array_equal(system.stood(plain.read(code, 4.0, 32)).joints, system.read(code, 4.0, 32).joints)
+
+
+def test_plans_that_would_know_one_side_are_refused():
+    with pytest.raises(InputError, match=r"plan\.one_sided=true; dense codes have no mirror sign"):
+        PlanTask(Stage2Config(), None, None, 0)

@@ -135,6 +135,8 @@ def test_the_command_makes_sentences_in_a_row_and_long_motions(tmp_path):
         (["text=a person walks forward", "seconds=61"], "at most 60 s"),
         ([f"texts=[{SENTENCES[0]},{SENTENCES[1]}]", "system=t2m"], "system 't2m' takes one sentence at a time"),
         (["texts=[a"], "texts="),
+        (["texts=[a,{b: c}]"], "expected sentences"),
+        (["texts=[a,'']"], "expected sentences"),
     ],
 )
 def test_wrong_sequences_are_one_sentence(tmp_path, words, answer):

@@ -15,6 +15,7 @@ from nerm.dense.field_training import DenseFieldTraining
 from nerm.dense.person import MIRROR_FRAME, Person, mirror_signs, people_of
 from nerm.dense.plan import CoarseReader, anchored, plan_of
 from nerm.diffusion import STEPS
+from nerm.errors import InputError
 from nerm.pose_space import pose_space
 from nerm.settings import Stage2Config
 from nerm.stage2 import DenoiserModule, Noised
@@ -50,6 +51,8 @@ class PlanTask:
 
     def __init__(self, config: Stage2Config, field_: DenseField, codes: DenseCodes, seed: int) -> None:
         """config.crop: the largest share of a recording that a piece leaves out at either end."""
+        if config.one_sided:
+            raise InputError("plan.one_sided=true; dense codes have no mirror sign, so both sides are learned: leave it false")
         encoder = load_text_encoder(config.text_encoder) if any(item.captions for item in codes.items) else None
         if encoder:
             config.denoiser.text = encoder.size
