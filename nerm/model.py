@@ -25,6 +25,7 @@ from nerm.guidance import Given, given_of, guided_by
 from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
 from nerm.reading import decode_at
+from nerm.sentence_space import enter
 from nerm.sequence import Beginning, Joints, joined, parts_of, toward
 from nerm.settings import Stage1Config, Stage2Config, settings_of
 from nerm.stance import RATE, HasStance, Stance, load_stance, moments_of
@@ -53,6 +54,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     """The whole system. native_fps is None: it has no rate of its own.
 
     shift [d], back [d, d]: from pose space to the field's codes.  stance: None for the paper's system, which has none.
+    sentences [k, e]: the space that embeddings of sentences are read in (`nerm.sentence_space`), None if they are read as they are.
     training: how each stage was trained (`nerm.training.Fit.facts`).  trained_on, dataset: digest and name of what it was trained on.
     A code is z [d] float32 in the field's units and `mirrored` (whether it is read as its mirror image).
     """
@@ -65,6 +67,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     back: Tensor
     labels: list[str]
     stance: Stance | None = None
+    sentences: Tensor | None = None
     training: dict[str, dict] = field(default_factory=dict)
     trained_on: str = ""
     dataset: str = "multirate"
@@ -276,7 +279,8 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
 
     def _encoded(self, sentences: Sequence[str]) -> NDArray:
         self._encoder = self._encoder or load_text_encoder(self.stage2.text_encoder)
-        return self._encoder.encode(sentences)
+        embeddings = self._encoder.encode(sentences)
+        return embeddings if self.sentences is None else enter(self.sentences, torch.from_numpy(embeddings)).numpy()
 
     def check_field(self, settings: Stage1Config, folder: Path) -> None:
         """Raises InputError if field.safetensors of a run, with these settings, is not the field of this system."""
@@ -292,6 +296,8 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         tensors |= {"shift": self.shift, "back": self.back}
         about: dict[str, Any] = {"stage1": asdict(self.stage1), "stage2": asdict(self.stage2), "labels": self.labels}
         about |= {"training": self.training, "trained_on": self.trained_on, "dataset": self.dataset}
+        if self.sentences is not None:
+            tensors["sentences"] = self.sentences
         if self.stance:
             tensors |= {f"stance.{k}": v for k, v in self.stance.state_dict().items()}
             about["stance"] = asdict(self.stance.config)
@@ -305,8 +311,8 @@ def load_nerm(where: str | Path = KIND) -> NeRM:
     if "texture" in about:  # of a version that drew what is faster than a code
         raise checkpoint.another_version(stored.path, "NeRM model")
     try:
-        both_sides = {"one_sided": False}  # of a file that does not say
-        stage1, stage2 = settings_of(Stage1Config, about["stage1"]), settings_of(Stage2Config, both_sides | about["stage2"])
+        first_version = {"one_sided": False, "sentence_space": 0}  # of a file that does not say
+        stage1, stage2 = settings_of(Stage1Config, about["stage1"]), settings_of(Stage2Config, first_version | about["stage2"])
         field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
         field_.load_state_dict(stored.part("field."))
         denoiser.load_state_dict(stored.part("denoiser."))
@@ -319,6 +325,7 @@ def load_nerm(where: str | Path = KIND) -> NeRM:
             stored.tensors["back"].float(),
             about["labels"],
             load_stance(stored),
+            stored.tensors["sentences"].float() if "sentences" in stored.tensors else None,
             about["training"],
             about["trained_on"],
             about.get("dataset", "multirate"),

@@ -57,6 +57,7 @@ class Stage2Config:
     draws: learn draws from the codes' Gaussians, as in the paper, and not their means.
     text_encoder: mpnet, minilm, clip or clip:DIRECTORY.
     one_sided: sentences that name the right are learned and asked for as their mirror images.
+    sentence_space: numbers that a sentence is read in (nerm.sentence_space); 0 reads its embedding as it is.
     batch: codes in a batch. Muon's orthogonalising costs more than the gradients of the default.
     matrix_rate: learning rate of Muon, for the matrices between hidden layers.
     rate: learning rate of AdamW, for the rest.
@@ -80,6 +81,7 @@ class Stage2Config:
     draws: bool = False
     text_encoder: str = "mpnet"
     one_sided: bool = True
+    sentence_space: int = 128
     batch: int = 768
     matrix_rate: float = 0.02
     rate: float = 1e-3

@@ -24,6 +24,7 @@ from nerm.field import Field
 from nerm.model import NeRM
 from nerm.muon import Muon
 from nerm.pose_space import pose_space
+from nerm.sentence_space import enter, sentence_space
 from nerm.settings import Stage2Config
 from nerm.stage1 import field_training, items_of, load_stage1
 from nerm.text import load_text_encoder
@@ -55,6 +56,8 @@ class DenoiserTask:
 
     deviation: Tensor | None = None
     """[n, d] of the posteriors, in the field's units; None where the means are learned."""
+    sentences: Tensor | None = None
+    """The space that sentences are read in (`nerm.sentence_space`); None where their embeddings are read as they are."""
 
     def __init__(self, config: Stage2Config, field_: Field, mean: Tensor, items: Sequence[Item], deviation: Tensor | None = None) -> None:
         """mean, deviation: [n, d] of the posteriors; without deviation, or with one of 0 everywhere, codes are points."""
@@ -65,6 +68,10 @@ class DenoiserTask:
         if encoder:
             config.denoiser.text = encoder.size
         self.conditions = conditions_of(items, encoder, config.denoiser.text)
+        if encoder and config.sentence_space:
+            self.sentences = sentence_space(self.conditions, config.sentence_space)
+            self.conditions.texts = enter(self.sentences, self.conditions.texts)
+            config.denoiser.text = config.sentence_space
         config.denoiser.labels = len(self.conditions.labels)
         config.denoiser.latent = mean.shape[1] + 1
         self.seconds = torch.tensor(seconds_of(items), dtype=torch.float32)
@@ -165,6 +172,6 @@ def train_denoiser(dataset: Dataset, config: Stage2Config, budget: Budget, folde
     training = {"field": field_training(path), "denoiser": outcome.facts(config.batch)}
     space, labels = task.space, task.conditions.labels
     system = NeRM(stage1.settings, stage1.field, config, task.module.denoiser, space.shift, space.back, labels, training=training)
-    system.trained_on, system.dataset = dataset.digest, dataset.name
+    system.trained_on, system.dataset, system.sentences = dataset.digest, dataset.name, task.sentences
     system.save(out or folder / "nerm.safetensors")
     return outcome

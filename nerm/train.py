@@ -35,6 +35,7 @@ METHOD = [
     "stage2.denoiser.architecture=transformer",
     "stage2.text_encoder=minilm",
     "stage2.one_sided=false",
+    "stage2.sentence_space=0",
     "stage2.prediction=epsilon",
     "stage2.draws=true",
     "stage2.flatness=0.5",

@@ -34,7 +34,8 @@ MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4
 
 
 def settings() -> DenseSettings:
-    plan = Stage2Config(one_sided=False, denoiser=DenoiserConfig(width=16, layers=1, last=16), keep=12, batch=8, sampling_steps=3)
+    plan = Stage2Config(DenoiserConfig(width=16, layers=1, last=16), keep=12, batch=8, sampling_steps=3)
+    plan.one_sided, plan.sentence_space = False, 0
     detail = DetailTraining(detail=DetailConfig(pose=6, width=8, dilations=[1, 2], steps=2), batch=4)
     return DenseSettings(DenseFieldTraining(field=SMALL, stretches=4), plan, detail, StanceConfig(width=8, dilations=[1, 2]))
 
@@ -194,3 +195,8 @@ def test_all_stages_make_a_system_that_samples_at_any_rate(tmp_path):
 def test_plans_that_would_know_one_side_are_refused():
     with pytest.raises(InputError, match=r"plan\.one_sided=true; dense codes have no mirror sign"):
         PlanTask(Stage2Config(), None, None, 0)
+
+
+def test_plans_that_would_read_sentences_in_a_space_of_their_own_are_refused():
+    with pytest.raises(InputError, match=r"plan\.sentence_space=128; plans are learned from embeddings as they are"):
+        PlanTask(Stage2Config(one_sided=False), None, None, 0)

@@ -103,6 +103,19 @@ def test_a_saved_system_samples_the_same(system, tmp_path):
     assert loaded.labels == LABELS and len(loaded.digest) == 64
 
 
+def test_a_system_that_reads_sentences_in_a_space_of_its_own_does_so_from_its_file_too(system, tmp_path):
+    space = torch.randn(8, 768, generator=torch.Generator().manual_seed(0))
+    stage2 = replace(system.stage2, denoiser=replace(system.stage2.denoiser, text=8), sentence_space=8)
+    known = replace(system, stage2=stage2, denoiser=Denoiser(stage2.denoiser), sentences=space)
+    for layer in (*known.denoiser.network.narrow, known.denoiser.network.leave):
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    known.save(tmp_path / "s.safetensors")
+    loaded, spaceless = load_nerm(tmp_path / "s.safetensors"), load_nerm(tmp_path / "s.safetensors")
+    spaceless.sentences = torch.zeros_like(space)
+    one, two, three = (s.sample([Condition(SENTENCE)], [2.0], 30, [1])[0].joints for s in (known, loaded, spaceless))
+    assert np.abs(one - two).max() < 0.05 < np.abs(two - three).max()
+
+
 @pytest.mark.parametrize(
     ("change", "answer"),
     [

@@ -14,7 +14,7 @@ from nerm.generator import Condition
 from nerm.model import load_nerm
 from nerm.settings import Stage2Config
 from nerm.stage2 import DenoiserModule, DenoiserTask, train_denoiser
-from nerm.text import PACKAGED, Mpnet, load_text_encoder
+from nerm.text import PACKAGED, load_text_encoder
 from nerm.training import Budget
 from nerm.words import mirror_caption
 
@@ -163,7 +163,7 @@ def test_a_dataset_trains_with_its_own_captions_and_labels(tmp_path, capsys):
     a_run(tmp_path)
     train_denoiser(ThreeMotions(), SMALL, Budget(steps=2, device="cpu"), tmp_path)
     system = load_nerm(tmp_path / "nerm.safetensors")
-    assert system.labels == [LABEL] and system.trained_on == "three motions" and system.stage2.denoiser.text == Mpnet.size
+    assert system.labels == [LABEL] and system.trained_on == "three motions" and system.stage2.denoiser.text == system.stage2.sentence_space
     assert "no captions" not in capsys.readouterr().err
     assert len(system.sample([Condition(text=SENTENCES[0]), Condition(label=LABEL)], [1.0, 1.0], 20.0, [0, 1])) == 2
 

@@ -53,6 +53,8 @@ class PlanTask:
         """config.crop: the largest share of a recording that a piece leaves out at either end."""
         if config.one_sided:
             raise InputError("plan.one_sided=true; dense codes have no mirror sign, so both sides are learned: leave it false")
+        if config.sentence_space:
+            raise InputError(f"plan.sentence_space={config.sentence_space}; plans are learned from embeddings as they are: leave it 0")
         encoder = load_text_encoder(config.text_encoder) if any(item.captions for item in codes.items) else None
         if encoder:
             config.denoiser.text = encoder.size

@@ -47,7 +47,7 @@ class DenseSettings:
 
     field: DenseFieldTraining = default(default_factory=DenseFieldTraining)
     plan: Stage2Config = default(
-        default_factory=lambda: Stage2Config(DenoiserConfig(width=320, last=640), keep=640, crop=0.0, one_sided=False)
+        default_factory=lambda: Stage2Config(DenoiserConfig(width=320, last=640), keep=640, crop=0.0, one_sided=False, sentence_space=0)
     )
     detail: DetailTraining = default(default_factory=DetailTraining)
     stance: StanceConfig = default(default_factory=StanceConfig)
