@@ -44,11 +44,13 @@ class StanceConfig:
     width: channels.
     dilations: of its layers, in moments.
     joints: of the skeleton.
+    firmness: by how much the logits of feet are raised where a path is made; what is sampled is a worse hint than what is trained on.
     """
 
     width: int = 64
     dilations: list[int] = field(default_factory=lambda: [1, 2, 4, 8])
     joints: int = 22
+    firmness: float = 1.0
 
     @property
     def seen(self) -> int:
@@ -77,7 +79,7 @@ class Stance(nn.Module):
         """The matrices between channels, which Muon trains."""
         return [p for part in (self.near, self.mix) for p in part.parameters() if p.ndim == 2]
 
-    def forward(self, seen: Tensor) -> Tensor:
+    def forward(self, seen: Tensor, firmness: float = 0.0) -> Tensor:
         """seen: [B, K, seen] as `observed` gives it -> the root's velocity [B, K, 2] in the person's frame, x and z, m/s."""
         h = self.enter(around((seen - self.offset) / self.scale, 1))
         for norm, near, mix, dilation in zip(self.norms, self.near, self.mix, self.config.dilations, strict=True):
@@ -86,6 +88,7 @@ class Stance(nn.Module):
         start = 3 * (self.config.joints - 1)
         feet = seen[..., start : start + 3 * len(FEET)].unflatten(-1, (len(FEET), 3))[..., (0, 2)]
         choices = torch.cat([-feet, seen[..., None, -2:]], -2)
+        weights = weights + firmness * torch.tensor([1.0] * len(FEET) + [0.0], device=weights.device)
         return (weights.softmax(-1)[..., None] * choices).sum(-2) + more
 
     @torch.no_grad()
@@ -96,7 +99,7 @@ class Stance(nn.Module):
         moments, joints = moments_of(seconds), joints.astype(np.float64)
         step = float(moments[1])
         seen, angle = observed(joints, step, skeleton)
-        velocity = self(torch.from_numpy(seen).float()[None].to(self.offset.device))[0].double().cpu().numpy()
+        velocity = self(torch.from_numpy(seen).float()[None].to(self.offset.device), self.config.firmness)[0].double().cpu().numpy()
         made = np.concatenate([np.zeros((1, 2)), np.cumsum(in_world(velocity, angle) * step, axis=0)]) + joints[0, 0, (0, 2)]
         return CubicSpline(moments, made)(times)
 
@@ -137,7 +140,8 @@ def load_stance(stored: Checkpoint) -> Stance | None:
     """The stance in a system's model file; None if it has none."""
     if "stance" not in stored.about:
         return None
-    stance = Stance(settings_of(StanceConfig, stored.about["stance"]))
+    loose = {"firmness": 0.0}  # of a file that does not say
+    stance = Stance(settings_of(StanceConfig, loose | stored.about["stance"]))
     stance.load_state_dict(stored.part("stance."))
     return stance.eval()
 

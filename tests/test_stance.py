@@ -46,6 +46,14 @@ def test_who_is_always_free_keeps_the_path_that_was_made(fps):
     assert 0 < np.abs(stood.root - made.root).max() < 0.001
 
 
+def test_a_foot_counts_e_times_as_much_as_the_hint_for_a_network_that_cannot_tell():
+    """A statue that glides: by its feet it stands, by its hint it goes."""
+    statue = np.repeat(walker(60, 0.0).joints, 241, axis=0)
+    statue[..., 2] += 0.5 * frame_times(4.0, 60)[:, None]
+    stood = stand(blank(), Motion(statue, 60), "nerm")
+    assert walked(stood)[-1] == pytest.approx([0, 0.5 * 4 / (4 * np.e + 1)], abs=1e-4)
+
+
 def test_velocity_that_a_network_adds_is_in_the_persons_frame():
     """Half a metre a second forward is a circle for somebody who turns."""
     stance, times = choosing("l_foot"), frame_times(4.0, 60)

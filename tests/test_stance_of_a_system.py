@@ -14,7 +14,7 @@ from nerm.generator import Condition, HasVariants, Stands
 from nerm.model import NeRM, load_nerm
 from nerm.motion import Motion
 from nerm.motion.skeleton import KIT21
-from nerm.stance import RATE
+from nerm.stance import RATE, StanceConfig
 from nerm.stance_training import BATCH, add_stance
 from nerm.train import Train, train_nerm
 from nerm.training import Budget
@@ -58,6 +58,16 @@ def test_it_is_kept_in_the_systems_file_and_samples_the_same(system, tmp_path):
     for one, two in zip(system.sample(*ASKED, 30, [1, 2]), again.sample(*ASKED, 30, [1, 2]), strict=True):
         assert np.array_equal(one.joints, two.joints)
     assert all(torch.equal(value, again.stance.state_dict()[name]) for name, value in system.stance.state_dict().items())
+
+
+def test_feet_of_a_file_that_does_not_say_how_firm_they_are_weigh_as_in_training(system, tmp_path):
+    path = tmp_path / "nerm.safetensors"
+    system.save(path)
+    stored = checkpoint.read(path)
+    assert load_nerm(path).stance.config.firmness == StanceConfig().firmness > 0
+    del stored.about["stance"]["firmness"]
+    checkpoint.write(path, "nerm", stored.tensors, stored.about)
+    assert load_nerm(path).stance.config.firmness == 0
 
 
 def test_a_sample_of_a_system_that_stands_is_the_same_at_every_rate(system):
