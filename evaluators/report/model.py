@@ -95,9 +95,10 @@ class Report:
             steps = self.training.get(name, {}).get("steps")
             for step in steps_after(row.variant, list(steps) if isinstance(steps, Mapping) else []):
                 having.setdefault(step, []).append(name)
-        return {step: names for step, names in sorted(having.items()) if step and len({self._made_by(name) for name in names}) > 1}
+        return {step: names for step, names in sorted(having.items()) if step and len({self.made_by(name) for name in names}) > 1}
 
-    def _made_by(self, name: str) -> tuple[str, str]:
+    def made_by(self, name: str) -> tuple[str, str]:
+        """The system of a row, and the user's weights of it, '' for the shipped ones."""
         return self.rows[name].system, self.rows[name].checkpoint
 
     @cached_property
@@ -225,8 +226,15 @@ class Section:
         )
 
     def difference(self, first: Key, second: Key, fps: float | None) -> Difference:
-        """The second row minus the first at a rate, in pairs if they saw the same draws."""
-        return difference(self.cells[*first, fps].draws, self.cells[*second, fps].draws, self.resamples)
+        """The second row minus the first at a rate, in pairs if they saw the same draws.
+
+        Rows that are made by one system are compared over the trainings that both have: one may have been computed for fewer of them.
+        """
+        one, other = self._by_place[*first, fps], self._by_place[*second, fps]
+        both = {figure.training for figure in one} & {figure.training for figure in other}
+        if both and self.report.made_by(first[0]) == self.report.made_by(second[0]):
+            one, other = ([figure for figure in found if figure.training in both] for found in (one, other))
+        return difference(mean_of_trainings(one).draws, mean_of_trainings(other).draws, self.resamples)
 
     @cached_property
     def first(self) -> Key | None:

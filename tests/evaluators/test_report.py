@@ -216,6 +216,19 @@ def test_several_trainings_of_a_system_are_one_row_with_their_mean_and_their_spr
     assert (line["value"], line["trainings"], line["lowest"], line["highest"]) == ("3.1", "3", "2.9", "3.4")
 
 
+def test_rows_of_one_system_are_compared_over_the_trainings_that_both_have(store):
+    def row(mean: float, training: int) -> tuple[Record, ...]:
+        return records(mean, "trial_distance", extractor="anyrate", set_="matched", rates=(20,), training=training)
+
+    for training, (suffix, mean) in enumerate({"": 2.9, ".seed1": 3.4, ".seed2": 3.0}.items()):
+        write(store, f"nerm{suffix}", row(mean, training))
+    write(store, "nerm-20-slerp", row(3.0, 0))
+    write(store, "mdm", row(5.0, 0))
+    of_tables = printed(markdown(of_tier(store)), "**trial distance: difference from NeRM**")
+    assert of_tables["NeRM at 20 fps, brought up by slerp"][0].startswith("▲ +0.100")
+    assert of_tables["MDM (20 fps, brought up by slerp)"][0].startswith("▲ +1.900")
+
+
 def test_a_quick_report_mixes_no_trainings_of_the_stored_run_into_its_own(store):
     write(store, "nerm.seed1", records(9.0, training=1))
     write(store, "nerm", records(0.9), "quick")
