@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tabulate import tabulate
 
 from evaluators.report.model import Report
+from evaluators.tables import training_of
 
 UNDERTRAINED = "‡"
 
@@ -20,7 +21,8 @@ def training(report: Report) -> list[str]:
         if facts and model not in lines:
             minutes = f"{facts['seconds'] / 60:.0f}" if facts.get("seconds") else ""
             parameters = f"{facts['parameters'] / 1e6:.2f} M" if facts.get("parameters") else ""
-            name = report.rows[document.system].title + (UNDERTRAINED if facts.get("undertrained") else "")
+            row, number = training_of(document.system)
+            name = report.rows[row].title + (f", training {number + 1}" if number else "") + UNDERTRAINED * bool(facts.get("undertrained"))
             counts = (_stages(facts.get("steps")), _stages(facts.get("samples")))
             lines[model] = [name, parameters, *counts, minutes, str(facts.get("device") or "")]
     heads = ["system", "parameters", "steps", "samples seen", "minutes", "device"]

@@ -206,12 +206,19 @@ def test_a_difference_within_its_interval_is_no_better_and_both_are_bold(store):
 def test_several_trainings_of_a_system_are_one_row_with_their_mean_and_their_spread(store):
     of = {"": 2.9, ".seed1": 3.4, ".seed2": 3.0}
     for training, (suffix, mean) in enumerate(of.items()):
-        write(store, f"nerm{suffix}", records(mean, "trial_distance", extractor="anyrate", set_="matched", rates=(20,), training=training))
+        found = records(mean, "trial_distance", extractor="anyrate", set_="matched", rates=(20,), training=training)
+        write(store, f"nerm{suffix}", found, training={"steps": {"field": 5 + training}}, sha256={"model": f"nerm{suffix}"})
     write(store, "mdm", records(5.0, "trial_distance", extractor="anyrate", set_="matched", rates=(20,)))
     report = of_tier(store)
     table = printed(markdown(report), "tier `full`")
     assert table["NeRM"][0].startswith("**3.100 ±") and table["NeRM"][0].endswith("** (3 trainings: 2.900 to 3.400)")
     assert list(table)[2:] == ["NeRM", "MDM (20 fps, brought up by slerp)"]
+    trained = printed(markdown(report), "## Training")
+    assert {name: row[1] for name, row in trained.items() if name.startswith("NeRM")} == {
+        "NeRM": "field 5",
+        "NeRM, training 2": "field 6",
+        "NeRM, training 3": "field 7",
+    }
     (line,) = (row for row in lines(comma_separated(report)) if row["system"] == "nerm" and row["metric"] == "trial_distance")
     assert (line["value"], line["trainings"], line["lowest"], line["highest"]) == ("3.1", "3", "2.9", "3.4")
 
