@@ -96,7 +96,8 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     @property
     def facts(self) -> Facts:
         """How it was trained, as far as that is known."""
-        parameters = sum(p.numel() for part in self._parts() for p in part.parameters()) if self.training else None
+        space = 0 if self.sentences is None else self.sentences.numel()
+        parameters = space + sum(p.numel() for part in self._parts() for p in part.parameters()) if self.training else None
         return Facts.of_stages(self.training, parameters, self.dataset)
 
     def variant(self, sampler: str | None = None, stance: bool = True) -> NeRM:
