@@ -63,6 +63,8 @@ class DenoiserTask:
         """mean, deviation: [n, d] of the posteriors; without deviation, or with one of 0 everywhere, codes are points."""
         if not 0 <= config.crop < 1:
             raise InputError(f"stage2.crop={config.crop:g}; expected a share of a window's duration, at least 0 and below 1")
+        if config.sentence_space < 0:
+            raise InputError(f"stage2.sentence_space={config.sentence_space}; expected a number of dimensions, or 0 for none")
         self.config = config
         encoder = load_text_encoder(config.text_encoder) if any(item.captions for item in items) else None
         if encoder:

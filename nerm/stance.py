@@ -80,7 +80,10 @@ class Stance(nn.Module):
         return [p for part in (self.near, self.mix) for p in part.parameters() if p.ndim == 2]
 
     def forward(self, seen: Tensor, firmness: float = 0.0) -> Tensor:
-        """seen: [B, K, seen] as `observed` gives it -> the root's velocity [B, K, 2] in the person's frame, x and z, m/s."""
+        """seen: [B, K, seen] as `observed` gives it -> the root's velocity [B, K, 2] in the person's frame, x and z, m/s.
+
+        firmness: see `StanceConfig`; 0 in training.
+        """
         h = self.enter(around((seen - self.offset) / self.scale, 1))
         for norm, near, mix, dilation in zip(self.norms, self.near, self.mix, self.config.dilations, strict=True):
             h = h + mix(F.gelu(near(around(norm(h), dilation))))

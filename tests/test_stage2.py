@@ -95,6 +95,11 @@ def test_a_crop_that_is_no_share_is_refused(crop):
         DenoiserTask(Stage2Config(crop=crop), None, torch.zeros(1, 4), [])
 
 
+def test_a_space_of_less_than_no_dimensions_is_refused():
+    with pytest.raises(InputError, match=r"stage2\.sentence_space=-1; expected a number of dimensions"):
+        DenoiserTask(Stage2Config(sentence_space=-1), None, torch.zeros(1, 4), [])
+
+
 def test_batches_are_drawn_from_all_windows():
     task = small_task()
     z = task.batch(torch.Generator().manual_seed(0), progress=0.5)[0]
