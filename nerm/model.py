@@ -312,8 +312,8 @@ def load_nerm(where: str | Path = KIND) -> NeRM:
     if "texture" in about:  # of a version that drew what is faster than a code
         raise checkpoint.another_version(stored.path, "NeRM model")
     try:
-        first_version = {"one_sided": False, "sentence_space": 0}  # of a file that does not say
-        stage1, stage2 = settings_of(Stage1Config, about["stage1"]), settings_of(Stage2Config, first_version | about["stage2"])
+        unsaid = {"one_sided": False, "sentence_space": 0}  # of a file that does not say
+        stage1, stage2 = settings_of(Stage1Config, about["stage1"]), settings_of(Stage2Config, unsaid | about["stage2"])
         field_, denoiser = Field(stage1.field), Denoiser(stage2.denoiser)
         field_.load_state_dict(stored.part("field."))
         denoiser.load_state_dict(stored.part("denoiser."))
