@@ -293,7 +293,8 @@ def _write_picture(motion: Motion, path: Path, how: Writing) -> None:
     from nerm.render import render
 
     by = how.made_by or {}
-    title = str(by.get("text") or by.get("label") or ("any motion" if by else path.stem))
+    asked = ", then ".join(filter(None, by.get("texts", []))) or by.get("text") or by.get("label")
+    title = str(asked or ("any motion" if by else path.stem))
     feet = "feet locked" if by.get("feet") == "lock" else "feet as sampled"
     about = f"{by['system']} {str(by.get('model', ''))[:12]}, seed {by.get('seed')}, {feet}" if "system" in by else ""
     render([motion], path, [title], [about], how.pixels, how.made_by)

@@ -10,7 +10,7 @@ from nerm import atomic
 from nerm.errors import InputError
 from nerm.motion import SMPL22, Motion, Skeleton, resample
 from nerm.motion.features import features_from_motion
-from nerm.motion.files import WRITABLE, Reading, check_writable, load_motion, save_motion
+from nerm.motion.files import WRITABLE, Reading, Writing, check_writable, load_motion, save_motion
 from nerm.motion.skeleton import forward_kinematics, joints_from_directions
 from nerm.render import filmstrip, gif_centiseconds, parse_size, render
 
@@ -195,6 +195,20 @@ def test_a_gif_says_the_rate_that_it_cannot_keep_and_has_the_size_asked_for(moti
     with Image.open(tmp_path / "b.gif") as gif:
         assert gif.size == (100, 120) and gif.info["duration"] == 50
     assert [gif_centiseconds(fps) for fps in (10, 12.5, 24, 25, 30, 120)] == [10, 8, 5, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("made_by", "title"),
+    [
+        ({"text": "a person waves", "system": "nerm"}, "a person waves"),
+        ({"texts": ["a person walks", "a person jumps"], "system": "nerm"}, "a person walks, then a person jumps"),
+        ({"system": "nerm"}, "any motion"),
+        ({}, "a"),
+    ],
+)
+def test_a_picture_is_headed_by_what_was_asked_for(motion, tmp_path, made_by, title):
+    save_motion(motion, tmp_path / "a.html", Writing(made_by=made_by))
+    assert f"<title>{title}</title>" in (tmp_path / "a.html").read_text()
 
 
 @pytest.mark.parametrize("text", ["640", "640x", "axb", "641x480", "2x2", "640x480x3"])
