@@ -53,7 +53,7 @@ def check_rate(fps: float) -> None:
 class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     """The whole system. native_fps is None: it has no rate of its own.
 
-    shift [d], back [d, d]: from pose space to the field's codes.  stance: None for the paper's system, which has none.
+    shift [d], back [k, d]: from pose space to the field's codes.  stance: None for the paper's system, which has none.
     sentences [k, e]: the space that embeddings of sentences are read in (`nerm.sentence_space`), None if they are read as they are.
     training: how each stage was trained (`nerm.training.Fit.facts`).  trained_on, dataset: digest and name of what it was trained on.
     A code is z [d] float32 in the field's units and `mirrored` (whether it is read as its mirror image).
@@ -183,7 +183,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         for length in seconds:
             if not 0 < length <= self.longest_s:
                 raise InputError(f"seconds={length:g}; expected more than 0 and at most {self.longest_s:g}: ask for shorter motions")
-        given, other_side = self._given(conditions, seconds)
+        given, other_side = self.given(conditions, seconds)
         parts = [torch.zeros(0, self.denoiser.config.latent, device=self.device)]
         for start in range(0, len(conditions), chunk):
             places = torch.arange(start, start + chunk).clamp(max=len(conditions) - 1)
@@ -191,7 +191,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
             parts.append(self._denoised(picked, [seeds[i] for i in places.tolist()], guidance, sampler)[: len(conditions) - start])
         return self._codes(torch.cat(parts), other_side)
 
-    def _given(self, conditions: Sequence[Condition], seconds: Sequence[float]) -> tuple[Given, list[bool]]:
+    def given(self, conditions: Sequence[Condition], seconds: Sequence[float]) -> tuple[Given, list[bool]]:
         """What the denoiser is given, and of which conditions it is given the mirror image: those whose sentence names the right."""
         other_side = [self.stage2.one_sided and side_of(condition.text or "") < 0 for condition in conditions]
         asked = [Condition(mirror_caption(c.text or "")) if other else c for c, other in zip(conditions, other_side, strict=True)]
@@ -260,7 +260,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         elif self.stage2.prediction != "sample":
             raise InputError(f"system '{self.name}' predicts {self.stage2.prediction}; only one that predicts codes makes several in a row")
         else:
-            given, other_side = self._given(asked, [seconds])
+            given, other_side = self.given(asked, [seconds])
             z = self._denoised(given, [seed], guidance, change=partial(self._continued, beginning, seconds, other_side[0]))
             (code,) = self._codes(z, other_side)
         return lambda times: self._joints(code, seconds, times, fps)
@@ -292,6 +292,11 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
 
     def save(self, path: Path) -> None:
         """Weights with all settings inside, in one step: large matrices beyond the field in 8 bits, the rest in 16."""
+        tensors, about = self.state()
+        checkpoint.write(path, KIND, tensors, about, small=checkpoint.large_matrices(tensors, but="field."))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All tensors, and all settings and facts: what a file of it holds."""
         tensors = {f"field.{k}": v for k, v in self.field.state_dict().items()}
         tensors |= {f"denoiser.{k}": v for k, v in self.denoiser.state_dict().items()}
         tensors |= {"shift": self.shift, "back": self.back}
@@ -302,12 +307,16 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         if self.stance:
             tensors |= {f"stance.{k}": v for k, v in self.stance.state_dict().items()}
             about["stance"] = asdict(self.stance.config)
-        checkpoint.write(path, KIND, tensors, about, small=checkpoint.large_matrices(tensors, but="field."))
+        return tensors, about
 
 
 def load_nerm(where: str | Path = KIND) -> NeRM:
     """A shipped system by its name (nerm, nerm-paper), or any file that `NeRM.save` wrote."""
-    stored = checkpoint.read(checkpoint.model_path(where), KIND)
+    return nerm_in(checkpoint.read(checkpoint.model_path(where), KIND))
+
+
+def nerm_in(stored: checkpoint.Checkpoint) -> NeRM:
+    """The system that a file holds."""
     about = stored.about
     if "texture" in about:  # of a version that drew what is faster than a code
         raise checkpoint.another_version(stored.path, "NeRM model")

@@ -33,7 +33,7 @@ NEAR_M = 0.1
 """How far a joint may be from where the part before has it, in metres, for as much as a code may be from where denoising wants it."""
 _ITERATIONS = 20
 
-_NEXT_SEED = 1_000_003
+NEXT_SEED = 1_000_003
 """Between the seeds of two parts, so that the sequences of neighbouring seeds share no part."""
 
 Joints = Callable[[NDArray], NDArray]
@@ -140,7 +140,7 @@ def parts_of(seconds: Sequence[float], longest_s: float, seed: int, make: Make, 
     parts: list[Placed] = []
     for number, span in enumerate(spans_of(seconds, longest_s)):
         beginning = parts[-1].beginning(span.start, skeleton) if parts else None
-        joints = make(span.item, span.seconds, seed + number * _NEXT_SEED, beginning)
+        joints = make(span.item, span.seconds, seed + number * NEXT_SEED, beginning)
         parts.append(Placed(span, joints, *((beginning.yaw, beginning.at) if beginning else (0.0, np.zeros(3)))))
     return parts
 

@@ -20,10 +20,9 @@ from nerm.data.dataset import Dataset, Item
 from nerm.denoiser import Denoiser
 from nerm.diffusion import STEPS, add_noise, target
 from nerm.errors import InputError
-from nerm.field import Field
 from nerm.model import NeRM
 from nerm.muon import Muon
-from nerm.pose_space import pose_space
+from nerm.pose_space import Reads, pose_space
 from nerm.sentence_space import enter, sentence_space
 from nerm.settings import Stage2Config
 from nerm.stage1 import field_training, items_of, load_stage1
@@ -59,7 +58,7 @@ class DenoiserTask:
     sentences: Tensor | None = None
     """The space that sentences are read in (`nerm.sentence_space`); None where their embeddings are read as they are."""
 
-    def __init__(self, config: Stage2Config, field_: Field, mean: Tensor, items: Sequence[Item], deviation: Tensor | None = None) -> None:
+    def __init__(self, config: Stage2Config, field_: Reads, mean: Tensor, items: Sequence[Item], deviation: Tensor | None = None) -> None:
         """mean, deviation: [n, d] of the posteriors; without deviation, or with one of 0 everywhere, codes are points."""
         if not 0 <= config.crop < 1:
             raise InputError(f"stage2.crop={config.crop:g}; expected a share of a window's duration, at least 0 and below 1")
@@ -75,12 +74,12 @@ class DenoiserTask:
             self.conditions.texts = enter(self.sentences, self.conditions.texts)
             config.denoiser.text = config.sentence_space
         config.denoiser.labels = len(self.conditions.labels)
-        config.denoiser.latent = mean.shape[1] + 1
         self.seconds = torch.tensor(seconds_of(items), dtype=torch.float32)
         self.deviation = deviation if config.draws and deviation is not None and deviation.any() else None
         spread = 0.0 if self.deviation is None else self.deviation * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
-        self.space = pose_space(field_, mean + spread, self.seconds, config.flatness, config.largest)
+        self.space = pose_space(field_, mean + spread, self.seconds, config.flatness, config.largest, config.keep)
         self.codes = self.space.enter(mean)
+        config.denoiser.latent = self.codes.shape[1] + 1
         self.module = DenoiserModule(config, self.space.weight, torch.tensor([config.mirror_weight]))
 
     def optimizers(self) -> list[torch.optim.Optimizer]:

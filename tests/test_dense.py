@@ -1,32 +1,34 @@
 """Dense codes: curves, the person's frame, the field, and the two denoisers that make codes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from moving import a_motion
-from small_run import LABEL, SENTENCES, ThreeMotions
+from small_run import LABEL, SENTENCES, ThreeMotions, a_run
 from small_run import MOTIONS as THREE
 
 from nerm.budget import Budget
-from nerm.denoiser import DenoiserConfig
+from nerm.conditions import conditions_of
+from nerm.dense.codes import dense_codes
 from nerm.dense.curve import basis, coarse, fitted, on_curve, points_of, refined
-from nerm.dense.detail import DetailConfig, detail_of, seen, with_detail
-from nerm.dense.detail_training import DetailTraining
+from nerm.dense.detail import STILL, DetailConfig, bending, detail_of, seen, with_detail
+from nerm.dense.detail_training import DetailTask, DetailTraining, liveliness_of
 from nerm.dense.field import DenseField, DenseFieldConfig
 from nerm.dense.field_training import DenseFieldTask, DenseFieldTraining, People, load_dense_field, train_dense_field
 from nerm.dense.person import MIRROR_FRAME, Rates, mirror_signs, people_of, person_of
 from nerm.dense.plan import anchored, dense_of, plan_of
-from nerm.dense.plan_training import PlanTask, dense_codes, pieces_of
 from nerm.dense.system import DenseSettings, load_dense
 from nerm.dense.train import train_dense
 from nerm.errors import InputError
 from nerm.generator import Condition
+from nerm.model import load_nerm
 from nerm.motion import Motion
 from nerm.motion.skeleton import SKELETONS
-from nerm.settings import Stage2Config
-from nerm.stance import StanceConfig
+from nerm.text import load_text_encoder
+from nerm.train import Train, settings_of_scale
 from nerm.windows import load_windows
 
 SMALL = DenseFieldConfig(pose=6, width=16, layers=1, encoder=16)
@@ -34,10 +36,13 @@ MOTIONS = [a_motion(fps, seconds, i) for i, (fps, seconds) in enumerate([(120, 4
 
 
 def settings() -> DenseSettings:
-    plan = Stage2Config(DenoiserConfig(width=16, layers=1, last=16), keep=12, batch=8, sampling_steps=3)
-    plan.one_sided, plan.sentence_space = False, 0
     detail = DetailTraining(detail=DetailConfig(pose=6, width=8, dilations=[1, 2], steps=2), batch=4)
-    return DenseSettings(DenseFieldTraining(field=SMALL, stretches=4), plan, detail, StanceConfig(width=8, dilations=[1, 2]))
+    return DenseSettings(DenseFieldTraining(field=SMALL, stretches=4), detail)
+
+
+def small_nerm() -> Train:
+    words = ["stage1.field.width=32", "stage1.field.layers=2", "stage1.clips=8", "stage2.denoiser.width=16", "stage2.batch=8"]
+    return settings_of_scale("shipped", [*words, "stage2.sentence_space=8", "stage2.sampling_steps=3", "stance.width=8"])
 
 
 def test_a_curve_passes_through_what_it_was_fitted_to():
@@ -158,19 +163,48 @@ def test_detail_and_plan_make_up_a_code_wherever_it_is_and_whichever_way_it_face
     assert torch.allclose(anchored(moved), anchored(z), atol=2e-3)
 
 
-def test_pieces_of_a_recording_start_at_the_origin_and_facing_forward():
-    field = DenseField(SMALL)
-    codes = dense_codes(field, ThreeMotions(), settings().field)
-    plans, seconds = pieces_of(field, codes, 0.3, 0)
-    assert plans.shape[:3] == (3, 2, 4) and (seconds[:, 1:] <= seconds[:, :1]).all() and (seconds > 0.39 * seconds[:, :1]).all()
+def test_a_sequence_of_one_is_a_sample_and_one_of_several_is_a_function_of_time(tmp_path):
+    system = load_dense(trained(tmp_path))
+    asked = [Condition(text=SENTENCES[0]), Condition(text=SENTENCES[1])]
+    (alone,) = system.sample(asked[:1], [3.0], 60, [7])
+    assert np.array_equal(system.sample_sequence(asked[:1], [3.0], 60, 7).joints, alone.joints)
+    fast, slow = (system.sample_sequence(asked, [3.0, 12.0], fps, 7) for fps in (60, 20))
+    assert fast.seconds == 15.0 and np.allclose(fast.joints[::3], slow.joints, atol=1e-4)
+    assert np.linalg.norm(np.diff(fast.joints, axis=0), axis=-1).max() < 0.5
+
+
+@pytest.mark.parametrize("seconds", [6.27, 1.01, 3.999, 0.26])
+def test_a_motion_of_a_duration_between_frames_has_a_code_that_long(tmp_path, seconds):
+    system = load_dense(trained(tmp_path))
+    (motion,) = system.sample([Condition()], [seconds], 120, [0])
+    assert len(motion) == int(seconds * 120 + 1e-6) + 1 and np.isfinite(motion.joints).all()
+
+
+def test_a_code_starts_at_the_origin_and_facing_forward_wherever_it_is_cut():
+    codes = dense_codes(DenseField(SMALL), ThreeMotions(), settings().field)
     start = anchored(codes.plain[0][20:100])[:3, :4]
     assert ((start[0] + 4 * start[1] + start[2]) / 6)[[0, 1, 3]].abs().max() < 1e-5
 
 
+def test_the_livelier_a_plan_the_more_detail_and_on_average_as_much_as_there_is():
+    generator = torch.Generator().manual_seed(0)
+    bends = torch.rand(300_000, generator=generator) * 10 - 12
+    detail = torch.exp(2 + 0.5 * bends)[:, None] * torch.randn(300_000, 3, generator=generator)
+    line = liveliness_of(detail, bends)
+    assert torch.allclose(line, torch.tensor([2.0, 0.5]), atol=0.02)
+    assert (detail / torch.exp(line[0] + line[1] * bends)[:, None]).square().mean() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_plan_that_stands_still_bends_least():
+    plan = torch.zeros(1, 60, 5 + 6)
+    plan[0, 30:, 5:] = torch.sin(torch.arange(30.0))[:, None]
+    bent = bending(plan, torch.ones(11))[0]
+    assert bent.shape == (60,) and bent[:20].max() == pytest.approx(np.log(STILL)) and bent[40:].min() > bent[:20].max() + 5
+
+
 def test_all_stages_make_a_system_that_samples_at_any_rate(tmp_path):
-    path = train_dense(ThreeMotions(), settings(), Budget(steps=20, device="cpu", precision="no"), tmp_path)
-    system = load_dense(path)
-    assert system.labels == [LABEL] and set(system.training) == {"field", "plan", "detail", "stance"}
+    system = load_dense(trained(tmp_path))
+    assert set(system.facts.steps) == {"field", "denoiser", "stance", "dense field", "detail"}
     asked = [Condition(text=SENTENCES[0]), Condition(label=LABEL), Condition()]
     fast = system.sample(asked, [2.0, 1.0, 3.0], 60, [1, 2, 3])
     slow = system.sample(asked, [2.0, 1.0, 3.0], 20, [1, 2, 3])
@@ -192,11 +226,41 @@ def test_all_stages_make_a_system_that_samples_at_any_rate(tmp_path):
     assert np.array_equal(system.stood(plain.read(code, 4.0, 32)).joints, system.read(code, 4.0, 32).joints)
 
 
-def test_plans_that_would_know_one_side_are_refused():
-    with pytest.raises(InputError, match=r"plan\.one_sided=true; dense codes have no mirror sign"):
-        PlanTask(Stage2Config(), None, None, 0)
+def trained(folder: Path) -> Path:
+    return train_dense(ThreeMotions(), small_nerm(), settings(), Budget(steps=50, device="cpu", precision="no"), folder)
 
 
-def test_plans_that_would_read_sentences_in_a_space_of_their_own_are_refused():
-    with pytest.raises(InputError, match=r"plan\.sentence_space=128; plans are learned from embeddings as they are"):
-        PlanTask(Stage2Config(one_sided=False), None, None, 0)
+def test_a_nerm_that_is_there_is_taken_as_it_is_and_kept_to_the_bit(tmp_path):
+    nerm = a_run(tmp_path)
+    (tmp_path / "nerm").mkdir()
+    (tmp_path / "nerm.safetensors").rename(tmp_path / "nerm" / "nerm.safetensors")
+    alone = load_nerm(tmp_path / "nerm" / "nerm.safetensors")
+    within = load_dense(trained(tmp_path)).base
+    (tmp_path / "again").mkdir()
+    alone.save(tmp_path / "again" / "alone.safetensors")
+    within.save(tmp_path / "again" / "within.safetensors")
+    assert (tmp_path / "again" / "alone.safetensors").read_bytes() == (tmp_path / "again" / "within.safetensors").read_bytes()
+    assert nerm.labels == within.labels
+
+
+def test_without_detail_a_sample_is_nerms_below_two_hertz(tmp_path):
+    system = load_dense(trained(tmp_path))
+    asked, seconds, seeds = [Condition(text=SENTENCES[0])], [3.0], [4]
+    smooth = system.sample_codes(asked, seconds, seeds, level=-1)[0]
+    of_nerm = system.base.decode(system.base.sample_codes(asked, seconds, seeds)[0], 3.0, 64)
+    code = system.fit([of_nerm])[0]
+    plan = plan_of(torch.from_numpy(code["z"]), SMALL)
+    assert np.allclose(smooth["z"], anchored(dense_of(plan, len(smooth["z"]), SMALL)), atol=1e-4)
+
+
+def test_details_are_learned_from_both_sides_whichever_the_condition_names():
+    field, config = DenseField(SMALL), settings()
+    config.detail.stretch, config.detail.detail.most = 200, 1e-3  # whole recordings, beside their own plans
+    codes = dense_codes(field, ThreeMotions(), config.field)
+    task = DetailTask(config.detail, field, codes, conditions_of(codes.items, load_text_encoder("mpnet"), 768))
+    _, plan, _, _, mask, _, _, text, _, kind = task.drawn(torch.zeros(600, dtype=torch.long), torch.Generator().manual_seed(0))
+    points = len(codes.plain[0])
+    sides = [seen(dense_of(plan_of(side[0], SMALL), points, SMALL), SMALL) for side in (codes.plain, codes.mirrored)]
+    mirrored = torch.stack([(plan[:, : points - 1] - side[:-1]).square().mean((1, 2)) for side in sides]).argmin(0).float()
+    assert text.shape == (600, 768) and mask.sum(1).unique().tolist() == [points]
+    assert all(abs(mirrored[kind == some].mean() - 0.5) < 0.15 for some in (0, 1, 2))

@@ -21,19 +21,20 @@ def load(name: str, checkpoint: Path | None, device: str) -> DenseNeRM:
 
 
 def train(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
-    """All stages, at the rates of the recordings; the path of the weights."""
-    return _trained(dataset, budget, folder, "native")
+    """All stages, at the rates of the recordings; the path of the weights. A NeRM in folder/nerm is taken as it is."""
+    return _trained(dataset, budget, folder, scale, "native")
 
 
 def train_fixed(dataset: Dataset, budget: Budget, folder: Path, scale: str = "shipped") -> Path:
     """The same at the single rate that the other systems train on."""
-    return _trained(dataset, budget, folder, "fixed")
+    return _trained(dataset, budget, folder, scale, "fixed")
 
 
-def _trained(dataset: Dataset, budget: Budget, folder: Path, training_rate: str) -> Path:
+def _trained(dataset: Dataset, budget: Budget, folder: Path, scale: str, training_rate: str) -> Path:
     from nerm.dense.system import DenseSettings
     from nerm.dense.train import train_dense
+    from nerm.train import settings_of_scale
 
     settings = DenseSettings()
     settings.field.training_rate = training_rate
-    return train_dense(dataset, settings, budget, folder)
+    return train_dense(dataset, settings_of_scale(scale, [f"stage1.training_rate={training_rate}"]), settings, budget, folder)

@@ -18,9 +18,14 @@ from torch.nn import functional as F
 from nerm.dense.field import DenseFieldConfig
 from nerm.dense.person import FRAME, turned_by
 from nerm.diffusion import sample
+from nerm.stance import around
 
 PREDICTION = "v_prediction"
 """What the denoiser predicts. With the detail itself it would have to pass what is fine in its input through all layers, and loses it."""
+STILL = 1e-5
+"""Added to the energy of a plan's bending: below it, a plan stands still."""
+WITHIN = 8
+"""Control points to either side within which a plan's liveliness is measured."""
 PLAN = 5
 """What the denoiser sees of a plan besides the pose: the root's velocity in the person's frame (3), its height, the turn's velocity."""
 
@@ -36,7 +41,7 @@ class DetailConfig:
     text: width of a sentence's embedding.
     labels: how many labels there are; a training takes it from its dataset.
     steps: of the sampler.
-    level: how far a plan is disturbed before it is read, in units of the pose space; training draws it up to `most`.
+    level: how far a sampled plan is taken to be off, in units of the detail's spread; training disturbs plans by up to `most`.
     most: the largest level.
     """
 
@@ -47,8 +52,8 @@ class DetailConfig:
     text: int = 768
     labels: int = 0
     steps: int = 10
-    level: float = 0.02
-    most: float = 0.3
+    level: float = 0.1
+    most: float = 0.5
 
     @property
     def size(self) -> int:
@@ -59,11 +64,12 @@ class DetailConfig:
 class Detail(nn.Module):
     """The denoiser: noisy detail, plan, step, level and condition -> the detail.
 
-    spread [size]: of the detail beside undisturbed plans.  drift [size]: of what a disturbance of 1 adds.  offset, scale [PLAN + pose]:
-    of the plan's numbers. All are of the training codes.
+    spread [size]: of the detail beside undisturbed plans.  liveliness [2]: how it grows with how the plan bends (`amount`).
+    drift [size]: of what a disturbance of 1 adds.  offset, scale [PLAN + pose]: of the plan's numbers. All are of the training codes.
     """
 
     spread: Tensor
+    liveliness: Tensor
     drift: Tensor
     offset: Tensor
     scale: Tensor
@@ -72,6 +78,7 @@ class Detail(nn.Module):
         super().__init__()
         self.config, width = config, config.width
         self.register_buffer("spread", torch.ones(config.size))
+        self.register_buffer("liveliness", torch.zeros(2))
         self.register_buffer("drift", torch.zeros(config.size))
         self.register_buffer("offset", torch.zeros(PLAN + config.pose))
         self.register_buffer("scale", torch.ones(PLAN + config.pose))
@@ -80,23 +87,23 @@ class Detail(nn.Module):
         self.text = nn.Linear(config.text, config.condition)
         self.label = nn.Embedding(max(config.labels, 1), config.condition)
         self.nothing = nn.Parameter(torch.zeros(config.condition))
-        self.enter = nn.Conv1d(config.size + PLAN + config.pose, width, 3, padding=1)
+        self.enter = nn.Linear(3 * (config.size + PLAN + config.pose), width)
         self.modulate = nn.Linear(config.condition, 2 * width * len(config.dilations))
         self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False) for _ in config.dilations)
-        self.near = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in config.dilations)
+        self.near = nn.ModuleList(nn.Linear(3 * width, width) for _ in config.dilations)
         self.mix = nn.ModuleList(nn.Linear(width, width) for _ in config.dilations)
         self.leave = nn.Linear(width, config.size)
         for layer in (*self.mix, self.leave):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def spread_at(self, level: Tensor) -> Tensor:
-        """[B, 1, size] the spread of the detail beside plans disturbed by level [B]."""
-        return (self.spread.square() + (level[:, None, None] * self.drift).square()).sqrt()
+    def spread_at(self, amount: Tensor, level: Tensor) -> Tensor:
+        """[B, P, size] the spread of detail of an amount [B, P, 1] beside plans that are disturbed by level [B]."""
+        return ((self.spread * amount).square() + (level[:, None, None] * self.drift).square()).sqrt()
 
     def matrices(self) -> list[nn.Parameter]:
         """The matrices between channels, which Muon trains."""
-        return [p for name, p in self.mix.named_parameters() if p.ndim == 2]
+        return [p for part in (self.near, self.mix) for p in part.parameters() if p.ndim == 2]
 
     def forward(self, x: Tensor, plan: Tensor, step: Tensor, level: Tensor, text: Tensor, label: Tensor, kind: Tensor) -> Tensor:
         """x: [B, P, size] in units of `spread_at`.  plan: [B, P, PLAN + pose] as `seen` gives it.  text: [B, d].  The rest: [B]."""
@@ -109,10 +116,10 @@ class Detail(nn.Module):
         of_level = self.level(torch.cat([torch.sin(octaves), torch.cos(octaves)], -1))
         summed = F.silu(of_step + of_level + condition)
         scale, shift = self.modulate(summed).unflatten(-1, (len(self.norms), 2, -1)).unbind(2)
-        h = self.enter(torch.cat([x, (plan - self.offset) / self.scale], -1).mT).mT
-        for index, (norm, near, mix) in enumerate(zip(self.norms, self.near, self.mix, strict=True)):
+        h = self.enter(around(torch.cat([x, (plan - self.offset) / self.scale], -1), 1))
+        for index, (norm, near, mix, dilation) in enumerate(zip(self.norms, self.near, self.mix, self.config.dilations, strict=True)):
             u = torch.addcmul(shift[:, index, None], norm(h), 1 + scale[:, index, None])
-            h = h + mix(F.gelu(near(u.mT).mT))
+            h = h + mix(F.gelu(near(around(u, dilation))))
         return self.leave(F.gelu(F.layer_norm(h, h.shape[-1:])))
 
     @torch.no_grad()
@@ -126,7 +133,7 @@ class Detail(nn.Module):
 
         shape = (1, points * self.config.size)
         x = sample(predict, shape, [seed], "dpm-solver++", steps or self.config.steps, PREDICTION, smooth.device)
-        return with_detail(smooth, (x.unflatten(-1, (points, -1)) * self.spread_at(at))[0])
+        return with_detail(smooth, (x.unflatten(-1, (points, -1)) * self.spread_at(amount(plan, self.scale, self.liveliness), at))[0])
 
 
 def seen(smooth: Tensor, config: DenseFieldConfig) -> Tensor:
@@ -135,6 +142,27 @@ def seen(smooth: Tensor, config: DenseFieldConfig) -> Tensor:
     steps = torch.cat([steps, steps[..., -1:, :]], -2)
     velocity = turned_by(steps[..., 1:], -smooth[..., 0])
     return torch.cat([velocity, smooth[..., 2:3], steps[..., :1], smooth[..., FRAME:]], -1)
+
+
+def bending(plan: Tensor, scale: Tensor) -> Tensor:
+    """[B, P] how fast the pose of plans [B, P, PLAN + pose] changes its velocity within a quarter of a second, as a logarithm."""
+    pose = F.pad((plan[..., PLAN:] / scale[PLAN:]).mT, (WITHIN + 1, WITHIN + 1), mode="replicate")
+    energy = F.avg_pool1d(pose.diff(n=2).square().mean(-2, keepdim=True), 2 * WITHIN + 1, 1)[:, 0]
+    return (energy + STILL).log()
+
+
+def amount(plan: Tensor, scale: Tensor, liveliness: Tensor) -> Tensor:
+    """[B, P, 1] how much detail there is beside plans [B, P, PLAN + pose], where 1 is the average.
+
+    Somebody who stands still has a thirtieth of it. With one spread for all, a denoiser need not tell that from nothing, and whoever stands
+    still trembles.
+    """
+    return torch.exp(liveliness[0] + liveliness[1] * bending(plan, scale))[..., None]
+
+
+def disturbed(plan: Tensor, level: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
+    """Plans [..., Q, 4 + pose] whose roots and poses are off by `level` spreads of the detail. noise: of the plan's shape."""
+    return torch.cat([plan[..., :1], plan[..., 1:] + level * spread * noise[..., 1:]], -1)
 
 
 def detail_of(z: Tensor, smooth: Tensor) -> Tensor:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nerm.conditions import Wording, conditions_of, draw_conditions
-from nerm.dense.detail import PREDICTION, Detail, DetailConfig, detail_of, seen
+from nerm.conditions import Conditions, Wording, draw_conditions
+from nerm.dense.codes import DenseCodes
+from nerm.dense.detail import PREDICTION, Detail, DetailConfig, amount, bending, detail_of, disturbed, seen
 from nerm.dense.field import DenseField
 from nerm.dense.plan import dense_of, plan_of
-from nerm.dense.plan_training import DenseCodes
 from nerm.diffusion import STEPS, add_noise, target
 from nerm.muon import Muon
-from nerm.pose_space import PoseSpace
-from nerm.text import load_text_encoder
 from nerm.training import Budget, Fit, fingerprint, fit
 
 
@@ -24,16 +24,14 @@ from nerm.training import Budget, Fit, fingerprint, fit
 class DetailTraining:
     """Settings of the training of details.
 
-    text_encoder: mpnet, minilm, clip or clip:DIRECTORY.
     batch: stretches in a batch.
     stretch: control points of a stretch.
     matrix_rate: learning rate of Muon, for the matrices between channels.
     rate: learning rate of AdamW, for the rest.
-    label_share, drop, text_noise: as in stage 2's settings.
+    label_share, drop, text_noise, one_sided: as in stage 2's settings.
     """
 
     detail: DetailConfig = field(default_factory=DetailConfig)
-    text_encoder: str = "mpnet"
     batch: int = 32
     stretch: int = 64
     matrix_rate: float = 0.01
@@ -41,47 +39,50 @@ class DetailTraining:
     label_share: float = 0.3
     drop: float = 0.1
     text_noise: float = 0.8
+    one_sided: bool = True
 
 
 class DetailTask:
     """What `nerm.training.fit` needs to train the denoiser of details."""
 
-    def __init__(self, config: DetailTraining, field_: DenseField, space: PoseSpace, codes: DenseCodes) -> None:
-        encoder = load_text_encoder(config.text_encoder) if any(item.captions for item in codes.items) else None
-        if encoder:
-            config.detail.text = encoder.size
-        self.config, self.field, self.space, self.codes = config, field_, space, [codes.plain, codes.mirrored]
-        self.conditions = conditions_of(codes.items, encoder, config.detail.text)
-        config.detail.labels = len(self.conditions.labels)
+    def __init__(self, config: DetailTraining, field_: DenseField, codes: DenseCodes, conditions: Conditions) -> None:
+        """conditions: of the items, with sentences in the space that the system reads them in."""
+        self.config, self.field, self.conditions = config, field_, conditions
+        config.detail.text = conditions.texts.shape[-1]
+        config.detail.labels = len(conditions.labels)
         config.detail.pose = field_.config.pose
-        self.plans = torch.stack([space.enter(torch.stack([plan_of(z, field_.config) for z in some])) for some in self.codes])
+        sides = [codes.plain, codes.mirrored]
+        plans = [[plan_of(z, field_.config) for z in side] for side in sides]
         self.lengths = torch.tensor([len(z) for z in codes.plain])
         self.longest = int(self.lengths.max())
         self.offset = torch.cumsum(self.lengths, 0) - self.lengths
-        self.points = torch.stack([torch.cat(some) for some in self.codes])
+        self.points = torch.stack([torch.cat(side) for side in sides])
+        most = max(map(len, plans[0]))
+        self.plans = torch.stack([torch.stack([torch.cat([x, x[-1:].expand(most - len(x), -1)]) for x in side]) for side in plans])
         self.module = DetailModule(config.detail, field_)
-        self._measure()
+        self._measure(codes.plain, plans[0])
 
-    def _measure(self) -> None:
-        """Spread and weight of the detail's numbers, offset and scale of what is seen of plans."""
-        details, plans, moved, generator = [], [], [], torch.Generator().manual_seed(0)
-        for place, z in enumerate(self.codes[0]):
-            y = self.plans[0, place]
-            smooth = self._smooth(y, len(z))
+    def _measure(self, codes: Sequence[Tensor], plans: Sequence[Tensor]) -> None:
+        """Spread, liveliness, drift and weight of the detail's numbers, offset and scale of what is seen of plans."""
+        details, others, shown, generator = [], [], [], torch.Generator().manual_seed(0)
+        config, network = self.field.config, self.module.detail
+        for z, plan in zip(codes, plans, strict=True):
+            smooth = dense_of(plan, len(z), config)
             details.append(detail_of(z, smooth))
-            plans.append(seen(smooth, self.field.config))
-            moved.append(detail_of(self._smooth(y + torch.randn(y.shape, generator=generator), len(z)), smooth))
-        detail, plan, network = torch.cat(details), torch.cat(plans), self.module.detail
+            shown.append(seen(smooth, config))
+        detail, of_plans = torch.cat(details), torch.cat(shown)
         network.spread.copy_(detail.std(0).clamp(min=1e-5))
-        network.drift.copy_(torch.cat(moved).std(0))
-        network.offset.copy_(plan.mean(0))
-        network.scale.copy_(plan.std(0).clamp(min=1e-3))
+        network.offset.copy_(of_plans.mean(0))
+        network.scale.copy_(of_plans.std(0).clamp(min=1e-3))
+        for z, plan in zip(codes, plans, strict=True):
+            moved = disturbed(plan, torch.ones(()), network.spread, torch.randn(plan.shape, generator=generator))
+            others.append(detail_of(dense_of(moved, len(z), config), dense_of(plan, len(z), config)))
+        network.drift.copy_(torch.cat(others).std(0))
+        bends = torch.cat([bending(x[None], network.scale)[0] for x in shown])
+        network.liveliness.copy_(liveliness_of(detail / network.spread, bends))
+        self.spread, self.lively = network.spread.clone(), (network.scale.clone(), network.liveliness.clone())
         effect = effects(self.field, self.points[0], network.spread)
         self.module.weight.copy_(effect / effect.mean())
-
-    def _smooth(self, y: Tensor, points: int) -> Tensor:
-        """The plan with coordinates y [k] as a dense curve."""
-        return dense_of(y @ self.space.back + self.space.shift, points, self.field.config)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         network = self.module.detail
@@ -98,24 +99,31 @@ class DetailTask:
         return self.drawn(index, generator)
 
     def drawn(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """A stretch of every item: detail, what is seen of the plan, noise [B, S, ...], mask [B, S], step, level [B], and conditions."""
+        """A stretch of every item: detail, what is seen of the plan, how much detail it has [B, S, 1], noise [B, S, ...], mask [B, S],
+        step, level [B], and conditions.
+
+        The stretch is of the item or of its mirror image, whichever the condition names: a sentence of the right is asked for as one of
+        the left (`nerm.stage2`).
+        """
         config, count, stretch = self.config, len(index), self.config.stretch
-        asked, mirrored = draw_conditions(self.conditions, index, Wording(config.label_share, config.drop, config.text_noise), generator)
+        wording = Wording(config.label_share, config.drop, config.text_noise, config.one_sided)
+        asked, _ = draw_conditions(self.conditions, index, wording, generator)
+        side = torch.randint(2, (count,), generator=generator)
         level = config.detail.most * torch.rand(count, generator=generator) ** 2
-        side = mirrored.long()
-        y = self.plans[side, index]
-        y = y + level[:, None] * torch.randn(y.shape, generator=generator)
+        plans = self.plans[side, index]
+        plans = disturbed(plans, level[:, None, None], self.spread, torch.randn(plans.shape, generator=generator))
         lengths = self.lengths[index]
         begin = (torch.rand(count, generator=generator) * (torch.clamp(lengths - stretch, min=0) + 1)).long()
         at = begin[:, None] + torch.arange(stretch)
         inside = at < lengths[:, None]
         at = torch.minimum(at, lengths[:, None] - 1)
-        smooth = dense_of(y @ self.space.back + self.space.shift, self.longest, self.field.config)
+        smooth = dense_of(plans, self.longest, self.field.config)
         items = torch.arange(count)[:, None]
-        plan = seen(smooth, self.field.config)[items, at]
+        whole = seen(smooth, self.field.config)[items, torch.minimum(torch.arange(self.longest), lengths[:, None] - 1)]
+        plan, much = whole[items, at], amount(whole, *self.lively)[items, at]
         detail = detail_of(self.points[side[:, None], at + self.offset[index][:, None]], smooth[items, at])
         step = torch.randint(STEPS, (count,), generator=generator)
-        return detail, plan, torch.randn(detail.shape, generator=generator), inside.float(), step, level, *asked
+        return detail, plan, much, torch.randn(detail.shape, generator=generator), inside.float(), step, level, *asked
 
     def validate(self) -> dict[str, float]:
         """The loss on a fixed draw of training stretches."""
@@ -140,6 +148,7 @@ class DetailModule(nn.Module):
         self,
         detail: Tensor,
         plan: Tensor,
+        much: Tensor,
         noise: Tensor,
         mask: Tensor,
         step: Tensor,
@@ -150,13 +159,24 @@ class DetailModule(nn.Module):
         progress: float,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The arguments are those of `DetailTask.drawn`."""
-        detail = detail / self.detail.spread_at(level)
+        detail = detail / self.detail.spread_at(much, level)
         predicted = self.detail(add_noise(detail, noise, step), plan, step, level, text, label, kind).float()
         wanted = target(detail.flatten(1), noise.flatten(1), step, PREDICTION).view_as(detail)
         error = ((predicted - wanted).square() * self.weight).mean(-1) * mask
-        trusted = (level < 0.05) * mask.any(-1)
+        trusted = (level < 0.01) * mask.any(-1)
         each = error.sum(-1) / mask.sum(-1)
         return error.sum() / mask.sum(), {"trusted": (each.detach() * trusted).sum() / trusted.sum().clamp(min=1)}
+
+
+def liveliness_of(detail: Tensor, bends: Tensor) -> Tensor:
+    """[2] the line by which the logarithm of the detail [n, size], in units of its spread, follows that of the plans' bending [n].
+
+    Its height is such that detail over its amount has a mean square of 1.
+    """
+    amounts = detail.square().mean(-1).clamp(min=1e-6).log() / 2
+    slope, height = np.polyfit(bends.double().numpy(), amounts.double().numpy(), 1)
+    left = (detail / torch.exp(height + slope * bends)[:, None]).square().mean()
+    return torch.tensor([height + float(left.log()) / 2, slope], dtype=torch.float32)
 
 
 @torch.no_grad()
@@ -173,10 +193,9 @@ def effects(field_: DenseField, codes: Tensor, spread: Tensor, count: int = 2048
 
 
 def train_detail(
-    config: DetailTraining, field_: DenseField, space: PoseSpace, codes: DenseCodes, budget: Budget, folder: Path
+    config: DetailTraining, field_: DenseField, codes: DenseCodes, conditions: Conditions, budget: Budget, folder: Path
 ) -> tuple[Fit, Detail]:
-    """Train the denoiser of details about the plans of a trained pose space."""
+    """Train the denoiser of details on the codes of a trained field."""
     torch.manual_seed(budget.seed)
-    task = DetailTask(config, field_, space, codes)
-    key = fingerprint(task.plans, space.back, *field_.parameters())
-    return fit(task, budget, folder / "detail", "detail", key), task.module.detail
+    task = DetailTask(config, field_, codes, conditions)
+    return fit(task, budget, folder / "detail", "detail", fingerprint(task.points, *field_.parameters())), task.module.detail
