@@ -80,8 +80,10 @@ class Generation:
         if row.system == REAL:
             if row.variant:
                 choose(f"variant of row {row.id}, which is made of recordings,", row.variant, [*VARIANTS, counterparts.NAME])
-            if row.variant and row.upsampling:
-                raise InputError(f"row {row.id}: variant={row.variant} and upsampling={row.upsampling}; recordings have one of them")
+            if row.variant and row.upsampling and row.variant != counterparts.NAME:
+                raise InputError(
+                    f"row {row.id}: variant={row.variant} and upsampling={row.upsampling}; damaged recordings stay at their rate"
+                )
             if row.variant or row.upsampling:
                 self.dataset()
             return
@@ -157,16 +159,17 @@ class Generation:
         """The recordings of the requests' items, damaged or brought up."""
         dataset = self.dataset()
         items, seconds = [self.items[request.item] for request in requests], [request.seconds for request in requests]
+        rate = self.base_fps if row.upsampling else fps
         if row.variant == counterparts.NAME:
             chosen = {k: self._counterparts[requests[k].item] for k in wanted}
-            return {k: counterparts.recorded(dataset, other, seconds[k], fps) for k, other in chosen.items()}
-        if row.variant:
+            made = {k: counterparts.recorded(dataset, other, seconds[k], rate) for k, other in chosen.items()}
+        elif row.variant:
             return damaged(dataset, items, seconds, wanted, fps, self.seed, VARIANTS[row.variant])
-        recordings = {k: dataset.motion(items[k]) for k in wanted}
+        else:
+            made = {k: at_rate(dataset.motion(items[k]), seconds[k], rate) for k in wanted}
         if not row.upsampling:
-            return {k: at_rate(motion, seconds[k], fps) for k, motion in recordings.items()}
-        low = {k: at_rate(motion, seconds[k], self.base_fps) for k, motion in recordings.items()}
-        return {k: at_rate(motion, seconds[k], fps, cast(Method, row.upsampling)) for k, motion in low.items()}
+            return made
+        return {k: at_rate(motion, seconds[k], fps, cast(Method, row.upsampling)) for k, motion in made.items()}
 
     @cached_property
     def _counterparts(self) -> list[counterparts.Counterpart]:

@@ -72,3 +72,18 @@ def test_a_row_of_training_recordings_has_the_motion_of_the_counterparts_at_ever
             expected = at_rate(tiny.dataset.motion(found[k].item), items[k].seconds, fps)
             np.testing.assert_array_equal(motions[k].joints, expected.joints)
     assert sum(generation.about(row)["counterparts"].values()) == len(items) and generation.blocks(row, requests, 20.0, [0]) == []
+
+
+def test_training_recordings_are_brought_up_from_the_base_rate_and_damaged_recordings_are_not(tiny, tmp_path):
+    items = tiny.subject.items
+    requests = [Request(k, condition_of(item), item.seconds, sample_seed(0, item, 0)) for k, item in enumerate(items)]
+    generation = Generation(Cache(tmp_path), items, 20.0, tiny.subject.digest, lambda row: None, lambda: tiny.dataset)
+    plain, brought = (Row("row", "", "control", system="real", variant="train", upsampling=method) for method in ("", "cubic"))
+    generation.check(brought)
+    low = generation.motions(plain, requests, 20.0, [0])[0]
+    assert np.array_equal(generation.motions(brought, requests, 20.0, [0])[0].joints, low.joints)
+    expected = at_rate(low, items[0].seconds, 120.0, "cubic")
+    np.testing.assert_array_equal(generation.motions(brought, requests, 120.0, [0])[0].joints, expected.joints)
+    assert generation.identity(plain, 120.0) != generation.identity(brought, 120.0)
+    with pytest.raises(InputError, match="damaged recordings stay at their rate"):
+        generation.check(Row("row", "", "control", system="real", variant="still", upsampling="cubic"))

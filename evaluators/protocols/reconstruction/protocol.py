@@ -96,7 +96,7 @@ class ReconstructionProtocol(EvaluationProtocol):
     def _sets(self, row: Row) -> list[str]:
         """The sets that a row is measured on: none for a row that neither reconstructs nor is made of recordings."""
         if row.system == REAL:
-            return [TRAIN, UNSEEN] if row.upsampling or row.variant in MEASURED else []
+            return [TRAIN, UNSEEN] if row.variant in MEASURED or (row.upsampling and not row.variant) else []
         if row.upsampling or row.variant or not isinstance(self.run.system(row), Reconstructs):
             return []
         if self.run.codes_file(row) is None:
