@@ -28,7 +28,7 @@ from nerm.model import load_nerm
 from nerm.motion import Motion
 from nerm.motion.skeleton import SKELETONS
 from nerm.text import load_text_encoder
-from nerm.train import Train, settings_of_scale
+from nerm.train import Train, settings_of_scale, train_nerm
 from nerm.windows import load_windows
 
 SMALL = DenseFieldConfig(pose=6, width=16, layers=1, encoder=16)
@@ -232,15 +232,33 @@ def trained(folder: Path) -> Path:
 
 def test_a_nerm_that_is_there_is_taken_as_it_is_and_kept_to_the_bit(tmp_path):
     nerm = a_run(tmp_path)
-    (tmp_path / "nerm").mkdir()
-    (tmp_path / "nerm.safetensors").rename(tmp_path / "nerm" / "nerm.safetensors")
-    alone = load_nerm(tmp_path / "nerm" / "nerm.safetensors")
+    place = tmp_path / "nerm" / "nerm.safetensors"
+    place.parent.mkdir()
+    (tmp_path / "nerm.safetensors").rename(place)
+    (tmp_path / "field.safetensors").unlink()
+    alone = load_nerm(place)
     within = load_dense(trained(tmp_path)).base
     (tmp_path / "again").mkdir()
     alone.save(tmp_path / "again" / "alone.safetensors")
     within.save(tmp_path / "again" / "within.safetensors")
     assert (tmp_path / "again" / "alone.safetensors").read_bytes() == (tmp_path / "again" / "within.safetensors").read_bytes()
     assert nerm.labels == within.labels
+
+
+def test_a_nerm_of_another_dataset_is_refused(tmp_path):
+    (tmp_path / "nerm").mkdir()
+    a_run(tmp_path / "nerm")
+    (tmp_path / "nerm" / "field.safetensors").unlink()
+    with pytest.raises(InputError, match="trained on other labels or another skeleton than dataset 'three' has"):
+        train_dense(ThreeMotions(label="hop"), small_nerm(), settings(), Budget(steps=50, device="cpu", precision="no"), tmp_path)
+
+
+def test_a_training_that_stopped_before_the_stance_goes_on_with_it(tmp_path):
+    settings_ = small_nerm()
+    for stage in ("field", "denoiser"):
+        train_nerm(ThreeMotions(), replace(settings_, stage=stage), Budget(steps=4, device="cpu", precision="no"), tmp_path / "nerm")
+    assert load_nerm(tmp_path / "nerm" / "nerm.safetensors").stance is None
+    assert load_dense(trained(tmp_path)).stands
 
 
 def test_without_detail_a_sample_is_nerms_below_two_hertz(tmp_path):

@@ -14,6 +14,7 @@ from nerm.dense.codes import dense_codes
 from nerm.dense.detail_training import train_detail
 from nerm.dense.field_training import load_dense_field, train_dense_field
 from nerm.dense.system import KIND, DenseNeRM, DenseSettings
+from nerm.errors import InputError
 from nerm.model import NeRM, load_nerm
 from nerm.sentence_space import enter
 from nerm.text import load_text_encoder
@@ -33,14 +34,20 @@ PREPARATION_S = {"detail": 0.02}
 def train_dense(dataset: Dataset, nerm: Train, settings: DenseSettings, budget: Budget, folder: Path) -> Path:
     """Train all stages, each within its share of the budget; the path of the whole system. nerm: settings of NeRM.
 
-    A NeRM that is in folder/nerm already is taken as it is.
+    A whole NeRM that lies in folder/nerm without a run of its own is taken as it is.
     """
     items = len(dataset.items("train"))
     parts = budget.parts(SHARES, {stage: seconds * items for stage, seconds in PREPARATION_S.items()})
     if budget.steps is not None:
         parts = {stage: replace(part, steps=max(budget.steps * STEPS[stage] // sum(STEPS.values()), 1)) for stage, part in parts.items()}
     path, whole = folder / f"{KIND}.safetensors", folder / "nerm" / "nerm.safetensors"
-    base = load_nerm(whole if whole.is_file() else train_nerm(dataset, nerm, parts["nerm"], folder / "nerm"))
+    given = whole.is_file() and not whole.with_name("field.safetensors").is_file()  # beside it lies what trains it here
+    base = load_nerm(whole if given else train_nerm(dataset, nerm, parts["nerm"], folder / "nerm"))
+    labels = sorted({item.label for item in dataset.items("train")} - {""})
+    if (base.labels, base.field.skeleton.names) != (labels, dataset.skeleton.names):
+        raise InputError(
+            f"{whole} was trained on other labels or another skeleton than dataset '{dataset.name}' has; give one that was not"
+        )
     outcome = train_dense_field(dataset, settings.field, parts["field"], folder)
     progress(f"dense field: {outcome.steps} steps in {outcome.seconds / 60:.1f} min: {outcome.history[-1]}")
     field_settings, field_, of_field = load_dense_field(folder / "field.safetensors")
