@@ -15,7 +15,7 @@ from nerm.conditions import conditions_of
 from nerm.dense.codes import dense_codes
 from nerm.dense.curve import basis, coarse, fitted, on_curve, points_of, refined
 from nerm.dense.detail import STILL, DetailConfig, bending, detail_of, seen, with_detail
-from nerm.dense.detail_training import DetailTask, DetailTraining, liveliness_of
+from nerm.dense.detail_training import DetailTask, DetailTraining, liveliness_of, train_detail
 from nerm.dense.field import DenseField, DenseFieldConfig
 from nerm.dense.field_training import DenseFieldTask, DenseFieldTraining, People, load_dense_field, train_dense_field
 from nerm.dense.person import MIRROR_FRAME, Rates, mirror_signs, people_of, person_of
@@ -259,6 +259,19 @@ def test_a_training_that_stopped_before_the_stance_goes_on_with_it(tmp_path):
         train_nerm(ThreeMotions(), replace(settings_, stage=stage), Budget(steps=4, device="cpu", precision="no"), tmp_path / "nerm")
     assert load_nerm(tmp_path / "nerm" / "nerm.safetensors").stance is None
     assert load_dense(trained(tmp_path)).stands
+
+
+def test_details_that_were_learned_for_another_nerm_are_not_continued(tmp_path, capsys):
+    field, config = DenseField(SMALL), settings()
+    codes = dense_codes(field, ThreeMotions(), config.field)
+    conditions = conditions_of(codes.items, load_text_encoder("mpnet"), 768)
+    budget = Budget(steps=4, device="cpu", precision="no")
+    train_detail(config.detail, field, codes, conditions, budget, tmp_path)
+    train_detail(config.detail, field, codes, conditions, budget, tmp_path)
+    assert "begins anew" not in capsys.readouterr().err
+    conditions.texts = conditions.texts.flip(-1)
+    train_detail(config.detail, field, codes, conditions, budget, tmp_path)
+    assert "detail: what it learns from is not what" in capsys.readouterr().err
 
 
 def test_without_detail_a_sample_is_nerms_below_two_hertz(tmp_path):

@@ -195,3 +195,12 @@ def test_the_shipped_embeddings_are_those_of_the_network():
     except InputError as error:
         pytest.skip(str(error))
     assert (exact * encoder.encode(SENTENCES[:3])).sum(-1).min() > 0.99
+
+
+def test_only_the_leading_coordinates_that_are_kept_are_denoised(tmp_path):
+    a_run(tmp_path)
+    settings = Stage2Config(DenoiserConfig(width=16, layers=1, last=16), keep=2, batch=4, sampling_steps=2, sentence_space=8)
+    train_denoiser(ThreeMotions(), settings, Budget(steps=2, device="cpu", precision="no"), tmp_path)
+    system = load_nerm(tmp_path / "nerm.safetensors")
+    assert system.denoiser.config.latent == 3 and system.back.shape == (2, 16)
+    assert system.sample_codes([Condition(text=SENTENCES[0])], [2.0], [0])[0]["z"].shape == (16,)

@@ -198,4 +198,5 @@ def train_detail(
     """Train the denoiser of details on the codes of a trained field."""
     torch.manual_seed(budget.seed)
     task = DetailTask(config, field_, codes, conditions)
-    return fit(task, budget, folder / "detail", "detail", fingerprint(task.points, *field_.parameters())), task.module.detail
+    key = fingerprint(task.points, conditions.texts, *field_.parameters())
+    return fit(task, budget, folder / "detail", "detail", key), task.module.detail
