@@ -1,16 +1,28 @@
-"""The facts of a training for its model file. It knows no network."""
+"""What the trainings of systems share: the optimizers, and the facts of a training for its model file. It knows no network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import nn
+
 from nerm.generator import Facts
+from nerm.muon import Muon
 from nerm.training import Fit, undertrained
 
 if TYPE_CHECKING:
     from nerm.budget import Budget
     from nerm.data.dataset import Dataset
+
+
+def muon_and_adam(
+    parameters: Iterable[nn.Parameter], matrices: Sequence[nn.Parameter], matrix_rate: float, rate: float
+) -> list[torch.optim.Optimizer]:
+    """Muon for `matrices`, at matrix_rate, and Adam for what else there is among the parameters, at `rate`: NeRM's optimizers."""
+    owned = {id(matrix) for matrix in matrices}
+    return [Muon(matrices, lr=matrix_rate), torch.optim.Adam([p for p in parameters if id(p) not in owned], lr=rate, betas=(0.9, 0.99))]
 
 
 def facts_of(fits: Mapping[str, Fit], batches: Mapping[str, int], parameters: int, dataset: str) -> Facts:

@@ -70,11 +70,15 @@ def network_state(network: MDM, official: Any, what: str, averaged: bool | None 
 
 
 def save(weights: Weights, path: Path, **origin: Any) -> None:
-    """fp16 weights, float32 statistics, configuration and facts. origin: further entries of the metadata."""
+    """Weights in fp16, at scale=shipped the matrices of its layers in 8 bits; float32 statistics, configuration and facts.
+
+    origin: further entries of the metadata.
+    """
     assert weights.mean is not None and weights.std is not None
     tensors = {**weights.network.state_dict(), "mean": weights.mean.float(), "std": weights.std.float()}
     about = {"config": asdict(weights.config), "facts": asdict(weights.facts), **origin}
-    checkpoint.write(path, KIND, tensors, about, exact=("mean", "std"))
+    small = checkpoint.large_matrices(tensors, but="output_process.") if weights.config.scale == "shipped" else ()
+    checkpoint.write(path, KIND, tensors, about, exact=("mean", "std"), small=small)
 
 
 def load_own(path: Path) -> Weights:

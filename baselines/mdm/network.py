@@ -43,6 +43,11 @@ class MDM(nn.Module):
             self.embed_action = EmbedAction(config.num_actions, width)
         self.output_process = OutputProcess(config.features, width, config.data_rep)
 
+    def layer_matrices(self) -> list[nn.Parameter]:
+        """The matrices of the layers: what maps width to width between input and output."""
+        stack = {"trans_enc": "seqTransEncoder", "trans_dec": "seqTransDecoder", "gru": "gru"}[self.config.arch]
+        return [p for p in getattr(self, stack).parameters() if p.dim() == 2]
+
     def forward(
         self,
         x: Tensor,

@@ -24,11 +24,10 @@ from baselines.mld.denoiser import Denoiser
 from baselines.mld.network import Attention, PlainStack, Positions, SkipStack, sinusoids
 from baselines.mld.system import KIND, Mld
 from baselines.mld.vae import ActorVae, MldVae, build_vae
-from baselines.training import facts_of, origin_of
+from baselines.training import facts_of, muon_and_adam, origin_of
 from nerm.diffusion import noised
 from nerm.errors import InputError
 from nerm.motion.features import format_of_dims
-from nerm.muon import Muon
 from nerm.training import Budget, fit
 
 if TYPE_CHECKING:
@@ -67,12 +66,7 @@ class Recipe:
         """The optimizers of all parameters of a network."""
         if self.matrices is None:
             return [torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=self.decay)]
-        matrices = layer_matrices(network)
-        owned = {id(p) for p in matrices}
-        return [
-            Muon(matrices, lr=self.matrices),
-            torch.optim.Adam([p for p in network.parameters() if id(p) not in owned], lr=rate, betas=(0.9, 0.99)),
-        ]
+        return muon_and_adam(network.parameters(), layer_matrices(network), self.matrices, rate)
 
 
 RECIPES = {"paper": Recipe(vae=8e-4, denoiser=1e-3), "shipped": Recipe(vae=1e-3, denoiser=1e-3, matrices=0.005)}

@@ -192,6 +192,10 @@ class SnippetCell(nn.Module):
         self.z2init = nn.Linear(text, hidden * layers)
         self.positional_encoder = PositionalEncoding(hidden)
 
+    def matrices(self) -> list[nn.Parameter]:
+        """Those of its layers between what it reads and what it says."""
+        return _matrices(self.emb, self.gru, self.z2init)
+
     def start(self, text: Tensor) -> list[Tensor]:
         """The caption's summary [B, text] -> the state of every layer [B, hidden]."""
         return list(self.z2init(text).split(self.width, dim=-1))
@@ -226,6 +230,9 @@ class CodeCell(SnippetCell):
         super().__init__(text, inputs, hidden, layers)
         self.output = nn.Sequential(nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, code))
 
+    def matrices(self) -> list[nn.Parameter]:
+        return [*super().matrices(), *_matrices(self.output[0])]
+
 
 class Unrolled(NamedTuple):
     """What `TemporalVAE.unroll` wrote, over n snippets. The posterior's are None where no targets were given."""
@@ -258,6 +265,11 @@ class TemporalVAE(nn.Module):
         self.att_layer = AttLayer(c.dim_dec_hidden, text, context)
         self.mov_enc = MovementConvEncoder(c.dim_pose - CONTACTS, c.dim_movement_enc_hidden, code)
         self.mov_dec = MovementConvDecoder(code, c.dim_movement_dec_hidden, c.dim_pose)
+
+    def matrices(self) -> list[nn.Parameter]:
+        """The matrices of the parts that write codes, without those that read words and say Gaussians and codes: what Muon may train."""
+        cells = (self.seq_pri, self.seq_post, self.seq_dec)
+        return [*_matrices(self.text_enc.gru, self.att_layer), *(p for cell in cells for p in cell.matrices())]
 
     def encode(self, motion: Tensor) -> Tensor:
         """Normalised features [B, 4n, dim_pose] -> codes [B, n, latent]; nothing is learned through it."""
@@ -347,6 +359,10 @@ class TemporalVAE(nn.Module):
 def estimator_of(config: T2MConfig) -> MotionLenEstimatorBiGRU:
     """The length estimator of a configuration."""
     return MotionLenEstimatorBiGRU(config.dim_word, config.dim_pos_ohot, config.length_hidden, config.classes, config.length_width)
+
+
+def _matrices(*layers: nn.Module) -> list[nn.Parameter]:
+    return [p for layer in layers for p in layer.parameters() if p.dim() == 2]
 
 
 def initialise(module: nn.Module) -> None:

@@ -5,7 +5,7 @@ What differs, because the budget is a time and the dataset is small:
 - The curriculum over the number of snippets, 10 to the longest, follows the progress of the budget and not early stopping.
 - Motions shorter than the curriculum's level stay in: batches hold motions of similar length, and no loss counts padding.
 - The features' deviations are the plain ones of FeatureData; T2M divides those of root and contacts by a factor (feat_bias) on top.
-- Rates at scale=shipped are higher; rates anneal to zero and weights are averaged (nerm.training).
+- Rates at scale=shipped are higher, and Muon trains its temporal VAE; rates anneal to zero and weights are averaged (nerm.training).
 - The word vectors are those of the shipped guo extractor and are not trained here. An item without a caption is read as sos, eos.
 """
 
@@ -26,6 +26,7 @@ from baselines.t2m.network import CONTACTS, UNIT, MotionLenEstimatorBiGRU, T2MCo
 from baselines.t2m.system import KIND, T2M
 from baselines.t2m.words import WordVectors, own_words
 from baselines.training import facts_of, origin_of
+from nerm.muon import Muon
 from nerm.training import Budget, Fit, fit
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ STAGES = {"length": 0.05, "snippets": 0.25, "motion": 0.70}
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the three stages; the rates are Adam's."""
+    """Settings of the three stages; the rates are Adam's. matrices: Muon's, for the matrices of the temporal VAE; None: Adam for all, as
+    published."""
 
     length_rate: float = 1e-3
     snippet_rate: float = 1e-3
     motion_rate: float = 1e-3
+    matrices: float | None = None
     slower: float = 0.1  # the movement decoder's share of motion_rate
     length_batch: int = 64
     snippet_batch: int = 128
@@ -58,7 +61,7 @@ class Settings:
     mirror: float = 0.5
 
 
-SETTINGS = {"shipped": Settings(), "paper": Settings(length_rate=1e-4, snippet_rate=1e-4, motion_rate=2e-4)}
+SETTINGS = {"shipped": Settings(matrices=0.01), "paper": Settings(length_rate=1e-4, snippet_rate=1e-4, motion_rate=2e-4)}
 
 
 class AutoEncoderLosses(NamedTuple):
@@ -287,8 +290,12 @@ class MotionTask:
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         vae, settings = self.module.vae, self.settings
-        parts = (vae.text_enc, vae.seq_pri, vae.att_layer, vae.seq_post, vae.seq_dec)
-        fast = [BoundedAdam(part.parameters(), settings.motion_rate, settings.gradient_norm) for part in parts]
+        matrices = vae.matrices() if settings.matrices is not None else []
+        owned = {id(matrix) for matrix in matrices}
+        fast: list[torch.optim.Optimizer] = [Muon(matrices, lr=settings.matrices)] if settings.matrices is not None else []
+        for part in (vae.text_enc, vae.seq_pri, vae.att_layer, vae.seq_post, vae.seq_dec):
+            others = [p for p in part.parameters() if id(p) not in owned]
+            fast.append(BoundedAdam(others, settings.motion_rate, settings.gradient_norm))
         return [*fast, BoundedAdam(vae.mov_dec.parameters(), settings.slower * settings.motion_rate, settings.gradient_norm)]
 
     def level(self, progress: float) -> int:

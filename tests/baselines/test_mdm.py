@@ -195,7 +195,7 @@ def test_the_published_sizes(options, count, tensors):
 
 def test_the_shipped_size_is_in_the_budget():
     with torch.device("meta"):
-        assert sum(p.numel() for p in MDM(SCALES["shipped"].network).parameters()) <= 1_600_000
+        assert sum(p.numel() for p in MDM(SCALES["shipped"].network).parameters()) <= 1_700_000
 
 
 @pytest.mark.parametrize(

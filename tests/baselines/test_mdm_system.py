@@ -3,7 +3,7 @@
 import json
 import os
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from nerm.errors import InputError
 from nerm.generator import Condition, Facts
 from nerm.motion import SMPL22, Motion, frame_count
 from nerm.motion.skeleton import KIT21, joints_from_directions
+from nerm.muon import Muon
 from nerm.training import Budget
 
 LABELS = ["cmu/walk", "hdm05/grabHighR"]
@@ -284,11 +285,22 @@ def task(**changed):
     return training.MDMTask(config, replace(training.RECIPES["shipped"], **{"batch": 64, "pool": 4} | changed), data, data)
 
 
+def test_muon_trains_the_matrices_of_the_layers_and_the_published_scale_has_its_own_optimiser():
+    made = task()
+    muon, adam = made.optimizers()
+    assert type(muon) is Muon and type(adam) is torch.optim.Adam
+    names = {id(p): name for name, p in made.module.network.named_parameters()}
+    held = [[names.pop(id(p)) for group in optimizer.param_groups for p in group["params"]] for optimizer in (muon, adam)]
+    assert not names and len(held[0]) == 4 and all(name.startswith("seqTransEncoder.") for name in held[0])
+    assert {"input_process.poseEmbedding.weight", "embed_text.weight", "output_process.poseFinal.weight"} <= set(held[1])
+    assert [type(o) for o in task(**asdict(training.RECIPES["paper"])).optimizers()] == [torch.optim.AdamW]
+
+
 def test_a_batch_holds_crops_of_one_length_and_leaves_conditions_out():
     made = task()
     drawn = [made.batch(torch.Generator().manual_seed(seed), 0.0) for seed in range(8)]
     x, lengths, text, _, step, noise = drawn[0]
-    assert x.shape == noise.shape == (64, int(lengths.max()), 263) and text.shape == (64, 1, 384)
+    assert x.shape == noise.shape == (64, int(lengths.max()), 263) and text.shape == (64, 1, 768)
     assert all(x[row, n:].abs().max() == 0 for row, n in enumerate(lengths.tolist()) if n < x.shape[1])
     steps = torch.cat([batch.step for batch in drawn])
     assert int(steps.max()) == 49 and int(steps.min()) == 0 and len(step) == 64

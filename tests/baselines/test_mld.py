@@ -96,10 +96,10 @@ def test_the_published_action_model_has_the_published_parameters():
     assert sum(p.numel() for p in denoiser.parameters()) == pytest.approx(13.03e6 + 0.13e6, rel=2e-3)
 
 
-def test_what_ships_has_at_most_1_60_million_parameters():
+def test_what_ships_has_at_most_1_70_million_parameters():
     config = scaled("shipped")
     modules = build_vae(config.vae), Denoiser(config.denoiser)
-    assert 1.4e6 < sum(p.numel() for module in modules for p in module.parameters()) <= 1.60e6
+    assert 1.4e6 < sum(p.numel() for module in modules for p in module.parameters()) <= 1.70e6
     assert set(SCALES) == {"paper", "shipped"}
 
 
@@ -363,7 +363,7 @@ def test_what_ships_fits_into_its_file(tmp_path):
     one = torch.ones(*config.denoiser.latent)
     made = Mld(config, build_vae(config.vae), Denoiser(config.denoiser), torch.zeros(263), torch.ones(263), 0 * one, one, torch.zeros(384))
     made.save(tmp_path / "mld.safetensors")
-    assert (tmp_path / "mld.safetensors").stat().st_size <= 3.25e6
+    assert (tmp_path / "mld.safetensors").stat().st_size <= 3.4e6
 
 
 def test_a_file_of_another_system_is_refused(tmp_path):

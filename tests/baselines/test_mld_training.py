@@ -242,4 +242,4 @@ def test_budgets_are_shared_and_widths_must_agree(features, tmp_path):
     config.vae = None
     with pytest.raises(InputError, match="without VAE"):
         train_on(*features, "", Budget(steps=2, device="cpu"), tmp_path, config)
-    assert scaled("shipped").denoiser.text == 384
+    assert scaled("shipped").denoiser.text == 768

@@ -10,11 +10,23 @@ from baselines.data import FeatureData
 from baselines.t2m import training
 from baselines.t2m.network import CONTACTS, SCALES, UNIT, T2MConfig, TemporalVAE, Unrolled
 from baselines.t2m.system import load
-from baselines.t2m.training import STAGES, MotionTask, Settings, SnippetTask, gaussian_divergence, stage_budgets, train, vae_losses
+from baselines.t2m.training import (
+    SETTINGS,
+    STAGES,
+    BoundedAdam,
+    MotionTask,
+    Settings,
+    SnippetTask,
+    gaussian_divergence,
+    stage_budgets,
+    train,
+    vae_losses,
+)
 from baselines.t2m.words import own_words
 from nerm.checkpoint import read
 from nerm.data.dataset import Item, sentence_of
 from nerm.generator import Condition, Facts
+from nerm.muon import Muon
 from nerm.training import Budget
 
 LABELS = ["cmu/walk", "hdm05/grabHighR", "hdm05/depositFloorR"]
@@ -104,9 +116,20 @@ def test_the_movement_encoder_stands_still_and_every_other_part_learns(task):
         "codes",
         "divergence",
     }
-    owned = [p for optimizer in task.optimizers() for group in optimizer.param_groups for p in group["params"]]
-    assert len(owned) == len([p for p in task.module.parameters() if p.requires_grad])
-    assert task.optimizers()[-1].defaults["lr"] == pytest.approx(0.1 * task.optimizers()[0].defaults["lr"])
+
+
+@pytest.mark.parametrize("scale", ["shipped", "paper"])
+def test_every_part_that_learns_has_one_optimizer_and_the_movement_decoder_the_slowest(task, scale):
+    settings = SETTINGS[scale]
+    optimizers = MotionTask(task.train, task.val, task.words, task.module.vae, settings).optimizers()
+    owned = [id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    assert len(owned) == len(set(owned)) == len([p for p in task.module.parameters() if p.requires_grad])
+    rates = [optimizer.defaults["lr"] for optimizer in optimizers if isinstance(optimizer, BoundedAdam)]
+    assert rates == [settings.motion_rate] * 5 + [pytest.approx(0.1 * settings.motion_rate)]
+    by_muon = [p for o in optimizers if isinstance(o, Muon) for group in o.param_groups for p in group["params"]]
+    assert len(by_muon) == (20 if scale == "shipped" else 0)
+    said = {id(p) for cell in (task.module.vae.seq_pri, task.module.vae.seq_post) for p in (cell.mu_net.weight, cell.logvar_net.weight)}
+    assert not said & {id(p) for p in by_muon}  # what is said is not between layers
 
 
 def test_each_networks_gradient_has_a_largest_norm_of_its_own():
