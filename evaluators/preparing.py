@@ -17,12 +17,13 @@ from evaluators.opening import folders, open_extractors, open_reference, same_da
 from evaluators.skeletons import for_dataset, same_skeleton
 from evaluators.store import Store
 from evaluators.tables import Row
+from evaluators.treatments import TREATMENTS
 from evaluators.user_class import UserClass
 from evaluators.weights import Weights
 from nerm.cli import data_home, progress
 from nerm.data.dataset import Dataset, load_dataset
 from nerm.errors import InputError
-from nerm.generator import Generator
+from nerm.generator import Generator, HasVariants
 
 
 def prepare(asked: Asked) -> Harness:
@@ -59,14 +60,24 @@ def prepare(asked: Asked) -> Harness:
 
 
 def systems_with(weights: Weights, classes: Sequence[str], device: str) -> Callable[[Row], Generator]:
-    """Row -> its system with the row's weights, each loaded once. classes: the user's, which are made at once."""
+    """Row -> its system with the row's weights, each loaded once, asked for the durations that its variant says. classes: the user's, which
+    are made at once."""
     own = {generator.name: generator for generator in map(UserClass, classes)}
 
     @cache
     def system(name: str, file: Path | None) -> Generator:
         return own[name] if name in own else load_system(name, file, device)
 
-    return lambda row: system(row.system, weights.file(row))
+    @cache
+    def asked(name: str, file: Path | None, durations: str) -> Generator:
+        made = system(name, file)
+        if not durations:
+            return made
+        if not isinstance(made, HasVariants):
+            raise InputError(f"system '{name}' has no choice of durations; a row with such a variant is for NeRM")
+        return made.variant(durations=durations)
+
+    return lambda row: asked(row.system, weights.file(row), TREATMENTS[row.variant].durations if row.variant in TREATMENTS else "")
 
 
 def rows_here(harness: Harness, asked: Sequence[Row], weights: Weights, absent: str) -> list[Row]:

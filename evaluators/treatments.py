@@ -3,10 +3,11 @@
 A treatment shows what a step is worth: the step is left out, or given to a system that does not have it. Or it shows whether a metric
 takes measuring noise for motion.
 
-    no-stance     codes read on the paths that were sampled with them: what the system's field alone says
-    stance        the motion, at the rate it was made at, on the path that NeRM's stance reads from its legs
-    noise-0.5mm   the motion plus white noise of 0.5 mm on every coordinate at the rate of the column: between 8 and 20 Hz, at 120 fps, four
-                  times what CMU's recordings have themselves in still moments (.14 mm; HDM05 .02 mm)
+    no-stance          codes read on the paths that were sampled with them: what the system's field alone says
+    known-durations    the system asked for the nearest durations that training has of a sentence, or for several such parts in a row
+    stance             the motion, at the rate it was made at, on the path that NeRM's stance reads from its legs
+    noise-0.5mm        the motion plus white noise of 0.5 mm on every coordinate at the rate of the column: between 8 and 20 Hz, at 120 fps,
+                       four times what CMU's recordings have themselves in still moments (.14 mm; HDM05 .02 mm)
 """
 
 from __future__ import annotations
@@ -25,21 +26,26 @@ STANCE = "stance"
 
 @dataclass(frozen=True)
 class Treatment:
-    """without, adds: names of steps.  source: the system whose step is added, '' for none.  noise_m: of white noise, metres."""
+    """without, adds: names of steps.  source: the system whose step is added, '' for none.  noise_m: of white noise, metres.
+
+    durations: what the system is asked for (`nerm.lasting.DURATIONS`), '' for its own choice.
+    """
 
     without: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
     source: str = ""
     noise_m: float = 0.0
+    durations: str = ""
 
     @property
     def only_removes(self) -> bool:
         """Whether it does nothing to a system that lacks the steps it leaves out."""
-        return not self.adds and not self.noise_m
+        return not (self.adds or self.noise_m or self.durations)
 
 
 TREATMENTS = {
     "no-stance": Treatment(without=(STANCE,)),
+    "known-durations": Treatment(durations="known"),
     "stance": Treatment(adds=(STANCE,), source="nerm"),
     "noise-0.5mm": Treatment(noise_m=0.0005),
 }

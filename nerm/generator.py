@@ -139,7 +139,14 @@ class Reconstructs(ABC):
 
 
 class Continues(ABC):
-    """What a generator may also offer: several conditions one after the other in a motion, and motions longer than it is trained on."""
+    """What a generator may also offer: several conditions one after the other in a motion, and motions longer than it is trained on.
+
+    continues: whether its weights can.
+    """
+
+    @property
+    @abstractmethod
+    def continues(self) -> bool: ...
 
     @property
     @abstractmethod
@@ -175,8 +182,9 @@ class HasVariants(ABC):
     """What a generator may also offer: itself, sampled in another way."""
 
     @abstractmethod
-    def variant(self, sampler: str | None = None, stance: bool = True) -> Generator:
-        """The same with another sampler of its diffusion, or with paths as they were sampled; it has a digest of its own."""
+    def variant(self, sampler: str | None = None, stance: bool = True, durations: str | None = None) -> Generator:
+        """The same with another sampler of its diffusion, with paths as they were sampled, or asked for other durations (`nerm.lasting`);
+        it has a digest of its own."""
 
 
 def one_each(conditions: Sequence[Condition], seconds: Sequence[float], seeds: Sequence[int]) -> None:

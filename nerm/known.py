@@ -25,6 +25,8 @@ NEAR = 0.64
 the test sentences of labels that training has. Of the test sentences of the 19 labels that it lacks 5 % are below it, too, which are about
 the same kinds of movement; of 14 that are no English description of a movement all; of 10 actions that the corpus lacks 9
 (docs/findings.md)."""
+AS_NEAR = 0.05
+"""Labels whose cosine is less than that of the nearest one by no more than this are as much what a sentence asks for as that one."""
 ALIKE = 0.5
 """Samples of one condition are called alike if their spread is less than this share of that of recordings."""
 
@@ -70,6 +72,16 @@ def nearest(text: str, dataset: str, count: int = 3) -> list[Known]:
         if len(found) == count:
             break
     return list(found.values())
+
+
+def known_durations(condition: Condition, dataset: str) -> list[tuple[float, float]]:
+    """Seconds of the shortest and of the longest piece that training has of what a condition asks for: of the label, or of each of the
+    labels that are nearest to the sentence. Empty where nothing is asked for, or that is not known."""
+    near = nearest(condition.text, dataset, SEVERAL) if condition.text is not None else []
+    labels = [each.label for each in near if each.cosine >= near[0].cosine - AS_NEAR]
+    facts = trained_labels(dataset)
+    known = [facts.get(label) for label in ([condition.label] if condition.label is not None else labels)]
+    return [(each.shortest_s, each.longest_s) for each in known if each]
 
 
 def far_from_known(text: str, dataset: str) -> str:

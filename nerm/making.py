@@ -19,7 +19,8 @@ from nerm.cli import progress, suggest
 from nerm.errors import InputError
 from nerm.generator import Condition, Continues, Generator
 from nerm.held import held, wants_feet_held
-from nerm.known import far_from_known, too_alike, trained_labels
+from nerm.known import far_from_known, known_durations, too_alike, trained_labels
+from nerm.lasting import parts_to_last
 from nerm.motion import Motion
 from nerm.motion.files import Writing, save_motion
 from nerm.motion.made_by import BESIDE, write_beside
@@ -46,6 +47,7 @@ class Sampling(Protocol):
     guidance: float | None
     sampler: str | None
     stance: bool
+    durations: str
     names: str
     metres_per_unit: float
     size: str | None
@@ -95,7 +97,8 @@ def made_by(system: Generator, each: Wanted, how: Sampling) -> dict[str, Any]:
         "size": how.size,
         "feet": "lock" if wants_feet_held(how.feet, each.path) else None,
     }
-    said = {**asked, **by, "stance": None if how.stance else False, **files, "version": __version__}
+    left_out = {"stance": None if how.stance else False, "durations": None if how.durations == "known" else how.durations}
+    said = {**asked, **by, **left_out, **files, "version": __version__}
     return {key: value for key, value in said.items() if value is not None}
 
 
@@ -113,6 +116,15 @@ def check_label(condition: Condition, dataset: str) -> None:
 def say_if_far(condition: Condition, dataset: str) -> None:
     """A warning if a sentence is far from everything that training had."""
     warn(far_from_known(condition.text, dataset) if condition.text is not None else "")
+
+
+def say_if_in_parts(condition: Condition, seconds: float, dataset: str) -> None:
+    """A line if what a condition asks for never lasts so long in training, and is therefore made in several parts."""
+    known = known_durations(condition, dataset)
+    parts = parts_to_last(seconds, known)
+    if parts > 1:
+        asked, most = condition.text or condition.label, max(longest for _, longest in known)
+        progress(f"'{asked}' lasts {most:.3g} s at most in training: {seconds:g} s of it are {parts} parts that go on from each other")
 
 
 def warn(text: str) -> None:

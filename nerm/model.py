@@ -22,11 +22,13 @@ from nerm.errors import InputError
 from nerm.field import Field
 from nerm.generator import Code, Condition, Continues, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
 from nerm.guidance import Given, given_of, guided_by
+from nerm.known import known_durations
+from nerm.lasting import DURATIONS, nearest_s, parts_to_last
 from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
 from nerm.reading import decode_at
 from nerm.sentence_space import enter
-from nerm.sequence import Beginning, Joints, joined, parts_of, toward
+from nerm.sequence import Beginning, Joints, Placed, Span, joined, parts_of, toward
 from nerm.settings import Stage1Config, Stage2Config, settings_of
 from nerm.stance import RATE, HasStance, Stance, load_stance, moments_of
 from nerm.text import TextEncoder, load_text_encoder
@@ -56,7 +58,12 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     shift [d], back [k, d]: from pose space to the field's codes.  stance: None for the paper's system, which has none.
     sentences [k, e]: the space that embeddings of sentences are read in (`nerm.sentence_space`), None if they are read as they are.
     training: how each stage was trained (`nerm.training.Fit.facts`).  trained_on, dataset: digest and name of what it was trained on.
-    A code is z [d] float32 in the field's units and `mirrored` (whether it is read as its mirror image).
+    durations: known, if the denoiser is asked for the nearest durations that training has; asked, if for those that are wanted
+    (`nerm.lasting`).
+
+    A code is z [d] float32 in the field's units, `mirrored` (whether it is read as its mirror image) and, of one that was sampled, `lasts`
+    (the seconds that the denoiser was asked for). A code of several parts has one of each for every part, and where in time and in the
+    world it lies: start, end, yaw [p], at [p, 3].
     """
 
     stage1: Stage1Config
@@ -73,6 +80,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     dataset: str = "multirate"
     name: str = KIND
     digest: str = ""
+    durations: str = "asked"
     native_fps = None
 
     def __post_init__(self) -> None:
@@ -100,12 +108,19 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         parameters = space + sum(p.numel() for part in self._parts() for p in part.parameters()) if self.training else None
         return Facts.of_stages(self.training, parameters, self.dataset)
 
-    def variant(self, sampler: str | None = None, stance: bool = True) -> NeRM:
-        """The same weights with another sampler, or with paths as they were sampled."""
+    def variant(self, sampler: str | None = None, stance: bool = True, durations: str | None = None) -> NeRM:
+        """The same weights with another sampler, with paths as they were sampled, or asked for other durations."""
         stage2 = replace(self.stage2, sampler=choose("sampler", sampler, SAMPLERS)) if sampler else self.stage2
+        lasting = choose("durations", durations, DURATIONS) if durations else self.durations
         changes = [f"sampler={sampler}"] * (stage2 != self.stage2) + ["stance=false"] * (self.stands and not stance)
+        changes += [f"durations={lasting}"] * (lasting != self.durations)
         kept = self.stance if stance else None
-        return replace(self, stage2=stage2, stance=kept, digest=" ".join([self.digest, *changes])) if changes else self
+        digest = " ".join([self.digest, *changes])
+        return replace(self, stage2=stage2, stance=kept, durations=lasting, digest=digest) if changes else self
+
+    @property
+    def continues(self) -> bool:
+        return self.stage2.prediction == "sample"
 
     @property
     def longest_s(self) -> float:
@@ -141,8 +156,23 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
 
     def _joints(self, code: Code, seconds: float, times: NDArray, fps: float) -> NDArray[np.float32]:
         """Joints [n, J, 3] of a code that lasts `seconds`, at times [n] s."""
-        made = decode_at(self.field, self._latent(code), seconds, torch.as_tensor(times), fps)
+        if "start" in code:
+            return joined(self._placed(code, fps), times, self.field.skeleton).astype(np.float32)
+        slowed, read_s = _slowed(code, seconds)
+        made = decode_at(self.field, self._latent(code), read_s, torch.as_tensor(times * slowed), fps)
         return (made.mirrored() if code["mirrored"] else made).joints
+
+    def _placed(self, code: Code, fps: float) -> list[Placed]:
+        """The parts of a code of several, in the world."""
+        parts = []
+        for place, (start, end) in enumerate(zip(code["start"].tolist(), code["end"].tolist(), strict=True)):
+            span = Span(place, start, end)
+            own = {name: code[name][place] for name in ("z", "mirrored", "lasts")}
+            parts.append(Placed(span, partial(self._part_joints, own, span.seconds, fps), float(code["yaw"][place]), code["at"][place]))
+        return parts
+
+    def _part_joints(self, code: Code, seconds: float, fps: float, times: NDArray) -> NDArray[np.float32]:
+        return self._joints(code, seconds, times, fps)
 
     def fit(self, motions: Sequence[Motion]) -> list[Code]:
         """One code per motion (canonical, at most `longest_s`), by optimising it while the field is frozen."""
@@ -183,13 +213,44 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         for length in seconds:
             if not 0 < length <= self.longest_s:
                 raise InputError(f"seconds={length:g}; expected more than 0 and at most {self.longest_s:g}: ask for shorter motions")
-        given, other_side = self.given(conditions, seconds)
+        parts = [self._parts_to_last(*asked) for asked in zip(conditions, seconds, strict=True)]
+        single = [place for place, count in enumerate(parts) if count == 1]
+        together = [conditions[k] for k in single], [seconds[k] for k in single], [seeds[k] for k in single]
+        made = dict(zip(single, self._single_codes(*together, guidance, sampler, chunk), strict=True))
+        for place, count in enumerate(parts):
+            if count > 1:
+                repeated = [conditions[place]] * count, [seconds[place] / count] * count
+                made[place] = self._sequence(*repeated, seeds[place], guidance, sampler)
+        return [made[place] for place in range(len(conditions))]
+
+    def _single_codes(
+        self,
+        conditions: Sequence[Condition],
+        seconds: Sequence[float],
+        seeds: Sequence[int],
+        guidance: float | None,
+        sampler: str | None,
+        chunk: int = CHUNK,
+    ) -> list[Code]:
+        """Codes of one piece each, which are made together."""
+        lasts = [self._nearest_s(*asked) for asked in zip(conditions, seconds, strict=True)]
+        given, other_side = self.given(conditions, lasts)
         parts = [torch.zeros(0, self.denoiser.config.latent, device=self.device)]
         for start in range(0, len(conditions), chunk):
             places = torch.arange(start, start + chunk).clamp(max=len(conditions) - 1)
             picked = Given(*(x[places] for x in given))
             parts.append(self._denoised(picked, [seeds[i] for i in places.tolist()], guidance, sampler)[: len(conditions) - start])
-        return self._codes(torch.cat(parts), other_side)
+        return self._codes(torch.cat(parts), other_side, lasts)
+
+    def _nearest_s(self, condition: Condition, seconds: float) -> float:
+        """The duration that the denoiser is asked for."""
+        return nearest_s(seconds, known_durations(condition, self.dataset)) if self.durations == "known" else seconds
+
+    def _parts_to_last(self, condition: Condition, seconds: float) -> int:
+        """In how many parts a condition is made."""
+        if self.durations != "known" or not self.continues:
+            return 1
+        return parts_to_last(seconds, known_durations(condition, self.dataset))
 
     def given(self, conditions: Sequence[Condition], seconds: Sequence[float]) -> tuple[Given, list[bool]]:
         """What the denoiser is given, and of which conditions it is given the mirror image: those whose sentence names the right."""
@@ -221,10 +282,10 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
             self.device,
         )
 
-    def _codes(self, z: Tensor, other_side: Sequence[bool]) -> list[Code]:
-        """Codes from what the denoiser made [B, d + 1] for conditions, or for their mirror images."""
+    def _codes(self, z: Tensor, other_side: Sequence[bool], lasts: Sequence[float]) -> list[Code]:
+        """Codes from what the denoiser made [B, d + 1] for conditions, or for their mirror images, and for so many seconds."""
         mirrored = [sign != other for sign, other in zip((z[:, -1] <= 0).tolist(), other_side, strict=True)]
-        return [_code(*each) for each in zip(self._entered(z), mirrored, strict=True)]
+        return [_code(*each) for each in zip(self._entered(z), mirrored, lasts, strict=True)]
 
     def _entered(self, z: Tensor) -> Tensor:
         """Codes of the field [..., d] from what the denoiser makes [..., d + 1]."""
@@ -236,40 +297,59 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         """See `Continues`. What it is made of: `nerm.sequence`."""
         check_rate(fps)
         one_each(conditions, seconds, [seed] * len(seconds))
-        skeleton, lasts = self.field.skeleton, sum(seconds)
-        make = partial(self._part, conditions, fps, guidance)
-        parts = parts_of(seconds, self.longest_s, seed, make, skeleton)
-        motion = Motion(joined(parts, frame_times(lasts, fps), skeleton).astype(np.float32), fps, skeleton)
-        return self.stance.stood(motion, joined(parts, moments_of(lasts), skeleton), lasts) if self.stance else motion
+        parts = [self._parts_to_last(*asked) for asked in zip(conditions, seconds, strict=True)]
+        repeated = [condition for condition, count in zip(conditions, parts, strict=True) for _ in range(count)]
+        lasting = [length / count for length, count in zip(seconds, parts, strict=True) for _ in range(count)]
+        return self.read(self._sequence(repeated, lasting, seed, guidance), sum(seconds), fps)
+
+    def _sequence(
+        self, conditions: Sequence[Condition], seconds: Sequence[float], seed: int, guidance: float | None, sampler: str | None = None
+    ) -> Code:
+        """The code of a motion that meets each condition for as many seconds, one after the other; of several parts unless it needs one."""
+        codes: list[Code] = []
+        parts = parts_of(seconds, self.longest_s, seed, partial(self._part, conditions, guidance, sampler, codes), self.field.skeleton)
+        if len(parts) == 1:
+            return codes[0]
+        lies = {
+            "start": np.array([part.span.start for part in parts]),
+            "end": np.array([part.span.end for part in parts]),
+            "yaw": np.array([part.yaw for part in parts]),
+            "at": np.array([part.at for part in parts]),
+        }
+        return {name: np.stack([code[name] for code in codes]) for name in codes[0]} | lies
 
     @torch.no_grad()
     def _part(
         self,
         conditions: Sequence[Condition],
-        fps: float,
         guidance: float | None,
+        sampler: str | None,
+        codes: list[Code],
         item: int,
         seconds: float,
         seed: int,
         beginning: Beginning | None,
     ) -> Joints:
-        """One part of a sequence, as `nerm.sequence.Make` wants it."""
+        """One part of a sequence, as `nerm.sequence.Make` wants it; its code is added to `codes`."""
         asked = [conditions[item]]
         if beginning is None:
-            (code,) = self.sample_codes(asked, [seconds], [seed], guidance)
-        elif self.stage2.prediction != "sample":
+            (code,) = self._single_codes(asked, [seconds], [seed], guidance, sampler)
+        elif not self.continues:
             raise InputError(f"system '{self.name}' predicts {self.stage2.prediction}; only one that predicts codes makes several in a row")
         else:
-            given, other_side = self.given(asked, [seconds])
-            z = self._denoised(given, [seed], guidance, change=partial(self._continued, beginning, seconds, other_side[0]))
-            (code,) = self._codes(z, other_side)
-        return lambda times: self._joints(code, seconds, times, fps)
+            lasts = self._nearest_s(asked[0], seconds)
+            given, other_side = self.given(asked, [lasts])
+            z = self._denoised(given, [seed], guidance, sampler, partial(self._continued, beginning, seconds, lasts, other_side[0]))
+            (code,) = self._codes(z, other_side, [lasts])
+        codes.append(code)
+        return partial(self._part_joints, code, seconds, RATE)
 
-    def _continued(self, beginning: Beginning, seconds: float, other_side: bool, z: Tensor) -> Tensor:
-        """A code [1, d + 1] as the denoiser sees it, moved to one that begins as it should; its mirror sign stays."""
+    def _continued(self, beginning: Beginning, seconds: float, lasts: float, other_side: bool, z: Tensor) -> Tensor:
+        """A code [1, d + 1] as the denoiser sees it, moved to one that begins as it should; its mirror sign stays. lasts: see `_slowed`."""
+        slowed, read_s = _slowed({"lasts": np.array(lasts)}, seconds)
         wanted = Motion(beginning.joints.astype(np.float32), RATE, self.field.skeleton)
         wanted = wanted.mirrored() if bool(z[0, -1] <= 0) != other_side else wanted
-        at = torch.as_tensor(beginning.times, device=z.device)[None], torch.tensor([seconds], dtype=torch.float64, device=z.device)
+        at = torch.as_tensor(beginning.times * slowed, device=z.device)[None], torch.tensor([read_s], dtype=torch.float64, device=z.device)
 
         def joints(y: Tensor) -> Tensor:
             pose = self.field(*at, self._entered(torch.cat([y, z[0, -1:]]))[None])
@@ -346,5 +426,13 @@ def nerm_in(stored: checkpoint.Checkpoint) -> NeRM:
         raise checkpoint.another_version(stored.path, "NeRM model") from None
 
 
-def _code(z: Tensor, mirrored: bool = False) -> Code:
-    return {"z": z.detach().cpu().numpy(), "mirrored": np.array(mirrored)}
+def _code(z: Tensor, mirrored: bool = False, lasts: float | None = None) -> Code:
+    made = {"z": z.detach().cpu().numpy(), "mirrored": np.array(mirrored)}
+    return made if lasts is None else made | {"lasts": np.array(lasts)}
+
+
+def _slowed(code: Code, seconds: float) -> tuple[float, float]:
+    """How a code is read for so many seconds: (its time over that of the motion, its seconds). One that lasts less is read more slowly, of
+    one that lasts more the middle is read."""
+    lasts = min(float(code.get("lasts", seconds)), seconds)
+    return lasts / seconds, lasts

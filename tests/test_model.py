@@ -74,7 +74,7 @@ def test_codes_survive_a_file_and_read_as_what_was_sampled(system, tmp_path):
     conditions, seconds, seeds = [Condition(), Condition(label=LABELS[0])], [1.0, 2.0], [3, -4]
     motions = system.sample(conditions, seconds, 30, seeds)
     for k, code in enumerate(system.sample_codes(conditions, seconds, seeds)):
-        assert set(code) == {"z", "mirrored"} and code["z"].dtype == np.float32 and code["z"].shape == (16,)
+        assert set(code) == {"z", "mirrored", "lasts"} and code["z"].dtype == np.float32 and code["z"].shape == (16,)
         np.savez(tmp_path / "code.npz", **code)
         with np.load(tmp_path / "code.npz") as stored:
             assert np.array_equal(system.read(dict(stored), seconds[k], 30).joints, motions[k].joints)

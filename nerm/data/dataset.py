@@ -102,7 +102,8 @@ class HoldsTokens(Protocol):
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """What training has of a label. recordings: how many.  seconds: all of them together.
+    """What training has of a label. recordings: how many.  seconds: all of them together.  shortest_s, longest_s: of one piece, of those
+    that they are cut into.
 
     variety_m: how far joints of two recordings are apart on average, at the same time after both begin at the origin, facing +z, in
     metres; None for a single recording.
@@ -110,6 +111,8 @@ class LabelFacts:
 
     recordings: int
     seconds: float
+    shortest_s: float
+    longest_s: float
     variety_m: float | None = None
 
 

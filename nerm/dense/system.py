@@ -88,6 +88,10 @@ class DenseNeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         return self.base.stance
 
     @property
+    def continues(self) -> bool:
+        return self.base.continues
+
+    @property
     def longest_s(self) -> float:
         return min(self.base.longest_s, self.settings.field.field.longest_s)
 
@@ -98,9 +102,9 @@ class DenseNeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         parameters = sum(p.numel() for part in (self.field, self.detail) for p in part.parameters()) + (own.parameters or 0)
         return Facts.of_stages(stages, parameters if self.training else None, self.base.dataset)
 
-    def variant(self, sampler: str | None = None, stance: bool = True) -> DenseNeRM:
-        """The same weights with another sampler of what NeRM samples, or with paths as they were sampled."""
-        base = self.base.variant(sampler, stance)
+    def variant(self, sampler: str | None = None, stance: bool = True, durations: str | None = None) -> DenseNeRM:
+        """The same weights with another sampler of what NeRM samples, with paths as they were sampled, or asked for other durations."""
+        base = self.base.variant(sampler, stance, durations)
         changes = base.digest.removeprefix(self.base.digest)
         return replace(self, base=base, digest=self.digest + changes) if changes else self
 

@@ -21,7 +21,7 @@ from nerm.data.tsv import read_tsv
 from nerm.motion.spread import mean_distance
 
 TABLE = Path(__file__).with_name("labels.tsv")
-HEADER = ("label", "recordings", "seconds", "variety_mm")
+HEADER = ("label", "recordings", "seconds", "shortest_s", "longest_s", "variety_mm")
 FIRST_S, MOST = 4.0, 8
 
 
@@ -29,8 +29,8 @@ FIRST_S, MOST = 4.0, 8
 def labels() -> dict[str, LabelFacts]:
     """Label -> what training has of it."""
     return {
-        label: LabelFacts(int(recordings), float(seconds), float(variety) / 1000 if variety else None)
-        for label, recordings, seconds, variety in read_tsv(TABLE, HEADER)
+        label: LabelFacts(int(recordings), float(seconds), float(shortest), float(longest), float(variety) / 1000 if variety else None)
+        for label, recordings, seconds, shortest, longest, variety in read_tsv(TABLE, HEADER)
     }
 
 
@@ -47,7 +47,8 @@ def main(_: Sequence[str]) -> int:
         if label:
             recordings, variety = len({item.group for item in items}), variety_m(dataset, items)
             written = "" if variety is None else f"{1000 * variety:.0f}"
-            lines.append(f"{label}\t{recordings}\t{sum(item.seconds for item in items):.1f}\t{written}")
+            lasts = [item.seconds for item in items]
+            lines.append(f"{label}\t{recordings}\t{sum(lasts):.1f}\t{min(lasts):.2f}\t{max(lasts):.2f}\t{written}")
     with replacing(TABLE) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{TABLE}: {len(lines) - 1} labels")
