@@ -139,19 +139,16 @@ class Reconstructs(ABC):
 
 
 class Continues(ABC):
-    """What a generator may also offer: several conditions one after the other in a motion, and motions longer than it is trained on.
-
-    continues: whether its weights can.
-    """
-
-    @property
-    @abstractmethod
-    def continues(self) -> bool: ...
+    """What a generator may also offer: several conditions one after the other in a motion, and motions longer than it is trained on."""
 
     @property
     @abstractmethod
     def longest_s(self) -> float:
         """Of what `sample` makes in one piece, in seconds."""
+
+    @abstractmethod
+    def parts(self, condition: Condition, seconds: float) -> int:
+        """In how many parts, which go on from each other, it makes a condition that is to last so long."""
 
     @abstractmethod
     def sample_sequence(

@@ -60,12 +60,18 @@ def trained_sentences(dataset: str) -> dict[str, tuple[str, ...]]:
     return {label: tuple(known.get(label, ())) for label in labels}
 
 
-def nearest(text: str, dataset: str, count: int = 3) -> list[Known]:
-    """The labels that training has whose sentences, or mirror images of these, are nearest to a text; the nearest first."""
+def nearest(text: str, dataset: str, count: int = 3, space: NDArray[np.float32] | None = None) -> list[Known]:
+    """The labels that training has whose sentences, or mirror images of these, are nearest to a text; the nearest first.
+
+    space [k, d]: of `nerm.sentence_space`, in which sentences are compared; None for the embeddings as they are.
+    """
     labels, sentences, embeddings = _embedded(dataset)
     if not labels:
         return []
-    cosines = embeddings @ _unit(_encoder().encode([text]))[0]
+    asked = _encoder().encode([text])
+    if space is not None:
+        embeddings, asked = _unit(embeddings @ space.T), asked @ space.T
+    cosines = embeddings @ _unit(asked)[0]
     found: dict[str, Known] = {}
     for place in np.argsort(-cosines):
         found.setdefault(labels[place], Known(labels[place], sentences[place], float(cosines[place])))
@@ -74,10 +80,10 @@ def nearest(text: str, dataset: str, count: int = 3) -> list[Known]:
     return list(found.values())
 
 
-def known_durations(condition: Condition, dataset: str) -> list[tuple[float, float]]:
+def known_durations(condition: Condition, dataset: str, space: NDArray[np.float32] | None = None) -> list[tuple[float, float]]:
     """Seconds of the shortest and of the longest piece that training has of what a condition asks for: of the label, or of each of the
-    labels that are nearest to the sentence. Empty where nothing is asked for, or that is not known."""
-    near = nearest(condition.text, dataset, SEVERAL) if condition.text is not None else []
+    labels that are nearest to the sentence. Empty where nothing is asked for, or that is not known. space: as in `nearest`."""
+    near = nearest(condition.text, dataset, SEVERAL, space) if condition.text is not None else []
     labels = [each.label for each in near if each.cosine >= near[0].cosine - AS_NEAR]
     facts = trained_labels(dataset)
     known = [facts.get(label) for label in ([condition.label] if condition.label is not None else labels)]

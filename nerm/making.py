@@ -19,8 +19,7 @@ from nerm.cli import progress, suggest
 from nerm.errors import InputError
 from nerm.generator import Condition, Continues, Generator
 from nerm.held import held, wants_feet_held
-from nerm.known import far_from_known, known_durations, too_alike, trained_labels
-from nerm.lasting import parts_to_last
+from nerm.known import far_from_known, too_alike, trained_labels
 from nerm.motion import Motion
 from nerm.motion.files import Writing, save_motion
 from nerm.motion.made_by import BESIDE, write_beside
@@ -118,13 +117,12 @@ def say_if_far(condition: Condition, dataset: str) -> None:
     warn(far_from_known(condition.text, dataset) if condition.text is not None else "")
 
 
-def say_if_in_parts(condition: Condition, seconds: float, dataset: str) -> None:
-    """A line if what a condition asks for never lasts so long in training, and is therefore made in several parts."""
-    known = known_durations(condition, dataset)
-    parts = parts_to_last(seconds, known)
+def say_if_in_parts(system: Generator, condition: Condition, seconds: float) -> None:
+    """A line if a condition is made in several parts, because training has nothing of it that lasts so long."""
+    parts = system.parts(condition, seconds) if isinstance(system, Continues) else 1
     if parts > 1:
-        asked, most = condition.text or condition.label, max(longest for _, longest in known)
-        progress(f"'{asked}' lasts {most:.3g} s at most in training: {seconds:g} s of it are {parts} parts that go on from each other")
+        asked = condition.text or condition.label
+        progress(f"'{asked}' does not last {seconds:g} s in training: it is made in {parts} parts that go on from each other")
 
 
 def warn(text: str) -> None:

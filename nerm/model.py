@@ -23,7 +23,7 @@ from nerm.field import Field
 from nerm.generator import Code, Condition, Continues, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
 from nerm.guidance import Given, given_of, guided_by
 from nerm.known import known_durations
-from nerm.lasting import DURATIONS, nearest_s, parts_to_last
+from nerm.lasting import DURATIONS, Known, nearest_s, parts_to_last
 from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
 from nerm.reading import decode_at
@@ -120,6 +120,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
 
     @property
     def continues(self) -> bool:
+        """Whether it makes parts that go on from each other."""
         return self.stage2.prediction == "sample"
 
     @property
@@ -213,7 +214,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         for length in seconds:
             if not 0 < length <= self.longest_s:
                 raise InputError(f"seconds={length:g}; expected more than 0 and at most {self.longest_s:g}: ask for shorter motions")
-        parts = [self._parts_to_last(*asked) for asked in zip(conditions, seconds, strict=True)]
+        parts = [self.parts(*asked) for asked in zip(conditions, seconds, strict=True)]
         single = [place for place, count in enumerate(parts) if count == 1]
         together = [conditions[k] for k in single], [seconds[k] for k in single], [seeds[k] for k in single]
         made = dict(zip(single, self._single_codes(*together, guidance, sampler, chunk), strict=True))
@@ -244,18 +245,25 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
 
     def _nearest_s(self, condition: Condition, seconds: float) -> float:
         """The duration that the denoiser is asked for."""
-        return nearest_s(seconds, known_durations(condition, self.dataset)) if self.durations == "known" else seconds
+        return nearest_s(seconds, self._known(condition)) if self.durations == "known" else seconds
 
-    def _parts_to_last(self, condition: Condition, seconds: float) -> int:
-        """In how many parts a condition is made."""
-        if self.durations != "known" or not self.continues:
-            return 1
-        return parts_to_last(seconds, known_durations(condition, self.dataset))
+    def parts(self, condition: Condition, seconds: float) -> int:
+        """See `Continues`."""
+        return parts_to_last(seconds, self._known(condition)) if self.durations == "known" and self.continues else 1
+
+    def _known(self, condition: Condition) -> Known:
+        """How long training has what a condition asks for, by its sentence as the denoiser reads it."""
+        return known_durations(self._read_as(condition), self.dataset, None if self.sentences is None else self.sentences.cpu().numpy())
+
+    def _read_as(self, condition: Condition) -> Condition:
+        """The condition, or that of the mirror image where its sentence names the right and only the left is learned."""
+        other_side = self.stage2.one_sided and side_of(condition.text or "") < 0
+        return Condition(mirror_caption(condition.text or "")) if other_side else condition
 
     def given(self, conditions: Sequence[Condition], seconds: Sequence[float]) -> tuple[Given, list[bool]]:
         """What the denoiser is given, and of which conditions it is given the mirror image: those whose sentence names the right."""
-        other_side = [self.stage2.one_sided and side_of(condition.text or "") < 0 for condition in conditions]
-        asked = [Condition(mirror_caption(c.text or "")) if other else c for c, other in zip(conditions, other_side, strict=True)]
+        asked = [self._read_as(condition) for condition in conditions]
+        other_side = [read is not condition for read, condition in zip(asked, conditions, strict=True)]
         return given_of(asked, seconds, self.labels, self.denoiser.config.text, self._encoded), other_side
 
     def _denoised(
@@ -297,7 +305,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         """See `Continues`. What it is made of: `nerm.sequence`."""
         check_rate(fps)
         one_each(conditions, seconds, [seed] * len(seconds))
-        parts = [self._parts_to_last(*asked) for asked in zip(conditions, seconds, strict=True)]
+        parts = [self.parts(*asked) for asked in zip(conditions, seconds, strict=True)]
         repeated = [condition for condition, count in zip(conditions, parts, strict=True) for _ in range(count)]
         lasting = [length / count for length, count in zip(seconds, parts, strict=True) for _ in range(count)]
         return self.read(self._sequence(repeated, lasting, seed, guidance), sum(seconds), fps)

@@ -103,7 +103,6 @@ def main(arguments: Sequence[str]) -> int:
     Writing(settings.metres_per_unit, settings.names, size=settings.size).check(file)
     wants_feet_held(settings.feet, file)
     wanted = _of_folder(read_texts(Path(listed)), settings) if listed else _of_one(settings)
-    from nerm.generator import Continues
     from nerm.making import check_label, make, say_if_far, say_if_in_parts
     from nerm.motion.made_by import INDEX
 
@@ -112,9 +111,8 @@ def main(arguments: Sequence[str]) -> int:
     for condition in dict.fromkeys(condition for each in wanted for condition in each.conditions):
         check_label(condition, dataset)
         say_if_far(condition, dataset)
-    if settings.durations == "known" and isinstance(system, Continues) and system.continues:
-        for condition, seconds in dict.fromkeys(pair for each in wanted for pair in zip(each.conditions, each.seconds, strict=True)):
-            say_if_in_parts(condition, seconds, dataset)
+    for condition, seconds in dict.fromkeys(pair for each in wanted for pair in zip(each.conditions, each.seconds, strict=True)):
+        say_if_in_parts(system, condition, seconds)
     index = Path(settings.out) / INDEX if listed else None
     made, kept = make(system, wanted, settings, index)
     if index:

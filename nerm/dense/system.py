@@ -87,9 +87,9 @@ class DenseNeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     def stance(self) -> Stance | None:  # type: ignore[override]
         return self.base.stance
 
-    @property
-    def continues(self) -> bool:
-        return self.base.continues
+    def parts(self, condition: Condition, seconds: float) -> int:
+        """See `Continues`."""
+        return self.base.parts(condition, seconds)
 
     @property
     def longest_s(self) -> float:
