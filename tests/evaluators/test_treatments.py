@@ -6,8 +6,11 @@ import pytest
 from evaluators.cache import Cache
 from evaluators.generation import Generation, Request
 from evaluators.items import sample_seed
+from evaluators.preparing import systems_with
 from evaluators.tables import Row, load_table
 from evaluators.treatments import TREATMENTS, steps_after
+from evaluators.weights import Weights
+from nerm.checkpoint import RESULTS
 from nerm.errors import InputError
 from nerm.generator import Facts, ReadsCodes, Reconstructs, Stands, condition_of
 from nerm.motion import Motion, frame_count
@@ -181,10 +184,19 @@ def test_the_steps_of_a_row_are_those_of_its_system_changed_by_the_treatment():
     assert steps_after("stance", ["vae"]) == ["vae", "stance"] and steps_after("stance", ours).count("stance") == 1
 
 
-@pytest.mark.parametrize("table", ["framerates", "text"])
-def test_every_generator_of_a_table_with_a_variant_names_a_treatment(table):
+@pytest.mark.parametrize(("table", "without"), [("framerates", {"known-durations"}), ("text", set())])
+def test_every_generator_of_a_table_with_a_variant_names_a_treatment(table, without):
     treated = [row for row in load_table(table).rows if row.variant and row.system != "real"]
-    assert {row.variant for row in treated} == set(TREATMENTS) and {"t2m", "mdm", "mld", "nerm"} <= {row.system for row in treated}
+    assert {row.variant for row in treated} == set(TREATMENTS) - without
+    assert {"t2m", "mdm", "mld", "nerm"} <= {row.system for row in treated}
+
+
+def test_a_row_may_ask_its_system_for_durations_that_training_has():
+    systems = systems_with(Weights([RESULTS], {}), [], "cpu")
+    plain, known = (systems(Row("nerm", "", system="nerm", variant=variant)) for variant in ("", "known-durations"))
+    assert (plain.durations, known.durations) == ("asked", "known") and known.digest != plain.digest
+    with pytest.raises(InputError, match="'noise' has no choice of durations"):
+        systems(Row("noise", "", system="noise", variant="known-durations"))
 
 
 def test_noise_is_white_of_the_size_that_its_name_says_and_changes_with_the_request(made):
