@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, log
 
-from nerm.sequence import OVERLAP_S
+from nerm.sequence import LONGEST_S, OVERLAP_S
 
 Known = Sequence[tuple[float, float]]
 """Of each action that is meant: how long its shortest and its longest piece in training lasts. Empty if that is not known."""
@@ -32,8 +32,8 @@ def nearest_s(seconds: float, known: Known) -> float:
 
 
 def parts_to_last(seconds: float, known: Known) -> int:
-    """In how many parts, which overlap by OVERLAP_S, an action is made that is to last so long."""
-    if not known:
+    """In how many parts, which overlap by OVERLAP_S, an action is made that is to last so long; 1 for a time that no motion may last."""
+    if not known or not 0 < seconds <= LONGEST_S:
         return 1
     longest_s = max(STRETCHED * max(longest for _, longest in known), SHORTEST_PART_S)
     return 1 if seconds <= longest_s else ceil(seconds / (longest_s - OVERLAP_S) - 1e-9)

@@ -87,6 +87,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         self.field.eval()
         self.denoiser.eval()
         self._encoder: TextEncoder | None = None
+        self._lasting: dict[Condition, Known] = {}
 
     def to(self, device: str | torch.device) -> NeRM:
         """The same system on another device."""
@@ -253,7 +254,10 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
 
     def _known(self, condition: Condition) -> Known:
         """How long training has what a condition asks for, by its sentence as the denoiser reads it."""
-        return known_durations(self._read_as(condition), self.dataset, None if self.sentences is None else self.sentences.cpu().numpy())
+        if condition not in self._lasting:  # it takes a quarter of the time of a sample, and is asked for by every part
+            space = None if self.sentences is None else self.sentences.cpu().numpy()
+            self._lasting[condition] = known_durations(self._read_as(condition), self.dataset, space)
+        return self._lasting[condition]
 
     def _read_as(self, condition: Condition) -> Condition:
         """The condition, or that of the mirror image where its sentence names the right and only the left is learned."""

@@ -43,6 +43,7 @@ def test_what_lasts_longer_than_training_has_it_is_made_in_as_few_parts_as_are_s
         assert parts == 1 or all(span.seconds <= most + 1e-9 for span in spans_of([seconds / parts] * parts, 10.0))
         assert parts < 3 or seconds / (parts - 1) + OVERLAP_S > most
     assert parts_to_last(60.0, []) == 1
+    assert all(parts_to_last(never, [(longest, longest)]) == 1 for never in (0.0, -1.0, 61.0, float("inf"), float("nan")))
 
 
 def test_a_duration_that_training_has_changes_nothing_and_none_known_asks_for_what_is_wanted(nerm):
