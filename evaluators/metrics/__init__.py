@@ -262,6 +262,22 @@ ENTRIES = (
         )
         for k in (1, 2, 3)
     ),
+    *(
+        _features(
+            f"recording_precision_top{k}",
+            f"recording precision top {k}",
+            "higher",
+            "retrieval:r_precision",
+            f"share of recordings whose sentence's motion is among the {k} nearest of a pool of 32: R-precision with the recording in "
+            "place of its sentence",
+            range=(0, 1),
+            takes="paired features",
+            invariant_to=_DRAWN,
+            least=32,
+            **_TRIALS,
+        )
+        for k in (1, 3)
+    ),
     _features(
         "multimodal_dist",
         "MM-distance",

@@ -258,6 +258,20 @@ def test_motions_are_compared_with_texts_where_texts_are_and_with_each_other_els
     assert max(found["multimodal_dist"]) < 1e-2  # the reference keeps texts in half precision
 
 
+def test_recordings_find_the_motions_of_their_sentences_whatever_the_texts_say(scored, tiny, monkeypatch):
+    """The same pools as R-precision: a recording finds its own motion, by chance where all motions are alike; real motion has no figure."""
+    monkeypatch.setattr(over_trials, "TEXTS", 3)
+    guo, row = tiny.extractors["guo"], Row("control-noise", "", "control", system="real", variant="noise-1mm")
+    names, width = ("recording_precision_top1", "recording_precision_top3"), guo.embed_texts(["a person"]).shape[1]
+    monkeypatch.setattr(guo, "embed_texts", lambda texts: np.zeros((len(texts), width), np.float32))
+    assert set(scored(FLOOR, 20.0, (*names, "r_precision_top1"), "guo", "all", extractors=("guo",))) == {"r_precision_top1"}
+    found = scored(row, 20.0, (*names, "r_precision_top1"), "guo", "all", extractors=("guo",))
+    assert set(found[names[0]]) == set(found[names[1]]) == {1.0} and np.mean(found["r_precision_top1"]) < 0.8
+    monkeypatch.setattr(guo, "match_motions", lambda motions, *_: np.ones((len(motions), width), np.float32))
+    alike = scored(replace(row, variant="noise-5mm"), 20.0, names, "guo", "all", extractors=("guo",))
+    assert np.mean(alike["recording_precision_top1"]) == pytest.approx(1 / 3)
+
+
 def test_multimodality_reads_many_motions_of_a_few_captions_in_pairs_of_the_tier(harness_of, tiny):
     """A system whose motion is its seed's: motions of a caption differ, and as many are asked for as the tier says."""
     from test_generation import Spy

@@ -89,7 +89,10 @@ CASES: dict[str, Callable[[list], float]] = {
     "multimodality": joined(lambda x, y, *_: d.multimodality(np.stack([x, y]), 10, rng())),
     "nearest_train": joined(lambda x, y, *_: d.nearest_distance(y, x)),
     "multimodal_dist": joined(lambda x, y, *_: r.matching_distance(x, y)),
-    **{f"r_precision_top{k}": joined(lambda x, y, *_, k=k: r.r_precision(x, y, r.pools(len(x), 3, 16))[k - 1]) for k in (1, 2, 3)},
+    **{
+        f"{of}_precision_top{k}": joined(lambda x, y, *_, k=k: r.r_precision(x, y, r.pools(len(x), 3, 16))[k - 1])
+        for of, k in (("r", 1), ("r", 2), ("r", 3), ("recording", 1), ("recording", 3))
+    },
     "mre": averaged(pair_of_joints(reconstruction.mre_mm)),
     "root_path": averaged(pair_of_joints(reconstruction.root_path_mm)),
     "band_error": averaged(lambda a, b: reconstruction.band_error(a.joints, b.joints, a.fps)),

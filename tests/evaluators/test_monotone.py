@@ -188,7 +188,10 @@ OF_FEATURES: dict[str, tuple[int, Callable[[np.ndarray], float]]] = {
     "diversity": (1, lambda y: d.diversity(y, 100, np.random.default_rng(1))),
     "multimodality": (1, lambda y: d.class_multimodality(y, LABELS, 20, np.random.default_rng(1))),
     "multimodal_dist": (1, lambda y: r.matching_distance(FEATURES, y)),
-    **{f"r_precision_top{k}": (-1, lambda y, k=k: r.r_precision(FEATURES, y, r.blocks(128))[k - 1]) for k in (1, 2, 3)},
+    **{
+        f"{of}_precision_top{k}": (-1, lambda y, k=k: r.r_precision(FEATURES, y, r.blocks(128))[k - 1])
+        for of, k in (("r", 1), ("r", 2), ("r", 3), ("recording", 1), ("recording", 3))
+    },
     "accuracy": (-1, lambda y: d.accuracy((y - FEATURES + CENTRES[LABELS]) @ CENTRES.T, LABELS)),
 }
 

@@ -6,20 +6,23 @@ TRIAL_DISTANCES = ("trial_distance", "trial_kid")
 """Metrics whose unit is the trial: of clips, by every extractor that embeds clips; of whole motions, by one that embeds only those."""
 DISTANCES = ("clip_fid", "clip_dimensions", "precision", "recall")
 """Other metrics of clips, by every extractor that embeds clips; precision and recall by those that embed no texts."""
+RETRIEVAL = {"r_precision_top1": 1, "r_precision_top2": 2, "r_precision_top3": 3}
+"""Metrics of motions that texts have to find -> how many of the nearest count."""
+RECORDING_RETRIEVAL = {"recording_precision_top1": 1, "recording_precision_top3": 3}
+"""The same of motions that the recordings have to find whose texts they were made for; real motion itself has none."""
 MOTION_METRICS = (
     "fid",
     "motion_dimensions",
-    "r_precision_top1",
-    "r_precision_top2",
-    "r_precision_top3",
+    *RETRIEVAL,
+    *RECORDING_RETRIEVAL,
     "multimodal_dist",
     "diversity",
     "multimodality",
     "nearest_train",
 )
 """Metrics of whole motions at the base rate, by every extractor that embeds motions and texts."""
-TEXT_METRICS = ("r_precision_top1", "r_precision_top2", "r_precision_top3", "multimodal_dist")
-"""Those that compare a motion with a text, and so take it where texts are."""
+MATCHED = (*RETRIEVAL, *RECORDING_RETRIEVAL, "multimodal_dist")
+"""Those that take a motion where texts are."""
 PHYSICAL = (
     "foot_skate",
     "foot_skate_ratio",
@@ -47,6 +50,8 @@ BANDS = ("band_median", "band_top1", "band_still", "band_distribution")
 """Metrics of the 8-20 Hz band as a distribution over all frames and joints of all motions."""
 COMPARED = ("band_energy_error", "band_distribution")
 """Those that compare a row with recordings of the same items; real motion itself has none."""
+OF_REAL = ("clip_dimensions", "motion_dimensions")
+"""Metrics that only real motion has."""
 
 ENTRIES = (
     ProtocolEntry(

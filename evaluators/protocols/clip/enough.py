@@ -7,13 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluators.enough import LABELS, TRIALS, Shortage, too_few
-from evaluators.protocols.clip import DISTANCES, PEAKS, TRIAL_DISTANCES
+from evaluators.protocols.clip import DISTANCES, OF_REAL, PEAKS, RECORDING_RETRIEVAL, RETRIEVAL, TRIAL_DISTANCES
 from evaluators.protocols.clip.comparison import Comparison
 from evaluators.protocols.clip.detail import is_fast
-from evaluators.protocols.clip.over_trials import RETRIEVAL
 
-OF_REAL = ("clip_dimensions", "motion_dimensions")
-"""Metrics that only real motion has."""
 FAST = "motions of fast actions of different trials"
 
 
@@ -28,7 +25,7 @@ def _count(comparison: Comparison, name: str, set_: str) -> tuple[int, str]:
     """How many there are of what the metric needs several of, and what that is."""
     row, items = comparison.row, comparison.items
     listed, places = row.listed(items), row.of_set(items, set_).tolist()
-    if name in RETRIEVAL:
+    if name in (*RETRIEVAL, *RECORDING_RETRIEVAL):
         return len({listed[k].label for k in places if listed[k].captions}), LABELS
     if name in PEAKS:
         return len({listed[k].group for k in places if is_fast(listed[k])}), FAST

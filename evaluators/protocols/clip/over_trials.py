@@ -6,7 +6,7 @@ how far it would move with other trials.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from evaluators.protocols.clip.comparison import Comparison
 from evaluators.records import Record
 from evaluators.resampling import TrialDraws
 
-RETRIEVAL = ("r_precision_top1", "r_precision_top2", "r_precision_top3")
 FRECHET_DRAWS = 20
 """The most bootstrap samples of a Frechet distance, which costs more than all else: enough to say how far it spreads."""
 POOLINGS = 3
@@ -42,9 +41,11 @@ def means_over_trials(draws: TrialDraws, values: NDArray, trials: NDArray) -> tu
 
 
 def retrieval_records(
-    comparison: Comparison, wanted: Sequence[str], texts: NDArray, motions: NDArray, places: NDArray, set_: str, extractor: str
+    comparison: Comparison, wanted: Mapping[str, int], asked: NDArray, motions: NDArray, places: NDArray, set_: str, extractor: str
 ) -> Iterator[Record]:
-    """R-precision of texts [n, D] and motions [K, n, D] of the items at `places` [n]; none where there are fewer labels than a pool holds.
+    """R-precision of motions [K, n, D] of the items at `places` [n]; none where there are fewer labels than a pool holds.
+
+    wanted: metric -> how many of the nearest count.  asked: [n, D] what has to find them: texts, or recordings.
 
     The figure is the mean over pools of distinct labels of the full set (Guo et al. 2022), drawn as often as the tier has replications.
     A bootstrap sample of trials is pooled in the same way; one with fewer labels than a pool holds is given items of further labels.
@@ -57,16 +58,16 @@ def retrieval_records(
 
     def shares(chosen: NDArray, replication: int, seed: int) -> NDArray:
         answers = motions[comparison.pick(replication, len(motions))[places], everything][chosen]
-        return r_precision(texts[chosen], answers, pools(len(chosen), seed, TEXTS, labels[chosen].tolist()))
+        return r_precision(asked[chosen], answers, pools(len(chosen), seed, TEXTS, labels[chosen].tolist()))
 
     plain = np.mean([shares(everything, k, 1000 * draw.seed + k) for k in range(draw.replications)], axis=0)
     trials = comparison.row.trials(comparison.items, places)
     draws = comparison.draws(trials)
     samples = [_with_labels(s, labels, np.random.default_rng([draws.seed, k, 8])) for k, s in enumerate(draws.samples(trials))]
     drawn = [np.mean([shares(s, k, POOLINGS * k + again) for again in range(POOLINGS)], axis=0) for k, s in enumerate(samples)]
-    for number, values in enumerate(np.array(drawn).T):
-        if RETRIEVAL[number] in wanted:
-            yield from comparison.over_trials(RETRIEVAL[number], values, plain[number], len(places), set_, draws, extractor)
+    for name, nearest in wanted.items():
+        values = np.array(drawn)[:, nearest - 1]
+        yield from comparison.over_trials(name, values, plain[nearest - 1], len(places), set_, draws, extractor)
 
 
 def _with_labels(sample: NDArray, labels: NDArray, rng: np.random.Generator) -> NDArray:

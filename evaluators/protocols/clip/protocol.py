@@ -21,10 +21,12 @@ from evaluators.protocols.clip import (
     COMPARED,
     DISTANCES,
     ENTRIES,
+    MATCHED,
     MOTION_METRICS,
+    OF_REAL,
     PEAKS,
     PHYSICAL,
-    TEXT_METRICS,
+    RECORDING_RETRIEVAL,
     TRIAL_DISTANCES,
 )
 from evaluators.protocols.clip.comparison import Comparison, Draw, Side
@@ -142,7 +144,7 @@ class ClipProtocol(EvaluationProtocol, ScoresFiles):
         plans = Part("plans", fps, settings=list(SETS))
         parts: list[Part] = []
         reference = [plans]
-        if name.endswith("_dimensions") and not self._floor(row):
+        if name in (RECORDING_RETRIEVAL if self._floor(row) else OF_REAL):
             return []
         if name in (*TRIAL_DISTANCES, *DISTANCES):
             for extractor in self._extractors("clips"):
@@ -159,7 +161,7 @@ class ClipProtocol(EvaluationProtocol, ScoresFiles):
                     parts += self._of_items(row, f"motions/{extractor}", fps, extractor=extractor)
                     reference += [Part(f"motions/{extractor}", fps, "0", extractor)]
                     reference += [Part(f"{kind}/{extractor}", None, "", extractor) for kind in ("texts", "train")]
-                    if name in TEXT_METRICS:
+                    if name in MATCHED:
                         parts += self._of_items(row, f"matched/{extractor}", fps, extractor=extractor)
                         reference += [Part(f"matched/{extractor}", fps, "0", extractor)]
                 elif self.settings.repeats.captions and row.system != REAL:

@@ -18,12 +18,12 @@ from evaluators.extractors import EXTRACTORS
 from evaluators.metrics import metric
 from evaluators.metrics.distribution import diversity, effective_dimensions, frechet, multimodality, nearest_distances, precision_recall
 from evaluators.metrics.retrieval import matching_distances
-from evaluators.protocols.clip import DISTANCES, MOTION_METRICS, PHYSICAL, TRIAL_DISTANCES
+from evaluators.protocols.clip import DISTANCES, MATCHED, MOTION_METRICS, PHYSICAL, RECORDING_RETRIEVAL, RETRIEVAL, TRIAL_DISTANCES
 from evaluators.protocols.clip.comparison import Comparison, index
 from evaluators.protocols.clip.detail import detail_records
 from evaluators.protocols.clip.enough import shortages
 from evaluators.protocols.clip.measuring import compares_motions, of_plugin
-from evaluators.protocols.clip.over_trials import RETRIEVAL, frechet_records, mean_records, means_over_trials, retrieval_records
+from evaluators.protocols.clip.over_trials import frechet_records, mean_records, means_over_trials, retrieval_records
 from evaluators.protocols.clip.sets import FRAMES, first_set, halves, members
 from evaluators.protocols.clip.trial_scoring import trial_records
 from evaluators.records import Record
@@ -133,21 +133,14 @@ def motion_records(comparison: Comparison, wanted: Sequence[str], set_: str, ext
     """Whole motions in the spaces of an extractor that embeds texts too: one for distances, one for texts."""
     if not wanted:
         return
-    real, row, items, draw = comparison.real, comparison.row, comparison.items, comparison.draw
+    row, items, draw = comparison.row, comparison.items, comparison.draw
     places = row.of_set(items, set_)
     y = row.stack(f"motions/{extractor}", "motions")[:, index(row.places, places)]
     if len(places) > 1:
         yield from _motion_distances(comparison, wanted, y, places, set_, extractor)
     captioned = np.array([bool(row.listed(items)[place].captions) for place in places], dtype=bool)
-    if captioned.any() and {*RETRIEVAL, "multimodal_dist"} & {*wanted}:
-        labelled = places[captioned]
-        answers = row.stack(f"matched/{extractor}", "matched")[:, index(row.places, labelled)]
-        asked = (real if row.paired else row).stack(f"texts/{extractor}", "texts")[0][labelled]
-        if any(name in wanted for name in RETRIEVAL):
-            yield from retrieval_records(comparison, wanted, asked, answers, labelled, set_, extractor)
-        if "multimodal_dist" in wanted:
-            distances = np.stack([matching_distances(asked, motions) for motions in answers])
-            yield from mean_records(comparison, "multimodal_dist", distances, labelled, set_, extractor)
+    if captioned.any() and {*MATCHED} & {*wanted}:
+        yield from _matches(comparison, wanted, places[captioned], set_, extractor)
     repeats = row.parts(f"repeats/{extractor}") if "multimodality" in wanted else ()
     pairs = min(PAIRS, len(places))
     for replication in range(draw.replications):
@@ -159,6 +152,23 @@ def motion_records(comparison: Comparison, wanted: Sequence[str], set_: str, ext
             drawn = repeats[0]["repeats"]
             value = multimodality(drawn, comparison.pairs, rng)
             yield comparison.record("multimodality", value, replication, len(drawn), set_, extractor)
+
+
+def _matches(comparison: Comparison, wanted: Sequence[str], places: NDArray, set_: str, extractor: str) -> Iterator[Record]:
+    """How well the motions of a row's items at `places` [n] fit their texts, and the recordings that have these texts."""
+    real, row = comparison.real, comparison.row
+    answers = row.stack(f"matched/{extractor}", "matched")[:, index(row.places, places)]
+    texts = (real if row.paired else row).stack(f"texts/{extractor}", "texts")[0][places]
+    by_texts = {name: nearest for name, nearest in RETRIEVAL.items() if name in wanted}
+    if by_texts:
+        yield from retrieval_records(comparison, by_texts, texts, answers, places, set_, extractor)
+    by_recordings = {name: nearest for name, nearest in RECORDING_RETRIEVAL.items() if name in wanted}
+    if by_recordings and row.paired and not comparison.real_is_row:
+        recordings = real.stack(f"matched/{extractor}", "matched")[0][index(real.places, places)]
+        yield from retrieval_records(comparison, by_recordings, recordings, answers, places, set_, extractor)
+    if "multimodal_dist" in wanted:
+        distances = np.stack([matching_distances(texts, motions) for motions in answers])
+        yield from mean_records(comparison, "multimodal_dist", distances, places, set_, extractor)
 
 
 def _motion_distances(
