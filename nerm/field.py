@@ -126,7 +126,9 @@ class Field(nn.Module):
             parts.append(code.expand(*t.shape, code.shape[-1]))
             modulation = None
         else:
-            modulation = self.film(code).split(config.width, -1)  # scale, shift of every layer in turn: [B, m or 1, W]
+            # Scale and shift of every layer in turn: [B, m or 1, W] each. To split one product of all would cost a copy of all gradients.
+            parts_of_film = zip(self.film.weight.split(config.width), self.film.bias.split(config.width), strict=True)
+            modulation = [F.linear(code, weight, bias) for weight, bias in parts_of_film]
         h = self.enter(torch.cat(parts, dim=-1))
         for index, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
             x = norm(h)
