@@ -60,7 +60,7 @@ def prepare(asked: Asked) -> Harness:
 
 
 def systems_with(weights: Weights, classes: Sequence[str], device: str) -> Callable[[Row], Generator]:
-    """Row -> its system with the row's weights, each loaded once, asked for the durations that its variant says. classes: the user's, which
+    """Row -> its system with the row's weights, each loaded once, asked as its variant says. classes: the user's, which
     are made at once."""
     own = {generator.name: generator for generator in map(UserClass, classes)}
 
@@ -69,15 +69,17 @@ def systems_with(weights: Weights, classes: Sequence[str], device: str) -> Calla
         return own[name] if name in own else load_system(name, file, device)
 
     @cache
-    def asked(name: str, file: Path | None, durations: str) -> Generator:
-        made = system(name, file)
-        if not durations:
-            return made
+    def asked(name: str, file: Path | None, variant: str) -> Generator:
+        made, asks = system(name, file), TREATMENTS[variant].asks
         if not isinstance(made, HasVariants):
-            raise InputError(f"system '{name}' has no choice of durations; a row with such a variant is for NeRM")
-        return made.variant(durations=durations)
+            raise InputError(f"system '{name}' has no choice of {' and '.join(asks)}; a row with such a variant is for NeRM")
+        return made.variant(durations=asks.get("durations"), reading=asks.get("reading"))
 
-    return lambda row: asked(row.system, weights.file(row), TREATMENTS[row.variant].durations if row.variant in TREATMENTS else "")
+    def of_row(row: Row) -> Generator:
+        varied = row.variant in TREATMENTS and bool(TREATMENTS[row.variant].asks)
+        return asked(row.system, weights.file(row), row.variant) if varied else system(row.system, weights.file(row))
+
+    return of_row
 
 
 def rows_here(harness: Harness, asked: Sequence[Row], weights: Weights, absent: str) -> list[Row]:

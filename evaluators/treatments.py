@@ -5,6 +5,7 @@ takes measuring noise for motion.
 
     no-stance          codes read on the paths that were sampled with them: what the system's field alone says
     known-durations    the system asked for the nearest durations that training has of a sentence, or for several such parts in a row
+    known-sentences    the system reading sentences as what is nearest to them of the meanings that training has
     stance             the motion, at the rate it was made at, on the path that NeRM's stance reads from its legs
     noise-0.5mm        the motion plus white noise of 0.5 mm on every coordinate at the rate of the column: between 8 and 20 Hz, at 120 fps,
                        four times what CMU's recordings have themselves in still moments (.14 mm; HDM05 .02 mm)
@@ -29,6 +30,7 @@ class Treatment:
     """without, adds: names of steps.  source: the system whose step is added, '' for none.  noise_m: of white noise, metres.
 
     durations: what the system is asked for (`nerm.lasting.DURATIONS`), '' for its own choice.
+    reading: how it reads a sentence (`nerm.sentence_space.READINGS`), likewise.
     """
 
     without: tuple[str, ...] = ()
@@ -36,16 +38,23 @@ class Treatment:
     source: str = ""
     noise_m: float = 0.0
     durations: str = ""
+    reading: str = ""
+
+    @property
+    def asks(self) -> dict[str, str]:
+        """What `nerm.generator.HasVariants.variant` is called with; empty for the system as it is."""
+        return {name: value for name, value in (("durations", self.durations), ("reading", self.reading)) if value}
 
     @property
     def only_removes(self) -> bool:
         """Whether it does nothing to a system that lacks the steps it leaves out."""
-        return not (self.adds or self.noise_m or self.durations)
+        return not (self.adds or self.noise_m or self.asks)
 
 
 TREATMENTS = {
     "no-stance": Treatment(without=(STANCE,)),
     "known-durations": Treatment(durations="known"),
+    "known-sentences": Treatment(reading="known"),
     "stance": Treatment(adds=(STANCE,), source="nerm"),
     "noise-0.5mm": Treatment(noise_m=0.0005),
 }

@@ -179,9 +179,11 @@ class HasVariants(ABC):
     """What a generator may also offer: itself, sampled in another way."""
 
     @abstractmethod
-    def variant(self, sampler: str | None = None, stance: bool = True, durations: str | None = None) -> Generator:
-        """The same with another sampler of its diffusion, with paths as they were sampled, or asked for other durations (`nerm.lasting`);
-        it has a digest of its own."""
+    def variant(
+        self, sampler: str | None = None, stance: bool = True, durations: str | None = None, reading: str | None = None
+    ) -> Generator:
+        """The same with another sampler of its diffusion, with paths as they were sampled, asked for other durations (`nerm.lasting`), or
+        reading sentences in another way (`nerm.sentence_space`); it has a digest of its own."""
 
 
 def one_each(conditions: Sequence[Condition], seconds: Sequence[float], seeds: Sequence[int]) -> None:

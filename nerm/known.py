@@ -18,8 +18,10 @@ from nerm.motion import Motion
 from nerm.motion.spread import spread_m
 from nerm.registry import load_object
 from nerm.text import TextEncoder, load_text_encoder
-from nerm.words import mirror_caption
+from nerm.words import mirror_caption, side_of
 
+ENCODER = "mpnet"
+"""That sentences are compared by, unless a system reads them by another one."""
 NEAR = 0.64
 """A sentence nearer than this to a training sentence (cosine of all-mpnet-base-v2's embeddings) is not warned of. It is the 5 % quantile of
 the test sentences of labels that training has. Of the test sentences of the 19 labels that it lacks 5 % are below it, too, which are about
@@ -60,18 +62,27 @@ def trained_sentences(dataset: str) -> dict[str, tuple[str, ...]]:
     return {label: tuple(known.get(label, ())) for label in labels}
 
 
-def nearest(text: str, dataset: str, count: int = 3, space: NDArray[np.float32] | None = None) -> list[Known]:
-    """The labels that training has whose sentences, or mirror images of these, are nearest to a text; the nearest first.
+class Read(NamedTuple):
+    """How sentences are compared: by an encoder's embeddings, in a space [k, d] of them (`nerm.sentence_space`) or, without one, as they
+    are."""
 
-    space [k, d]: of `nerm.sentence_space`, in which sentences are compared; None for the embeddings as they are.
-    """
-    labels, sentences, embeddings = _embedded(dataset)
+    encoder: str = ENCODER
+    space: NDArray[np.float32] | None = None
+
+    def of(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embeddings [n, d] -> [n, k or d] of length 1."""
+        return _unit(embeddings if self.space is None else embeddings @ self.space.T)
+
+
+PLAIN = Read()
+
+
+def nearest(text: str, dataset: str, count: int = 3, read: Read = PLAIN) -> list[Known]:
+    """The labels that training has whose sentences, or mirror images of these, are nearest to a text; the nearest first."""
+    labels, sentences, embeddings = _embedded(dataset, read.encoder)
     if not labels:
         return []
-    asked = _encoder().encode([text])
-    if space is not None:
-        embeddings, asked = _unit(embeddings @ space.T), asked @ space.T
-    cosines = embeddings @ _unit(asked)[0]
+    cosines = read.of(embeddings) @ read.of(_encoder(read.encoder).encode([text]))[0]
     found: dict[str, Known] = {}
     for place in np.argsort(-cosines):
         found.setdefault(labels[place], Known(labels[place], sentences[place], float(cosines[place])))
@@ -80,10 +91,24 @@ def nearest(text: str, dataset: str, count: int = 3, space: NDArray[np.float32] 
     return list(found.values())
 
 
-def known_durations(condition: Condition, dataset: str, space: NDArray[np.float32] | None = None) -> list[tuple[float, float]]:
+def known_meanings(dataset: str, read: Read, one_sided: bool) -> NDArray[np.float32]:
+    """[labels, k] of length 1: the mean of the sentences of each label that training has. one_sided: of its sentences, and mirror images,
+    that name no side or the left."""
+    labels, sentences, embeddings = _embedded(dataset, read.encoder)
+    heard = [place for place, text in enumerate(sentences) if not one_sided or side_of(text) >= 0]
+    if not heard:
+        return np.zeros((0, 0), np.float32)
+    places = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+    vectors = read.of(embeddings[heard])
+    sums = np.zeros((len(places), vectors.shape[1]), np.float32)
+    np.add.at(sums, [places[labels[place]] for place in heard], vectors)
+    return _unit(sums)
+
+
+def known_durations(condition: Condition, dataset: str, read: Read = PLAIN) -> list[tuple[float, float]]:
     """Seconds of the shortest and of the longest piece that training has of what a condition asks for: of the label, or of each of the
-    labels that are nearest to the sentence. Empty where nothing is asked for, or that is not known. space: as in `nearest`."""
-    near = nearest(condition.text, dataset, SEVERAL, space) if condition.text is not None else []
+    labels that are nearest to the sentence. Empty where nothing is asked for, or that is not known."""
+    near = nearest(condition.text, dataset, SEVERAL, read) if condition.text is not None else []
     labels = [each.label for each in near if each.cosine >= near[0].cosine - AS_NEAR]
     facts = trained_labels(dataset)
     known = [facts.get(label) for label in ([condition.label] if condition.label is not None else labels)]
@@ -129,17 +154,17 @@ def _variety(condition: Condition, dataset: str) -> tuple[str, float | None]:
 
 
 @lru_cache(maxsize=2)
-def _embedded(dataset: str) -> tuple[list[str], list[str], NDArray[np.float32]]:
+def _embedded(dataset: str, encoder: str) -> tuple[list[str], list[str], NDArray[np.float32]]:
     """(label, sentence, unit embedding) of every training sentence and of its mirror image, which training has too."""
     pairs = [(label, text) for label, texts in trained_sentences(dataset).items() for text in texts]
     pairs += [(label, mirror_caption(text)) for label, text in pairs if mirror_caption(text) != text]
     labels, texts = [label for label, _ in pairs], [text for _, text in pairs]
-    return labels, texts, _unit(_encoder().encode(texts))
+    return labels, texts, _unit(_encoder(encoder).encode(texts))
 
 
-@lru_cache(maxsize=1)
-def _encoder() -> TextEncoder:
-    return load_text_encoder()
+@lru_cache(maxsize=2)
+def _encoder(name: str) -> TextEncoder:
+    return load_text_encoder(name)
 
 
 def _unit(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -47,6 +47,7 @@ class Sampling(Protocol):
     sampler: str | None
     stance: bool
     durations: str
+    reading: str
     names: str
     metres_per_unit: float
     size: str | None
@@ -96,7 +97,8 @@ def made_by(system: Generator, each: Wanted, how: Sampling) -> dict[str, Any]:
         "size": how.size,
         "feet": "lock" if wants_feet_held(how.feet, each.path) else None,
     }
-    left_out = {"stance": None if how.stance else False, "durations": None if how.durations == "known" else how.durations}
+    left_out: dict[str, Any] = {"stance": None if how.stance else False}
+    left_out |= {name: None if value == "known" else value for name, value in (("durations", how.durations), ("reading", how.reading))}
     said = {**asked, **by, **left_out, **files, "version": __version__}
     return {key: value for key, value in said.items() if value is not None}
 

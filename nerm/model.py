@@ -22,12 +22,12 @@ from nerm.errors import InputError
 from nerm.field import Field
 from nerm.generator import Code, Condition, Continues, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
 from nerm.guidance import Given, given_of, guided_by
-from nerm.known import known_durations
+from nerm.known import Read, known_durations, known_meanings
 from nerm.lasting import DURATIONS, Known, nearest_s, parts_to_last
 from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
 from nerm.reading import decode_at
-from nerm.sentence_space import enter
+from nerm.sentence_space import READINGS, as_known, enter
 from nerm.sequence import Beginning, Joints, Placed, Span, joined, parts_of, toward
 from nerm.settings import Stage1Config, Stage2Config, settings_of
 from nerm.stance import RATE, HasStance, Stance, load_stance, moments_of
@@ -59,7 +59,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     sentences [k, e]: the space that embeddings of sentences are read in (`nerm.sentence_space`), None if they are read as they are.
     training: how each stage was trained (`nerm.training.Fit.facts`).  trained_on, dataset: digest and name of what it was trained on.
     durations: known, if the denoiser is asked for the nearest durations that training has; asked, if for those that are wanted
-    (`nerm.lasting`).
+    (`nerm.lasting`).  reading: known, if a sentence is read as what it says of the meanings that training has; asked, if as it is.
 
     A code is z [d] float32 in the field's units, `mirrored` (whether it is read as its mirror image) and, of one that was sampled, `lasts`
     (the seconds that the denoiser was asked for). A code of several parts has one of each for every part, and where in time and in the
@@ -81,6 +81,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     name: str = KIND
     digest: str = ""
     durations: str = "asked"
+    reading: str = "asked"
     native_fps = None
 
     def __post_init__(self) -> None:
@@ -88,6 +89,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         self.denoiser.eval()
         self._encoder: TextEncoder | None = None
         self._lasting: dict[Condition, Known] = {}
+        self._meanings: Tensor | None = None
 
     def to(self, device: str | torch.device) -> NeRM:
         """The same system on another device."""
@@ -109,15 +111,19 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         parameters = space + sum(p.numel() for part in self._parts() for p in part.parameters()) if self.training else None
         return Facts.of_stages(self.training, parameters, self.dataset)
 
-    def variant(self, sampler: str | None = None, stance: bool = True, durations: str | None = None) -> NeRM:
-        """The same weights with another sampler, with paths as they were sampled, or asked for other durations."""
+    def variant(self, sampler: str | None = None, stance: bool = True, durations: str | None = None, reading: str | None = None) -> NeRM:
+        """The same weights with another sampler, with paths as they were sampled, asked for other durations, or reading in another way."""
         stage2 = replace(self.stage2, sampler=choose("sampler", sampler, SAMPLERS)) if sampler else self.stage2
         lasting = choose("durations", durations, DURATIONS) if durations else self.durations
         changes = [f"sampler={sampler}"] * (stage2 != self.stage2) + ["stance=false"] * (self.stands and not stance)
         changes += [f"durations={lasting}"] * (lasting != self.durations)
+        read_as = choose("reading", reading, READINGS) if reading and self.sentences is not None else self.reading
+        changes += [f"reading={read_as}"] * (read_as != self.reading)
         kept = self.stance if stance else None
         digest = " ".join([self.digest, *changes])
-        return replace(self, stage2=stage2, stance=kept, durations=lasting, digest=digest) if changes else self
+        if not changes:
+            return self
+        return replace(self, stage2=stage2, stance=kept, durations=lasting, reading=read_as, digest=digest)
 
     @property
     def continues(self) -> bool:
@@ -255,9 +261,12 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     def _known(self, condition: Condition) -> Known:
         """How long training has what a condition asks for, by its sentence as the denoiser reads it."""
         if condition not in self._lasting:  # it takes a quarter of the time of a sample, and is asked for by every part
-            space = None if self.sentences is None else self.sentences.cpu().numpy()
-            self._lasting[condition] = known_durations(self._read_as(condition), self.dataset, space)
+            self._lasting[condition] = known_durations(self._read_as(condition), self.dataset, self._read)
         return self._lasting[condition]
+
+    @property
+    def _read(self) -> Read:
+        return Read(self.stage2.text_encoder, None if self.sentences is None else self.sentences.cpu().numpy())
 
     def _read_as(self, condition: Condition) -> Condition:
         """The condition, or that of the mirror image where its sentence names the right and only the left is learned."""
@@ -373,7 +382,14 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     def _encoded(self, sentences: Sequence[str]) -> NDArray:
         self._encoder = self._encoder or load_text_encoder(self.stage2.text_encoder)
         embeddings = self._encoder.encode(sentences)
-        return embeddings if self.sentences is None else enter(self.sentences, torch.from_numpy(embeddings)).numpy()
+        if self.sentences is None:
+            return embeddings
+        asked = enter(self.sentences.cpu(), torch.from_numpy(embeddings))
+        if self.reading == "asked":
+            return asked.numpy()
+        if self._meanings is None:
+            self._meanings = torch.from_numpy(known_meanings(self.dataset, self._read, self.stage2.one_sided))
+        return (as_known(asked, self._meanings) if len(self._meanings) else asked).numpy()
 
     def check_field(self, settings: Stage1Config, folder: Path) -> None:
         """Raises InputError if field.safetensors of a run, with these settings, is not the field of this system."""

@@ -57,6 +57,7 @@ class Sample:
     sampler: ddpm, ddim or dpm-solver++, for a system that has the choice; left out, the system's own.
     durations: known asks for the nearest duration that training has of such an action, and for several parts of it where the motion is to
         last much longer; asked asks for what seconds= says, whatever training has.
+    reading: known reads a sentence as what is nearest to it of the meanings that training has; asked reads it as it is.
     stance: false leaves paths as they were sampled, instead of letting the legs decide where the body goes.
     device: auto, cpu or cuda.
     """
@@ -79,6 +80,7 @@ class Sample:
     guidance: float | None = None
     sampler: str | None = None
     durations: str = "known"
+    reading: str = "known"
     stance: bool = True
     device: str = "auto"
 
@@ -129,7 +131,7 @@ def load(settings: Sample) -> Generator:
     file = model_path(settings.model) if settings.model else None
     system = load_object(SYSTEMS)(settings.system, file, device_of(settings.device))
     if isinstance(system, HasVariants):
-        return system.variant(settings.sampler, settings.stance, settings.durations)
+        return system.variant(settings.sampler, settings.stance, settings.durations, settings.reading)
     if settings.sampler is not None or not settings.stance:
         raise InputError(f"system '{settings.system}' has no choice of sampler and no stance: leave sampler= and stance= out")
     return system

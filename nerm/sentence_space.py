@@ -19,11 +19,21 @@ STEPS, BATCH, RATE, DECAY = 400, 256, 2e-3, 0.1
 NOISE = 0.8
 """Length of the noise on an embedding, which has length 1: as far as new sentences of a label are from its training sentences."""
 TEMPERATURE = 0.05
+LIKENESS = 0.03
+"""Of a sentence to what training has: meanings whose cosines differ by as much weigh 1 to e (docs/findings.md#what-the-sentence-says)."""
+READINGS = ("known", "asked")
+"""How a sentence is read: as what it says of the meanings that training has, or as it is."""
 
 
 def enter(space: Tensor, embeddings: Tensor) -> Tensor:
     """Embeddings [..., d] in a space [size, d] -> [..., size] of length 1; a zero stays one."""
     return F.normalize(embeddings @ space.mT, dim=-1)
+
+
+def as_known(asked: Tensor, meanings: Tensor) -> Tensor:
+    """Sentences [n, size] as the mean of what they may mean: of the meanings [labels, size] that training has, by their likeness. All of
+    them have length 1."""
+    return F.normalize((asked @ meanings.mT / LIKENESS).softmax(-1) @ meanings, dim=-1)
 
 
 def sentence_space(known: Conditions, size: int, seed: int = 0) -> Tensor:

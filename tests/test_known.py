@@ -6,13 +6,27 @@ import pytest
 from nerm import checkpoint
 from nerm.data.multirate.captions import load_captions
 from nerm.generator import Condition
-from nerm.known import ALIKE, NEAR, far_from_known, known_durations, nearest, too_alike, trained_labels, trained_sentences
+from nerm.known import (
+    ALIKE,
+    NEAR,
+    Read,
+    far_from_known,
+    known_durations,
+    known_meanings,
+    nearest,
+    too_alike,
+    trained_labels,
+    trained_sentences,
+)
 from nerm.labels import main as labels_main
 from nerm.motion import SMPL22, Motion
 from nerm.motion.skeleton import joints_from_directions
 from nerm.motion.spread import spread_m
+from nerm.text import load_text_encoder
+from nerm.words import mirror_caption, side_of
 
 LABEL = "hdm05/squat1Reps"
+SIDED = "bandai/wave-right-hand/normal"
 POSE = joints_from_directions(np.array([0.0, 0.9, 0.0]), SMPL22.axes[1:], SMPL22)
 
 
@@ -65,6 +79,28 @@ def test_how_long_training_has_an_action_is_known_by_label_and_by_sentence():
     assert max(longest for _, longest in known_durations(Condition("a person walks forward"), "multirate")) > 8
     assert known_durations(Condition(), "multirate") == known_durations(Condition("a person walks"), "nothing") == []
     assert known_durations(Condition(label="unheard of"), "multirate") == []
+
+
+@pytest.mark.parametrize("encoder", ["mpnet", "minilm"])
+def test_the_meanings_that_training_has_are_the_means_of_the_sentences_of_its_labels(encoder):
+    """Read on one side, they say nothing of the right: a left kick and its mirror image are one meaning."""
+    width = load_text_encoder(encoder).size
+    space = np.random.default_rng(0).normal(size=(32, width)).astype(np.float32)
+    sentences = trained_sentences("multirate")
+    both, left = (known_meanings("multirate", Read(encoder, space), one_sided) for one_sided in (False, True))
+    assert both.shape == left.shape == (len(sentences), 32) and np.allclose(np.linalg.norm(left, axis=1), 1, atol=1e-5)
+    place = list(sentences).index(SIDED)
+    heard = [text for said in sentences[SIDED] for text in {said, mirror_caption(said)} if side_of(text) >= 0]
+    mean = Read(encoder, space).of(load_text_encoder(encoder).encode(heard)).mean(0)
+    assert left[place] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-4) and both[place] != pytest.approx(left[place], abs=1e-4)
+    assert known_meanings("nothing", Read(encoder, space), True).shape == (0, 0)
+
+
+def test_sentences_are_compared_by_the_encoder_that_reads_them():
+    own = trained_sentences("multirate")[LABEL][0]
+    for read in (Read(), Read("minilm"), Read("minilm", np.eye(384, dtype=np.float32)[:200])):
+        assert nearest(own, "multirate", 1, read)[0][:2] == (LABEL, own)
+        assert known_durations(Condition(own), "multirate", read)
 
 
 def test_a_dataset_without_known_labels_gives_no_warning():

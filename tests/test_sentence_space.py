@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from nerm.conditions import Conditions
-from nerm.sentence_space import enter, sentence_space
+from nerm.sentence_space import LIKENESS, as_known, enter, sentence_space
 
 GROUPS, SENTENCES, WIDTH, OF_MOTION = 240, 4, 64, 8
 
@@ -42,6 +42,17 @@ def test_what_is_read_has_length_1_and_nothing_stays_nothing():
     entered = enter(space, torch.cat([torch.eye(7), torch.zeros(1, 7)]))
     assert torch.allclose(entered[:-1].norm(dim=-1), torch.ones(7), atol=1e-6)
     assert torch.equal(entered[-1], torch.zeros(5))
+
+
+def test_a_sentence_is_read_as_the_mean_of_what_it_may_mean():
+    meanings = F.normalize(torch.tensor([[1.0, 0, 0, 0], [0.8, 0.6, 0, 0], [0, 0, 1, 0]]), dim=-1)
+    asked = F.normalize(torch.tensor([[1.0, 0, 0, 0.5], [0.9, 0.3, 0, 0], [0.1, 0, 1, 2]]), dim=-1)
+    read = as_known(asked, meanings)
+    assert torch.allclose(read.norm(dim=-1), torch.ones(3)) and torch.equal(read[:, 3], torch.zeros(3))
+    weight = torch.exp((asked[1] @ meanings.T) / LIKENESS)
+    assert torch.allclose(read[1], F.normalize(weight @ meanings, dim=0), atol=1e-6)
+    assert read[0] @ meanings[0] > 0.999 and read[2] @ meanings[2] > 0.999
+    assert torch.allclose(as_known(asked, meanings.flip(0)), read, atol=1e-6)
 
 
 def test_the_same_sentences_give_the_same_space():

@@ -102,9 +102,11 @@ class DenseNeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         parameters = sum(p.numel() for part in (self.field, self.detail) for p in part.parameters()) + (own.parameters or 0)
         return Facts.of_stages(stages, parameters if self.training else None, self.base.dataset)
 
-    def variant(self, sampler: str | None = None, stance: bool = True, durations: str | None = None) -> DenseNeRM:
-        """The same weights with another sampler of what NeRM samples, with paths as they were sampled, or asked for other durations."""
-        base = self.base.variant(sampler, stance, durations)
+    def variant(
+        self, sampler: str | None = None, stance: bool = True, durations: str | None = None, reading: str | None = None
+    ) -> DenseNeRM:
+        """The same weights with another variant of what NeRM samples."""
+        base = self.base.variant(sampler, stance, durations, reading)
         changes = base.digest.removeprefix(self.base.digest)
         return replace(self, base=base, digest=self.digest + changes) if changes else self
 

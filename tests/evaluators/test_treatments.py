@@ -184,19 +184,22 @@ def test_the_steps_of_a_row_are_those_of_its_system_changed_by_the_treatment():
     assert steps_after("stance", ["vae"]) == ["vae", "stance"] and steps_after("stance", ours).count("stance") == 1
 
 
-@pytest.mark.parametrize(("table", "without"), [("framerates", {"known-durations"}), ("text", set())])
+@pytest.mark.parametrize(("table", "without"), [("framerates", {"known-durations", "known-sentences"}), ("text", set())])
 def test_every_generator_of_a_table_with_a_variant_names_a_treatment(table, without):
     treated = [row for row in load_table(table).rows if row.variant and row.system != "real"]
     assert {row.variant for row in treated} == set(TREATMENTS) - without
     assert {"t2m", "mdm", "mld", "nerm"} <= {row.system for row in treated}
 
 
-def test_a_row_may_ask_its_system_for_durations_that_training_has():
+@pytest.mark.parametrize("choice", ["durations", "reading"])
+def test_a_row_may_ask_its_system_for_durations_that_training_has_or_read_its_sentences_so(choice):
+    variant = {"durations": "known-durations", "reading": "known-sentences"}[choice]
     systems = systems_with(Weights([RESULTS], {}), [], "cpu")
-    plain, known = (systems(Row("nerm", "", system="nerm", variant=variant)) for variant in ("", "known-durations"))
-    assert (plain.durations, known.durations) == ("asked", "known") and known.digest != plain.digest
-    with pytest.raises(InputError, match="'noise' has no choice of durations"):
-        systems(Row("noise", "", system="noise", variant="known-durations"))
+    plain, known = (systems(Row("nerm", "", system="nerm", variant=of)) for of in ("", variant))
+    assert (getattr(plain, choice), getattr(known, choice)) == ("asked", "known") and known.digest == f"{plain.digest} {choice}=known"
+    assert [known.durations, known.reading].count("known") == 1
+    with pytest.raises(InputError, match=f"'noise' has no choice of {choice}"):
+        systems(Row("noise", "", system="noise", variant=variant))
 
 
 def test_noise_is_white_of_the_size_that_its_name_says_and_changes_with_the_request(made):
