@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     device = device_of(settings.device)
     from baselines.base import load_system
     from evaluators.extractors import load_extractor
-    from nerm.checkpoint import RESULTS, model_path
+    from nerm.checkpoint import MODELS, RESULTS, model_path
     from nerm.data.dataset import load_dataset
     from nerm.generator import Condition, HasVariants
 
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
         if not isinstance(system, HasVariants):
             raise InputError(f"system '{settings.system}' has no choice of durations or reading: leave them out")
         system = system.variant(durations=settings.durations, reading=settings.reading)
-    dataset, guo = load_dataset("multirate"), load_extractor("guo", [RESULTS])
+    dataset, guo = load_dataset("multirate"), load_extractor("guo", [RESULTS / MODELS])
     asked = drawn(dataset.items("train"), settings.count, settings.seed)
     motions = []
     guided = {} if settings.guidance is None else {"guidance": settings.guidance}
