@@ -261,11 +261,11 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     def _known(self, condition: Condition) -> Known:
         """How long training has what a condition asks for, by its sentence as the denoiser reads it."""
         if condition not in self._lasting:  # it takes a quarter of the time of a sample, and is asked for by every part
-            self._lasting[condition] = known_durations(self._read_as(condition), self.dataset, self._read)
+            self._lasting[condition] = known_durations(self._read_as(condition), self.dataset, self._compared_by)
         return self._lasting[condition]
 
     @property
-    def _read(self) -> Read:
+    def _compared_by(self) -> Read:
         return Read(self.stage2.text_encoder, None if self.sentences is None else self.sentences.cpu().numpy())
 
     def _read_as(self, condition: Condition) -> Condition:
@@ -388,7 +388,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         if self.reading == "asked":
             return asked.numpy()
         if self._meanings is None:
-            self._meanings = torch.from_numpy(known_meanings(self.dataset, self._read, self.stage2.one_sided))
+            self._meanings = torch.from_numpy(known_meanings(self.dataset, self._compared_by, self.stage2.one_sided))
         return (as_known(asked, self._meanings) if len(self._meanings) else asked).numpy()
 
     def check_field(self, settings: Stage1Config, folder: Path) -> None:

@@ -20,7 +20,8 @@ NOISE = 0.8
 """Length of the noise on an embedding, which has length 1: as far as new sentences of a label are from its training sentences."""
 TEMPERATURE = 0.05
 LIKENESS = 0.03
-"""Of a sentence to what training has: meanings whose cosines differ by as much weigh 1 to e (docs/findings.md#what-the-sentence-says)."""
+"""Of a sentence to what training has: meanings whose cosines differ by as much weigh 1 to e
+(docs/findings.md#sentences-read-as-known-meanings)."""
 READINGS = ("known", "asked")
 """How a sentence is read: as what it says of the meanings that training has, or as it is."""
 
