@@ -117,7 +117,8 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         lasting = choose("durations", durations, DURATIONS) if durations else self.durations
         changes = [f"sampler={sampler}"] * (stage2 != self.stage2) + ["stance=false"] * (self.stands and not stance)
         changes += [f"durations={lasting}"] * (lasting != self.durations)
-        read_as = choose("reading", reading, READINGS) if reading and self.sentences is not None else self.reading
+        wanted = choose("reading", reading, READINGS) if reading else self.reading
+        read_as = wanted if self.sentences is not None else self.reading
         changes += [f"reading={read_as}"] * (read_as != self.reading)
         kept = self.stance if stance else None
         digest = " ".join([self.digest, *changes])

@@ -45,6 +45,8 @@ def test_where_training_says_nothing_a_sentence_is_read_as_it_is():
     np.testing.assert_array_equal(system.variant(reading="known")._encoded([KICK.text]), system._encoded([KICK.text]))
     system.sentences = None
     assert system.variant(reading="known") is system
+    with pytest.raises(InputError, match="reading=unheard does not exist"):
+        system.variant(reading="unheard")
 
 
 def test_what_is_sampled_says_how_its_sentence_was_read_and_dense_codes_read_alike(tmp_path):
