@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     answers = guo.match_motions(motions)
     recordings = guo.match_motions([dataset.motion(each.item) for each in asked])
     labels = [each.item.label for each in asked]
-    print(f"{system.name}: {len(asked)} new sentences of {len(set(labels))} labels, 95 % intervals over labels")
+    print(f"{settings.model or system.name}: {len(asked)} new sentences of {len(set(labels))} labels, 95 % intervals over labels")
     for name, queries in (("recording precision", recordings), ("R-precision", guo.embed_texts([each.text for each in asked]))):
         (first, third), (wide, wider) = shares(queries, answers, labels)
         print(f"    {name}: top 1 {first:.3f} ± {wide:.3f}, top 3 {third:.3f} ± {wider:.3f}")
