@@ -3,7 +3,8 @@
 What reads sentences is chosen by this: by sentences of training nothing can be told (a system knows them), and test sentences are not to
 choose by. `new_sentences.tsv` has three for each label of the open corpus, as users ask: one short, one long. Each is asked for once, for
 as long as a training recording of its label lasts, or for seconds=. Pools of 32 labels, by `guo`: does the recording find the motion among
-31 others (recording precision), does the sentence (R-precision)?
+31 others (recording precision), does the sentence (R-precision)? And variety: how far in the space of `guo` motions of one sentence are
+from each other, beside recordings of one label from different trials.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ from nerm.data.tsv import read_tsv
 from nerm.devices import device_of
 from nerm.errors import InputError
 from nerm.help import command
+from nerm.motion import Motion
 
 FILE = Path(__file__).with_suffix(".tsv")
 FPS = 20.0
 POOLINGS = 10
+VARIED = 6
+"""Motions of one sentence, of every label that has recordings of several trials."""
 _AT_ONCE = 64
+_MORE_SEEDS = 1_000_000  # motions that only variety reads have seeds of their own
 
 
 @dataclass
@@ -40,6 +45,7 @@ class NewSentences:
     durations: known or asked, as in nerm sample, for a system that has the choice; left out, its own.
     reading: likewise.
     count: sentences of each label, 1 to 3.
+    variety: false leaves it out, which saves two fifths of the time.
     seed: of the samples, and of the recordings that are drawn.
     device: auto, cpu or cuda.
     """
@@ -51,6 +57,7 @@ class NewSentences:
     durations: str | None = None
     reading: str | None = None
     count: int = 3
+    variety: bool = True
     seed: int = 0
     device: str = "auto"
 
@@ -84,21 +91,35 @@ def main(arguments: Sequence[str]) -> int:
         system = system.variant(durations=settings.durations, reading=settings.reading)
     dataset, guo = load_dataset("multirate"), load_extractor("guo", [RESULTS / MODELS])
     asked = drawn(dataset.items("train"), settings.count, settings.seed)
-    motions = []
     guided = {} if settings.guidance is None else {"guidance": settings.guidance}
-    for start in range(0, len(asked), _AT_ONCE):
-        some = asked[start : start + _AT_ONCE]
-        seconds = [settings.seconds or each.item.seconds for each in some]
-        seeds = [settings.seed + start + number for number in range(len(some))]
-        motions += system.sample([Condition(each.text) for each in some], seconds, FPS, seeds, **guided)
-        progress(f"{start + len(some)} of {len(asked)} motions")
-    answers = guo.match_motions(motions)
+
+    def sampled(asked: Sequence[Asked], seed: int) -> list[Motion]:
+        motions: list[Motion] = []
+        for start in range(0, len(asked), _AT_ONCE):
+            some = asked[start : start + _AT_ONCE]
+            seconds = [settings.seconds or each.item.seconds for each in some]
+            seeds = [seed + start + number for number in range(len(some))]
+            motions += system.sample([Condition(each.text) for each in some], seconds, FPS, seeds, **guided)
+            progress(f"{start + len(some)} of {len(asked)} motions")
+        return motions
+
+    answers = guo.match_motions(sampled(asked, settings.seed))
     recordings = guo.match_motions([dataset.motion(each.item) for each in asked])
     labels = [each.item.label for each in asked]
     print(f"{settings.model or system.name}: {len(asked)} new sentences of {len(set(labels))} labels, 95 % intervals over labels")
     for name, queries in (("recording precision", recordings), ("R-precision", guo.embed_texts([each.text for each in asked]))):
         (first, third), (wide, wider) = shares(queries, answers, labels)
         print(f"    {name}: top 1 {first:.3f} ± {wide:.3f}, top 3 {third:.3f} ± {wider:.3f}")
+    if settings.variety:
+        performed = several_trials(dataset.items("train"))
+        varied = [each for each in drawn(dataset.items("train"), 1, settings.seed) if each.item.label in performed]
+        motions = sampled([each for each in varied for _ in range(VARIED)], settings.seed + _MORE_SEEDS)
+        ours = np.array([apart(each) for each in guo.embed_motions(motions).reshape(len(varied), VARIED, -1)])
+        recorded = [performed[each.item.label] for each in varied]
+        trials = [[item.group for item in items] for items in recorded]
+        theirs = [apart(guo.embed_motions(list(map(dataset.motion, items))), of) for items, of in zip(recorded, trials, strict=True)]
+        among = f"{len(varied)} labels of several trials"
+        print(f"    variety: {_mean(ours)} of {VARIED} motions of a sentence, {_mean(np.array(theirs))} of recordings ({among})")
     return 0
 
 
@@ -115,6 +136,25 @@ def drawn(items: Sequence[Item], count: int, seed: int) -> list[Asked]:
         if label in of_label and taken[label] <= count:
             asked.append(Asked(sentence, of_label[label][random.integers(len(of_label[label]))]))
     return asked
+
+
+def several_trials(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """Label -> its items, of those that items of several trials have."""
+    of_label: dict[str, list[Item]] = {}
+    for item in items:
+        of_label.setdefault(item.label, []).append(item)
+    return {label: found for label, found in of_label.items() if len({item.group for item in found}) > 1}
+
+
+def apart(motions: NDArray, trials: Sequence[str] | None = None) -> float:
+    """Mean distance between two of n motions [n, D]; of different trials [n], if these are given."""
+    of = np.arange(len(motions)) if trials is None else np.unique(np.asarray(trials), return_inverse=True)[1]
+    distances = np.linalg.norm(motions[:, None] - motions, axis=-1)
+    return float(distances[of[:, None] != of].mean())
+
+
+def _mean(values: NDArray) -> str:
+    return f"{values.mean():.2f} ± {1.96 * values.std(ddof=1) / len(values) ** 0.5:.2f}"
 
 
 def shares(queries: NDArray, answers: NDArray, labels: Sequence[str]) -> tuple[NDArray, NDArray]:

@@ -5,7 +5,8 @@ takes measuring noise for motion.
 
     no-stance          codes read on the paths that were sampled with them: what the system's field alone says
     known-durations    the system asked for the nearest durations that training has of a sentence, or for several such parts in a row
-    known-sentences    the system reading sentences as what is nearest to them of the meanings that training has
+    known-sentences    the system reading sentences as the mean of what they may mean, of the meanings that training has
+    drawn-sentences    the system reading sentences as one of these meanings, which the seed draws
     stance             the motion, at the rate it was made at, on the path that NeRM's stance reads from its legs
     noise-0.5mm        the motion plus white noise of 0.5 mm on every coordinate at the rate of the column: between 8 and 20 Hz, at 120 fps,
                        four times what CMU's recordings have themselves in still moments (.14 mm; HDM05 .02 mm)
@@ -55,6 +56,7 @@ TREATMENTS = {
     "no-stance": Treatment(without=(STANCE,)),
     "known-durations": Treatment(durations="known"),
     "known-sentences": Treatment(reading="known"),
+    "drawn-sentences": Treatment(reading="drawn"),
     "stance": Treatment(adds=(STANCE,), source="nerm"),
     "noise-0.5mm": Treatment(noise_m=0.0005),
 }

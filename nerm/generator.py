@@ -176,7 +176,12 @@ class Stands(ABC):
 
 
 class HasVariants(ABC):
-    """What a generator may also offer: itself, sampled in another way."""
+    """What a generator may also offer: itself, sampled in another way.
+
+    reading: how it reads sentences (`nerm.sentence_space.READINGS`).
+    """
+
+    reading: str
 
     @abstractmethod
     def variant(

@@ -17,7 +17,7 @@ from nerm import __version__
 from nerm.atomic import replacing
 from nerm.cli import progress, suggest
 from nerm.errors import InputError
-from nerm.generator import Condition, Continues, Generator
+from nerm.generator import Condition, Continues, Generator, HasVariants
 from nerm.held import held, wants_feet_held
 from nerm.known import far_from_known, too_alike, trained_labels
 from nerm.motion import Motion
@@ -78,7 +78,9 @@ def make(system: Generator, wanted: Sequence[Wanted], how: Sampling, index: Path
                     beside = each.path.suffix.lower() in BESIDE and write_beside(each.path, facts[each])
                     progress(f"{each.path}: {frames}, system '{system.name}', {feet}" + (f"; made by: {beside.name}" if beside else ""))
             if len(conditions) == 1:
-                warn(too_alike(motions, conditions[0], system.facts.dataset))
+                alike = too_alike(motions, conditions[0], system.facts.dataset)
+                read = conditions[0].text is not None and isinstance(system, HasVariants) and system.reading == "known"
+                warn(alike + "; with reading=drawn they differ more" * bool(alike and read))
     return len(missing), len(wanted) - len(missing)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nerm import checkpoint
 from nerm.cli import choose
+from nerm.conditions import TEXT
 from nerm.denoiser import Denoiser
 from nerm.diffusion import SAMPLERS, sample
 from nerm.errors import InputError
@@ -27,8 +28,8 @@ from nerm.lasting import DURATIONS, Known, nearest_s, parts_to_last
 from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
 from nerm.reading import decode_at
-from nerm.sentence_space import READINGS, as_known, enter
-from nerm.sequence import Beginning, Joints, Placed, Span, joined, parts_of, toward
+from nerm.sentence_space import KNOWN_GUIDANCE, READINGS, as_drawn, as_known, enter
+from nerm.sequence import NEXT_SEED, Beginning, Joints, Placed, Span, joined, parts_of, toward
 from nerm.settings import Stage1Config, Stage2Config, settings_of
 from nerm.stance import RATE, HasStance, Stance, load_stance, moments_of
 from nerm.text import TextEncoder, load_text_encoder
@@ -59,7 +60,8 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     sentences [k, e]: the space that embeddings of sentences are read in (`nerm.sentence_space`), None if they are read as they are.
     training: how each stage was trained (`nerm.training.Fit.facts`).  trained_on, dataset: digest and name of what it was trained on.
     durations: known, if the denoiser is asked for the nearest durations that training has; asked, if for those that are wanted
-    (`nerm.lasting`).  reading: known, if a sentence is read as what it says of the meanings that training has; asked, if as it is.
+    (`nerm.lasting`).  reading: how a sentence is read: as it is (asked), as the mean of what it may mean (known), or as one of the meanings
+    that training has, which the seed draws (drawn; `nerm.sentence_space`).
 
     A code is z [d] float32 in the field's units, `mirrored` (whether it is read as its mirror image) and, of one that was sampled, `lasts`
     (the seconds that the denoiser was asked for). A code of several parts has one of each for every part, and where in time and in the
@@ -119,12 +121,17 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         changes += [f"durations={lasting}"] * (lasting != self.durations)
         wanted = choose("reading", reading, READINGS) if reading else self.reading
         read_as = wanted if self.sentences is not None else self.reading
-        changes += [f"reading={read_as}"] * (read_as != self.reading)
+        changes += [f"reading={read_as}" + f" guidance={KNOWN_GUIDANCE:g}" * (read_as != "asked")] * (read_as != self.reading)
         kept = self.stance if stance else None
         digest = " ".join([self.digest, *changes])
         if not changes:
             return self
         return replace(self, stage2=stage2, stance=kept, durations=lasting, reading=read_as, digest=digest)
+
+    @property
+    def guidance(self) -> float:
+        """Its own weight of classifier-free guidance."""
+        return self.stage2.guidance if self.reading == "asked" else KNOWN_GUIDANCE
 
     @property
     def continues(self) -> bool:
@@ -243,7 +250,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     ) -> list[Code]:
         """Codes of one piece each, which are made together."""
         lasts = [self._nearest_s(*asked) for asked in zip(conditions, seconds, strict=True)]
-        given, other_side = self.given(conditions, lasts)
+        given, other_side = self.given(conditions, lasts, seeds)
         parts = [torch.zeros(0, self.denoiser.config.latent, device=self.device)]
         for start in range(0, len(conditions), chunk):
             places = torch.arange(start, start + chunk).clamp(max=len(conditions) - 1)
@@ -274,11 +281,12 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         other_side = self.stage2.one_sided and side_of(condition.text or "") < 0
         return Condition(mirror_caption(condition.text or "")) if other_side else condition
 
-    def given(self, conditions: Sequence[Condition], seconds: Sequence[float]) -> tuple[Given, list[bool]]:
+    def given(self, conditions: Sequence[Condition], seconds: Sequence[float], seeds: Sequence[int]) -> tuple[Given, list[bool]]:
         """What the denoiser is given, and of which conditions it is given the mirror image: those whose sentence names the right."""
         asked = [self._read_as(condition) for condition in conditions]
         other_side = [read is not condition for read, condition in zip(asked, conditions, strict=True)]
-        return given_of(asked, seconds, self.labels, self.denoiser.config.text, self._encoded), other_side
+        given = given_of(asked, seconds, self.labels, self.denoiser.config.text, self._encoded)
+        return given._replace(text=self._understood(given.text, given.kind == TEXT, seeds)), other_side
 
     def _denoised(
         self,
@@ -293,7 +301,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         change: what is done, in every step, to the codes [B, d + 1] that the denoiser sees behind the noise.
         """
         given = Given(*(x.to(self.device) for x in given))
-        weight = self.stage2.guidance if guidance is None else guidance
+        weight = self.guidance if guidance is None else guidance
         return sample(
             lambda z, k: change(guided_by(self.denoiser, z, k, given, weight)),
             (len(seeds), self.denoiser.config.latent),
@@ -307,7 +315,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     def _codes(self, z: Tensor, other_side: Sequence[bool], lasts: Sequence[float]) -> list[Code]:
         """Codes from what the denoiser made [B, d + 1] for conditions, or for their mirror images, and for so many seconds."""
         mirrored = [sign != other for sign, other in zip((z[:, -1] <= 0).tolist(), other_side, strict=True)]
-        return [_code(*each) for each in zip(self._entered(z), mirrored, lasts, strict=True)]
+        return [_code(*each) for each in zip(_one_by_one(self._entered, z), mirrored, lasts, strict=True)]
 
     def _entered(self, z: Tensor) -> Tensor:
         """Codes of the field [..., d] from what the denoiser makes [..., d + 1]."""
@@ -360,7 +368,7 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
             raise InputError(f"system '{self.name}' predicts {self.stage2.prediction}; only one that predicts codes makes several in a row")
         else:
             lasts = self._nearest_s(asked[0], seconds)
-            given, other_side = self.given(asked, [lasts])
+            given, other_side = self.given(asked, [lasts], [seed])
             z = self._denoised(given, [seed], guidance, sampler, partial(self._continued, beginning, seconds, lasts, other_side[0]))
             (code,) = self._codes(z, other_side, [lasts])
         codes.append(code)
@@ -385,12 +393,22 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         embeddings = self._encoder.encode(sentences)
         if self.sentences is None:
             return embeddings
-        asked = enter(self.sentences.cpu(), torch.from_numpy(embeddings))
-        if self.reading == "asked":
-            return asked.numpy()
+        return _one_by_one(partial(enter, self.sentences.cpu()), torch.from_numpy(embeddings)).numpy()
+
+    def _understood(self, text: Tensor, spoken: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Sentences [B, k] as the denoiser is given them, of conditions that have one (spoken [B]). All parts of a motion have one meaning:
+        their seeds are `NEXT_SEED` apart."""
+        if self.reading == "asked" or not spoken.any():
+            return text
         if self._meanings is None:
             self._meanings = torch.from_numpy(known_meanings(self.dataset, self._compared_by, self.stage2.one_sided))
-        return (as_known(asked, self._meanings) if len(self._meanings) else asked).numpy()
+        if not len(self._meanings):
+            return text
+        if self.reading == "known":
+            read = _one_by_one(partial(as_known, meanings=self._meanings), text)
+        else:
+            read = as_drawn(text, self._meanings, [seed % NEXT_SEED for seed in seeds])
+        return torch.where(spoken[:, None], read, text)
 
     def check_field(self, settings: Stage1Config, folder: Path) -> None:
         """Raises InputError if field.safetensors of a run, with these settings, is not the field of this system."""
@@ -458,6 +476,11 @@ def nerm_in(stored: checkpoint.Checkpoint) -> NeRM:
 def _code(z: Tensor, mirrored: bool = False, lasts: float | None = None) -> Code:
     made = {"z": z.detach().cpu().numpy(), "mirrored": np.array(mirrored)}
     return made if lasts is None else made | {"lasts": np.array(lasts)}
+
+
+def _one_by_one(change: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """A change of rows [n, d], of each alone: the last digits of a product depend on how many rows it has."""
+    return torch.cat([change(row) for row in rows.split(1)])
 
 
 def _slowed(code: Code, seconds: float) -> tuple[float, float]:

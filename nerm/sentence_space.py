@@ -9,6 +9,9 @@ It knows embeddings and groups of them; no encoder, no motion and no network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,11 +22,14 @@ STEPS, BATCH, RATE, DECAY = 400, 256, 2e-3, 0.1
 NOISE = 0.8
 """Length of the noise on an embedding, which has length 1: as far as new sentences of a label are from its training sentences."""
 TEMPERATURE = 0.05
-LIKENESS = 0.03
-"""Of a sentence to what training has: meanings whose cosines differ by as much weigh 1 to e
+LIKENESS, DRAWN_LIKENESS = 0.03, 0.02
+"""Of a sentence to what training has: meanings whose cosines differ by as much weigh 1 to e in their mean, and are drawn 1 to e
 (docs/findings.md#sentences-read-as-known-meanings)."""
-READINGS = ("known", "asked")
-"""How a sentence is read: as what it says of the meanings that training has, or as it is."""
+READINGS = ("known", "drawn", "asked")
+"""How a sentence is read: as the mean of what it may mean, of the meanings that training has; as one of these, drawn; or as it is."""
+KNOWN_GUIDANCE = 1.0
+"""Weight of classifier-free guidance for meanings that training has: more of it takes variety away, and makes no sentence clearer."""
+_DRAWS = 7  # stream of random numbers: noise and meaning of one seed have nothing in common
 
 
 def enter(space: Tensor, embeddings: Tensor) -> Tensor:
@@ -35,6 +41,13 @@ def as_known(asked: Tensor, meanings: Tensor) -> Tensor:
     """Sentences [n, size] as the mean of what they may mean: of the meanings [labels, size] that training has, by their likeness. All of
     them have length 1."""
     return F.normalize((asked @ meanings.mT / LIKENESS).softmax(-1) @ meanings, dim=-1)
+
+
+def as_drawn(asked: Tensor, meanings: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Sentences [n, size] as one each of the meanings [labels, size] that training has, drawn by their likeness and a seed for each."""
+    shares = (asked @ meanings.mT / DRAWN_LIKENESS).softmax(-1).double().cumsum(-1)
+    at = torch.tensor([np.random.default_rng([seed, _DRAWS]).random() for seed in seeds], dtype=torch.float64)
+    return meanings[(shares < at[:, None] * shares[:, -1:]).sum(-1)]
 
 
 def sentence_space(known: Conditions, size: int, seed: int = 0) -> Tensor:

@@ -87,6 +87,11 @@ class DenseNeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
     def stance(self) -> Stance | None:  # type: ignore[override]
         return self.base.stance
 
+    @property
+    def reading(self) -> str:  # type: ignore[override]
+        """See `HasVariants`."""
+        return self.base.reading
+
     def parts(self, condition: Condition, seconds: float) -> int:
         """See `Continues`."""
         return self.base.parts(condition, seconds)
@@ -167,7 +172,7 @@ class DenseNeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         level, steps: of the detail; None and 0 are the system's own, a negative level leaves details out.
         """
         sampled = self.base.sample_codes(conditions, seconds, seeds, guidance)
-        given, _ = self.base.given(conditions, seconds)
+        given, _ = self.base.given(conditions, seconds, seeds)
         codes = []
         for code, length, seed, *asked in zip(sampled, seconds, seeds, *given[1:], strict=True):
             smooth = self._plan(self.base.decode(code, length, READ_FPS), length)
@@ -196,7 +201,7 @@ class DenseNeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         lasts, rate = sum(seconds), self.field.config.rate
         made = self.base.variant(stance=False).sample_sequence(conditions, seconds, READ_FPS, seed, guidance)
         smooth = self._plan(made, lasts)
-        given, _ = self.base.given(conditions, seconds)
+        given, _ = self.base.given(conditions, seconds, [seed] * len(seconds))
         z = smooth.clone()
         for number, span in enumerate(spans_of(seconds, self.longest_s)):
             first, last = floor(span.start * rate), min(ceil(span.end * rate) + 3, len(smooth))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluators.new_sentences import FILE, drawn, main, shares
+from evaluators.new_sentences import FILE, apart, drawn, main, several_trials, shares
 from nerm.data.dataset import Item
 from nerm.data.multirate.captions import load_captions
 from nerm.data.tsv import read_tsv
@@ -43,6 +43,14 @@ def test_the_shares_are_those_of_queries_that_find_their_answer_in_pools_of_32_l
     assert found == pytest.approx([1 / 32, 3 / 32], abs=0.05) and 0 < spread[0] < 0.06
     half = np.where(np.arange(128)[:, None] < 64, queries, -queries)
     assert shares(queries, half, labels)[0][0] == pytest.approx(0.5, abs=0.05)
+
+
+def test_variety_is_the_mean_distance_of_two_motions_and_of_recordings_that_of_two_trials():
+    corners = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]])
+    assert apart(corners) == pytest.approx(4)
+    assert apart(corners, ["one", "one", "other"]) == pytest.approx(4.5)
+    some = [Item("a", "first", 120.0, 1.0, (), "walk"), Item("b", "second", 120.0, 1.0, (), "walk"), *items(["kick"])]
+    assert {label: len(found) for label, found in several_trials(some).items()} == {"walk": 2}
 
 
 @pytest.mark.parametrize("wrong", ["count=0", "count=4", "seconds=0", "seconds=11", "seconds=nan", "system=unheard"])

@@ -184,20 +184,26 @@ def test_the_steps_of_a_row_are_those_of_its_system_changed_by_the_treatment():
     assert steps_after("stance", ["vae"]) == ["vae", "stance"] and steps_after("stance", ours).count("stance") == 1
 
 
-@pytest.mark.parametrize(("table", "without"), [("framerates", {"known-durations", "known-sentences"}), ("text", set())])
+@pytest.mark.parametrize(("table", "without"), [("framerates", {"known-durations", "known-sentences", "drawn-sentences"}), ("text", set())])
 def test_every_generator_of_a_table_with_a_variant_names_a_treatment(table, without):
     treated = [row for row in load_table(table).rows if row.variant and row.system != "real"]
     assert {row.variant for row in treated} == set(TREATMENTS) - without
     assert {"t2m", "mdm", "mld", "nerm"} <= {row.system for row in treated}
 
 
-@pytest.mark.parametrize("choice", ["durations", "reading"])
-def test_a_row_may_ask_its_system_for_durations_that_training_has_or_read_its_sentences_so(choice):
-    variant = {"durations": "known-durations", "reading": "known-sentences"}[choice]
+@pytest.mark.parametrize(
+    ("variant", "choice", "value", "said"),
+    [
+        ("known-durations", "durations", "known", ""),
+        ("known-sentences", "reading", "known", " guidance=1"),
+        ("drawn-sentences", "reading", "drawn", " guidance=1"),
+    ],
+)
+def test_a_row_may_ask_its_system_for_durations_that_training_has_or_read_its_sentences_so(variant, choice, value, said):
     systems = systems_with(Weights([RESULTS], {}), [], "cpu")
-    plain, known = (systems(Row("nerm", "", system="nerm", variant=of)) for of in ("", variant))
-    assert (getattr(plain, choice), getattr(known, choice)) == ("asked", "known") and known.digest == f"{plain.digest} {choice}=known"
-    assert [known.durations, known.reading].count("known") == 1
+    plain, other = (systems(Row("nerm", "", system="nerm", variant=of)) for of in ("", variant))
+    assert (getattr(plain, choice), getattr(other, choice)) == ("asked", value) and other.digest == f"{plain.digest} {choice}={value}{said}"
+    assert [other.durations, other.reading].count("asked") == 1
     with pytest.raises(InputError, match=f"'noise' has no choice of {choice}"):
         systems(Row("noise", "", system="noise", variant=variant))
 
