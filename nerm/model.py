@@ -23,7 +23,7 @@ from nerm.errors import InputError
 from nerm.field import Field
 from nerm.generator import Code, Condition, Continues, Facts, HasVariants, ReadsCodes, Reconstructs, one_each
 from nerm.guidance import Given, given_of, guided_by
-from nerm.known import Read, known_durations, known_meanings
+from nerm.known import Read, known_durations, known_meanings, trained_sentences
 from nerm.lasting import DURATIONS, Known, nearest_s, parts_to_last
 from nerm.motion import Motion, frame_times
 from nerm.motion.motion import check_fps
@@ -120,7 +120,8 @@ class NeRM(ReadsCodes, Reconstructs, Continues, HasStance, HasVariants):
         changes = [f"sampler={sampler}"] * (stage2 != self.stage2) + ["stance=false"] * (self.stands and not stance)
         changes += [f"durations={lasting}"] * (lasting != self.durations)
         wanted = choose("reading", reading, READINGS) if reading else self.reading
-        read_as = wanted if self.sentences is not None else self.reading
+        has_meanings = self.sentences is not None and any(trained_sentences(self.dataset).values())
+        read_as = wanted if has_meanings else self.reading
         changes += [f"reading={read_as}" + f" guidance={KNOWN_GUIDANCE:g}" * (read_as != "asked")] * (read_as != self.reading)
         kept = self.stance if stance else None
         digest = " ".join([self.digest, *changes])

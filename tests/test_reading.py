@@ -50,8 +50,8 @@ def test_a_label_is_not_read_and_the_right_is_the_mirror_image_of_the_left():
 def test_where_training_says_nothing_a_sentence_is_read_as_it_is():
     system = load_nerm()
     system.dataset = "nothing"
-    for reading in ("known", "drawn"):
-        assert torch.equal(understood(system.variant(reading=reading), [KICK.text]), understood(system, [KICK.text]))
+    assert all(system.variant(reading=reading) is system for reading in ("known", "drawn")) and system.guidance == 1.6
+    system = load_nerm()
     system.sentences = None
     assert system.variant(reading="known") is system
     with pytest.raises(InputError, match="reading=unheard does not exist"):
