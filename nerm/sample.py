@@ -58,7 +58,7 @@ class Sample:
     durations: known asks for the nearest duration that training has of such an action, and for several parts of it where the motion is to
         last much longer; asked asks for what seconds= says, whatever training has.
     reading: known reads a sentence as the mean of what it may mean, of the meanings that training has; drawn as one of these, another one
-        for another seed, so that samples vary as people do; asked as it is.
+        for another seed, so that samples vary about as people do; asked as it is.
     stance: false leaves paths as they were sampled, instead of letting the legs decide where the body goes.
     device: auto, cpu or cuda.
     """
